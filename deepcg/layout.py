@@ -1,0 +1,90 @@
+"""How the user's vectors map to the solver's, which run over all cells and are zero outside FLUID."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+
+from .stencil import Array, Stencil
+
+
+class Layout(Protocol):
+    """Translates the vectors of A as the user knows it."""
+
+    of_matrix: bool
+
+    def matrix(self) -> sp.csr_array:
+        """A over the user's unknowns."""
+
+    def apply(self, x: ArrayLike) -> Array:
+        """A x in the user's layout."""
+
+    def rhs(self, b: ArrayLike) -> Array:
+        """The right-hand side over all cells (flat)."""
+
+    def guess(self, x0: ArrayLike) -> Array:
+        """An initial guess over all cells (flat)."""
+
+    def solution(self, x: Array, b: ArrayLike) -> Array:
+        """The solution, laid out as b is."""
+
+    def reference_norm(self, b: ArrayLike, projected: Array) -> float:
+        """The ||b|| that rtol refers to; `projected` is the right-hand side that is solved for."""
+
+
+class CellLayout:
+    """Vectors of the cells' shape, or flat over the FLUID cells in C order."""
+
+    of_matrix = False
+
+    def __init__(self, stencil: Stencil):
+        self._stencil = stencil
+
+    def matrix(self) -> sp.csr_array:
+        return self._stencil.matrix()
+
+    def apply(self, x: ArrayLike) -> Array:
+        return self.solution(self._stencil.apply(self._to_cells(x, "x")), x)
+
+    def rhs(self, b: ArrayLike) -> Array:
+        return self._to_cells(b, "b")
+
+    def guess(self, x0: ArrayLike) -> Array:
+        return self._to_cells(x0, "x0")
+
+    def solution(self, x: Array, b: ArrayLike) -> Array:
+        full = x.reshape(self._stencil.shape)
+        return full.copy() if np.shape(b) == full.shape else full[self._stencil.fluid]
+
+    def reference_norm(self, b: ArrayLike, projected: Array) -> float:
+        return float(np.linalg.norm(projected))
+
+    def _to_cells(self, v: ArrayLike, name: str) -> Array:
+        stencil = self._stencil
+        values = check_vector(v, name)
+        full = np.zeros(stencil.shape)
+        if values.shape == stencil.shape:
+            np.copyto(full, values, where=stencil.fluid)
+        elif values.shape == (stencil.size,):
+            full[stencil.fluid] = values
+        else:
+            raise ValueError(
+                f"{name}: shape {values.shape} given; the cells' {stencil.shape} or ({stencil.size},) unknowns is needed"
+            )
+        return check_finite(full.reshape(-1), name)
+
+
+def check_vector(v: ArrayLike, name: str) -> np.ndarray:
+    values = np.asarray(v)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: dtype {values.dtype} given; real numbers are needed")
+    return values
+
+
+def check_finite(values: Array, name: str) -> Array:
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name}: contains NaN or infinity")
+    return values

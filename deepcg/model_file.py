@@ -1,0 +1,141 @@
+"""Model files: one `.safetensors` file with weights and, in its metadata, a JSON description.
+
+The description says what the network is (architecture, dimension, sizes), what it was trained on and by which
+command, how its input is scaled, and a self-test: what it answers to a fixed input. No pickle is ever read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = "deepcg-model"
+FORMAT_VERSION = 1
+REQUIRED = ("architecture", "dimension", "sizes", "normalisation", "training", "self_test")
+
+
+class ModelFileError(ValueError):
+    """A model file is missing, truncated, foreign, or not what its description says."""
+
+
+def write_atomically(path: str | os.PathLike, content: bytes, overwrite: bool = False) -> Path:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    FileExistsError
+        `path` is there and `overwrite` is False.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path}: exists; nothing is overwritten unasked (overwrite=True or --force)")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def weights_hash(tensors: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over names, shapes and values; the first 16 digits name a model."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = np.ascontiguousarray(tensors[name], dtype=np.float32)
+        digest.update(f"{name}{value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def save(path, tensors: Mapping[str, np.ndarray], description: Mapping[str, Any], overwrite: bool = False) -> Path:
+    """Write a model file; the hash and the format are added to the description."""
+    from safetensors.numpy import save as serialise
+
+    missing = [key for key in REQUIRED if key not in description]
+    if missing:
+        raise ValueError(f"description: {missing} missing")
+    arrays = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()}
+    full = {"format": FORMAT, "version": FORMAT_VERSION, "hash": weights_hash(arrays), **description}
+    content = serialise(arrays, metadata={"deepcg": json.dumps(full, sort_keys=True)})
+    return write_atomically(path, content, overwrite)
+
+
+def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read a model file and check it against its own description.
+
+    Returns
+    -------
+    tensors, description
+
+    Raises
+    ------
+    ModelFileError
+        Missing, truncated, not a safetensors file, not one of ours, of a newer format, or with altered weights.
+    """
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise ModelFileError("reading models needs safetensors: pip install 'deepcg[network]'") from error
+
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file")
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            metadata = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: truncated or not a safetensors file ({error})") from error
+    try:
+        description = json.loads(metadata["deepcg"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ModelFileError(f"{path}: a safetensors file, but not a deepcg model (no description in it)") from error
+    if description.get("format") != FORMAT or description.get("version", 0) > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path}: format {description.get('format')!r} version {description.get('version')}; "
+            f"this deepcg reads {FORMAT!r} up to version {FORMAT_VERSION}"
+        )
+    missing = [key for key in REQUIRED if key not in description]
+    if missing:
+        raise ModelFileError(f"{path}: its description lacks {missing}")
+    if weights_hash(tensors) != description.get("hash"):
+        raise ModelFileError(f"{path}: its weights do not match the hash in its description; get the file again")
+    return tensors, description
+
+
+def shipped() -> dict[str, Path]:
+    """Names and paths of the models that come with the package, such as `dcdm-3d`."""
+    folder = resources.files("deepcg.models")
+    return {
+        Path(str(entry)).stem: Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".safetensors")
+    }
+
+
+def resolve(model: str | os.PathLike, dimension: int) -> Path:
+    """The file behind a shipped name (`dcdm` means `dcdm-2d` or `dcdm-3d`) or a path.
+
+    Raises
+    ------
+    ModelFileError
+        Neither a shipped name nor a file.
+    """
+    available = shipped()
+    for name in (str(model), f"{model}-{dimension}d"):
+        if name in available:
+            return available[name]
+    if Path(model).is_file():
+        return Path(model)
+    raise ModelFileError(f"model: {str(model)!r} is neither a shipped name ({', '.join(sorted(available))}) nor a file")

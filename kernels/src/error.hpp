@@ -1,0 +1,39 @@
+// Errors as codes across the C boundary, with a text per thread.
+#pragma once
+
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include "deepcg.h"
+
+namespace dcg {
+
+std::string &last_error();
+
+inline void require(bool holds, const char *message) {
+  if (!holds) throw std::invalid_argument(message);
+}
+
+// Runs the body of an API function; nothing is thrown across the boundary.
+template <class Body>
+int guarded(Body &&body) noexcept {
+  try {
+    body();
+    return DCG_OK;
+  } catch (const std::invalid_argument &e) {
+    last_error() = e.what();
+    return DCG_INVALID_ARGUMENT;
+  } catch (const std::bad_alloc &) {
+    last_error() = "out of memory";
+    return DCG_OUT_OF_MEMORY;
+  } catch (const std::exception &e) {
+    last_error() = e.what();
+    return DCG_INTERNAL;
+  } catch (...) {
+    last_error() = "unknown error";
+    return DCG_INTERNAL;
+  }
+}
+
+}  // namespace dcg

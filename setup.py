@@ -1,0 +1,48 @@
+"""Builds the kernels (one shared library behind a C ABI) beside the package; everything else is in pyproject.toml."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from setuptools import Distribution, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.develop import develop
+
+ROOT = Path(__file__).parent
+
+
+def build_kernels(target: Path) -> None:
+    """Compile kernels/ into target; without a C++ compiler the package works on NumPy, more slowly."""
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
+    if compiler is None:
+        print("deepcg: no C++ compiler found (set CXX); the NumPy reference is used instead of the kernels")
+        return
+    sources = sorted(str(p) for p in (ROOT / "kernels" / "src").glob("*.cpp"))
+    flags = ["-std=c++17", "-O3", "-ffp-contract=off", "-fopenmp", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra"]
+    command = [compiler, *flags, f"-I{ROOT / 'kernels' / 'include'}", *sources, "-o", str(target)]
+    subprocess.run(command, check=True)
+
+
+class BuildKernels(build_py):
+    def run(self):
+        super().run()
+        package = ROOT / "deepcg" if self.editable_mode else Path(self.build_lib) / "deepcg"
+        package.mkdir(parents=True, exist_ok=True)
+        build_kernels(package / "libdeepcg.so")
+
+
+class DevelopKernels(develop):
+    def run(self):
+        build_kernels(ROOT / "deepcg" / "libdeepcg.so")
+        super().run()
+
+
+class PlatformDistribution(Distribution):
+    """The wheel holds a shared library but no Python extension: any Python 3, this platform."""
+
+    def has_ext_modules(self):
+        return True
+
+
+setup(cmdclass={"build_py": BuildKernels, "develop": DevelopKernels}, distclass=PlatformDistribution)
