@@ -1,0 +1,424 @@
+"""Reading a Poisson problem out of a matrix: `Poisson.from_matrix`.
+
+A 5- or 7-point M-matrix says by its entries all that the solver needs: the face weights are its off-diagonals, and what
+the diagonal has beyond their sum is the shift. The coupling to fixed values that are no rows of the matrix (Dirichlet
+conditions folded into the diagonal) is part of that excess and therefore of the shift too: which of a cell's faces it
+belongs to, the matrix does not say, and the operator does not ask. Everything else is refused with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from math import prod
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from .grid import FLUID, OPEN, SOLID, Grid, check_cells
+from .matrix_layout import MatrixLayout
+from .stencil import Array, Stencil
+
+ROUNDING = 1e-10  # of the diagonal: differences below it are taken for rounding
+NEGLIGIBLE = 1e-2  # of that: an entry with a forbidden sign or place counts as 0 below it
+LEVEL_GAP = 1e-4  # of the widest gap between centres along an axis: closer coordinates are the same level
+LEVEL_FLOOR = 1e-7  # of the box's largest extent: likewise, and what decides in a plane of one level
+SPARSEST = 100  # cells of the bounding grid per row, beyond which centres are taken for unstructured
+
+FAR = (
+    "are coupled but no face neighbours; a 5-point (2-D) or 7-point (3-D) matrix is needed, its rows in C order of the "
+    "grid (coordinates= allows any order)"
+)
+POSITIVE = (
+    "are coupled by an off-diagonal entry of the diagonal's sign (positive, in a positive definite matrix); "
+    "a Poisson-type matrix has none"
+)
+
+
+@dataclass(frozen=True)
+class RowPlaces:
+    """Where the rows of a matrix lie on a grid.
+
+    Attributes
+    ----------
+    kinds : uint8 array
+        The cells: as given, or FLUID where there is a row and SOLID elsewhere.
+    cell : int array, (n,), or None
+        Each row's cell as a flat index; None where row i is cell i.
+    widths : one array per axis
+        Cell widths.
+    """
+
+    kinds: NDArray[np.uint8]
+    cell: NDArray[np.intp] | None
+    widths: tuple[Array, ...]
+
+    def of(self, rows: NDArray) -> NDArray:
+        """The cells of these rows."""
+        return rows if self.cell is None else self.cell[rows]
+
+    def spread(self, values: NDArray) -> NDArray:
+        """Values per row as an array of the cells' shape, 0 in cells without a row."""
+        if self.cell is None:
+            return values.reshape(self.kinds.shape)
+        full = np.zeros(self.kinds.shape, dtype=values.dtype)
+        full.reshape(-1)[self.cell] = values
+        return full
+
+    def name(self, row) -> str:
+        """A row as an error message names it."""
+        index = np.unravel_index(int(self.of(np.asarray(row))), self.kinds.shape)
+        return f"row {int(row)} (cell {tuple(int(i) for i in index)})"
+
+    def name_cell(self, index: tuple[int, ...]) -> str:
+        flat = int(np.ravel_multi_index(index, self.kinds.shape))
+        return self.name(flat if self.cell is None else np.flatnonzero(self.cell == flat)[0])
+
+
+@dataclass(frozen=True)
+class Couplings:
+    """What the rows couple to, as positive weights.
+
+    Attributes
+    ----------
+    up, down : one array of the cells' shape per axis
+        Each cell's coupling to its neighbour on the high and the low side, across the wrap at the grid's ends.
+    source, target : bool array of the cells' shape
+        Cells whose row has a coupling, and cells that some row couples to.
+    """
+
+    up: list[Array]
+    down: list[Array]
+    source: NDArray[np.bool_]
+    target: NDArray[np.bool_]
+
+
+def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
+    """The problem behind a 5- or 7-point matrix; see `Poisson.from_matrix`.
+
+    Parameters
+    ----------
+    problem_class : type
+        `Poisson`, whose `assemble` makes the result.
+    A : SciPy sparse matrix or array, (n, n)
+        Any format; duplicates are summed and explicit zeros ignored.
+    cells : integer array
+        Rows run over its FLUID cells, or over all cells; then those of cells that are not FLUID must be diagonal only.
+    shape : tuple of int
+        Rows run over all cells of a grid of this shape.
+    coordinates : (n, 2) or (n, 3) float array
+        Cell centres of the rows as (x, y[, z]); cells of the bounding grid without a row are SOLID.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The message names the argument, what is wrong with it (with an example row) and what would be right.
+
+    Notes
+    -----
+    A row that is diagonal only with a nonzero diagonal is eliminated: its cell becomes OPEN where other rows couple to
+    it, and otherwise keeps its kind or becomes SOLID. If nothing would be left (A is diagonal), the FLUID rows stay,
+    as unknowns with a shift. A zero row is a singular component of its own; where `cells` says that it is no unknown,
+    b is ignored and x is 0 there. An axis is periodic where a weight joins its two ends; a periodic axis of two
+    cells has both faces in one entry, so in one weight.
+    """
+    A, rounding = check_matrix(A)
+    places = place_rows(A.shape[0], cells, shape, coordinates)
+    fluid_row = places.kinds.reshape(-1)[places.of(np.arange(A.shape[0]))] == FLUID
+    diagonal = A.diagonal()
+    row, column, value = off_diagonals(A)
+    sign = find_sign(diagonal, row, fluid_row, places)
+    couplings = sort_couplings(row, column, -sign * value, np.abs(diagonal), rounding * NEGLIGIBLE, places)
+
+    has_coupling = couplings.source.reshape(-1)[places.of(np.arange(A.shape[0]))]
+    if (wrong := has_coupling & ~fluid_row).any():
+        raise ValueError(
+            f"cells: {places.name(np.argmax(wrong))} is not FLUID but its row of A has off-diagonal entries; "
+            "the rows of cells that are not FLUID must be diagonal only"
+        )
+    kept = fluid_row & (has_coupling | (diagonal == 0.0))
+    if not kept.any():
+        kept = fluid_row
+    eliminated = ~kept & (diagonal != 0.0)
+    stencil = build_stencil(couplings, sign * diagonal, kept, eliminated, rounding, places)
+    words = tuple(("periodic", "periodic") if wrapped else ("wall", "wall") for wrapped in stencil.periodic)
+    layout = MatrixLayout(A, stencil.shape, places.cell, sign, kept, eliminated)
+    return problem_class.assemble(Grid(stencil.cells, places.widths, words), stencil, layout)
+
+
+def check_matrix(A) -> tuple[sp.csr_array, float]:
+    """A as a float64 CSR array in canonical form (the user's own arrays where they are that already) and the relative
+    size of its rounding errors."""
+    if not sp.issparse(A):
+        raise TypeError(f"A: {type(A).__name__} given; a SciPy sparse matrix is needed (scipy.sparse.csr_array(A))")
+    if A.dtype.kind not in "fiub":
+        raise TypeError(f"A: dtype {A.dtype} given; real numbers are needed")
+    if len(A.shape) != 2 or A.shape[0] != A.shape[1]:
+        raise ValueError(f"A: shape {A.shape} given; a square matrix is needed")
+    rounding = max(ROUNDING, 64 * float(np.finfo(A.dtype).eps)) if A.dtype.kind == "f" else ROUNDING
+    A = sp.csr_array(A, dtype=np.float64)
+    if not A.has_canonical_format:
+        A = A.copy()
+        A.sum_duplicates()
+    if not (finite := np.isfinite(A.data)).all():
+        entry = int(np.argmin(finite))
+        row = int(np.searchsorted(A.indptr, entry, side="right")) - 1
+        raise ValueError(
+            f"A: the entry in row {row}, column {A.indices[entry]} is {A.data[entry]}; finite numbers are needed"
+        )
+    return A, rounding
+
+
+def off_diagonals(A: sp.csr_array) -> tuple[NDArray, NDArray, Array]:
+    """Rows, columns and values of the nonzero entries off the diagonal."""
+    rows = np.repeat(np.arange(A.shape[0], dtype=A.indices.dtype), np.diff(A.indptr))
+    keep = (A.indices != rows) & (A.data != 0.0)
+    return rows[keep], A.indices[keep], A.data[keep]
+
+
+def find_sign(diagonal: Array, row: NDArray, fluid_row: NDArray[np.bool_], places: RowPlaces) -> float:
+    """-1.0 if A is to be negated, from the diagonal of the rows that have couplings (of all, where none has)."""
+    voters = np.zeros(diagonal.size, dtype=bool)
+    voters[row] = True
+    if not voters.any():
+        voters = fluid_row
+    negative, positive = voters & (diagonal < 0), voters & (diagonal > 0)
+    if negative.any() and positive.any():
+        raise ValueError(
+            f"A: indefinite: the diagonal is negative in {places.name(np.argmax(negative))} and positive in "
+            f"{places.name(np.argmax(positive))}; a positive or a negative (semi-)definite matrix is needed"
+        )
+    return -1.0 if negative.any() else 1.0
+
+
+# ---------------------------------------------------------------------------------------------- where the rows lie
+
+
+def place_rows(n: int, cells=None, shape=None, coordinates=None) -> RowPlaces:
+    """The places of n rows, from exactly one of the three descriptions of the grid."""
+    given = [name for name, v in (("cells", cells), ("shape", shape), ("coordinates", coordinates)) if v is not None]
+    if len(given) != 1:
+        raise ValueError(
+            f"{', '.join(given) or 'grid'}: {len(given) or 'no'} descriptions of the grid given; exactly one of "
+            "cells=, shape= and coordinates= is needed"
+        )
+    if cells is not None:
+        return _place_on_cells(n, cells)
+    if shape is not None:
+        return _place_on_shape(n, shape)
+    return _place_by_coordinates(n, coordinates)
+
+
+def _place_on_cells(n: int, cells: ArrayLike) -> RowPlaces:
+    kinds = check_cells(cells)
+    fluid = np.flatnonzero(kinds.reshape(-1) == FLUID)
+    if n not in (kinds.size, fluid.size):
+        raise ValueError(
+            f"cells: {kinds.size} cells, {fluid.size} of them FLUID, given for a matrix of {n} rows; "
+            "A needs a row for every cell or for every FLUID cell"
+        )
+    return RowPlaces(kinds, None if n == kinds.size else fluid, _unit_widths(kinds.shape))
+
+
+def _place_on_shape(n: int, shape: Sequence[int]) -> RowPlaces:
+    entries = np.atleast_1d(np.asarray(shape))
+    if entries.dtype.kind not in "ui" or entries.ndim != 1:
+        raise TypeError(f"shape: {shape!r} given; integers (ny, nx) or (nz, ny, nx) are needed")
+    sizes = tuple(int(entry) for entry in entries)
+    if len(sizes) not in (2, 3) or min(sizes) < 1:
+        raise ValueError(f"shape: {shape!r} given; (ny, nx) or (nz, ny, nx) with positive entries is needed")
+    total = prod(sizes)
+    if total != n:
+        raise ValueError(
+            f"shape: {sizes} has {total} cells but A has {n} rows; they must agree "
+            "(pass cells= if only the FLUID cells have rows)"
+        )
+    return RowPlaces(np.full(sizes, FLUID, dtype=np.uint8), None, _unit_widths(sizes))
+
+
+def _place_by_coordinates(n: int, coordinates: ArrayLike) -> RowPlaces:
+    centres = np.asarray(coordinates)
+    if centres.dtype.kind not in "fiu":
+        raise TypeError(f"coordinates: dtype {centres.dtype} given; real numbers are needed")
+    if centres.shape not in ((n, 2), (n, 3)) or n == 0:
+        raise ValueError(
+            f"coordinates: shape {centres.shape} given; ({n}, 2) or ({n}, 3), one centre per row of A, is needed"
+        )
+    if not np.isfinite(centres).all():
+        raise ValueError("coordinates: contains NaN or infinity")
+    # columns are (x, y[, z]), array axes (z, y, x)
+    centres = centres.astype(np.float64)
+    floor = LEVEL_FLOOR * float(np.ptp(centres, axis=0).max())
+    found = [find_levels(column, floor) for column in centres.T[::-1]]
+    levels, index = tuple(level for level, _ in found), tuple(which for _, which in found)
+    sizes = tuple(level.size for level in levels)
+    if prod(sizes) > SPARSEST * n:
+        raise ValueError(
+            f"coordinates: the {n} centres take {' x '.join(map(str, sizes))} different coordinates along (z,) y, x; "
+            "cell centres of a rectilinear grid are needed"
+        )
+    cell = np.ravel_multi_index(index, sizes)
+    order = np.argsort(cell, kind="stable")
+    if (same := cell[order[1:]] == cell[order[:-1]]).any():
+        k = int(np.argmax(same))
+        raise ValueError(
+            f"coordinates: rows {order[k]} and {order[k + 1]} have the same cell centre, "
+            f"{tuple(centres[order[k]].tolist())}; every row needs a cell of its own"
+        )
+    kinds = np.full(sizes, SOLID, dtype=np.uint8)
+    kinds.reshape(-1)[cell] = FLUID
+    in_order = cell.size == kinds.size and np.array_equal(cell, np.arange(cell.size))
+    return RowPlaces(kinds, None if in_order else cell, tuple(map(estimate_widths, levels)))
+
+
+def find_levels(values: Array, floor: float) -> tuple[Array, NDArray[np.intp]]:
+    """The distinct values up to noise, ascending, and for each value the number of its level.
+
+    Gaps below `floor`, or small against the axis's widest gap, are noise.
+    """
+    distinct, which = np.unique(values, return_inverse=True)
+    gaps = np.diff(distinct)
+    noise = max(LEVEL_GAP * gaps.max(initial=0.0), floor)
+    level = np.concatenate([[0], np.cumsum(gaps > noise)]).astype(np.intp)
+    return np.bincount(level, weights=distinct) / np.bincount(level), level[which]
+
+
+def estimate_widths(centres: Array) -> Array:
+    """Cell widths with faces half-way between the centres (exact on uniform grids; the operator does not use them)."""
+    if centres.size == 1:
+        return np.ones(1)
+    gaps = np.diff(centres)
+    return 0.5 * (np.concatenate([gaps[:1], gaps]) + np.concatenate([gaps, gaps[-1:]]))
+
+
+def _unit_widths(shape: tuple[int, ...]) -> tuple[Array, ...]:
+    return tuple(np.ones(n) for n in shape)
+
+
+# ------------------------------------------------------------------------------------------------- what they couple
+
+
+def sort_couplings(
+    row: NDArray, column: NDArray, weight: Array, diagonal: Array, negligible: float, places: RowPlaces
+) -> Couplings:
+    """Put every off-diagonal entry, given as a weight, at the face that it belongs to.
+
+    Parameters
+    ----------
+    row, column, weight : arrays, one entry each per off-diagonal of A
+        weight is minus the entry of the positive (semi-)definite matrix.
+    diagonal : array, (n,)
+        Magnitudes.
+    negligible : float
+        Entries at no face, or with a negative weight, count as 0 up to this fraction of their row's diagonal.
+    """
+    shape = places.kinds.shape
+    cell, neighbour = places.of(row), places.of(column)
+    offset = neighbour - cell
+    placed = np.zeros(offset.size, dtype=bool)
+    if (negative := weight < 0.0).any():
+        suspects = np.flatnonzero(negative)
+        tiny = -weight[suspects] <= negligible * diagonal[row[suspects]]
+        wrong_sign = suspects[~tiny]
+        placed[suspects[tiny]] = True  # counts as 0
+    else:
+        wrong_sign = np.empty(0, dtype=np.intp)
+
+    up, down = [], []
+    stride = prod(shape)
+    for n in shape:
+        stride //= n
+        sides = []
+        for step, last in ((stride, n - 1), (-stride, 0)):
+            full = np.zeros(places.kinds.size)
+            # from every cell but the last one on this side, and from that one to the other end
+            for inside, jump in ((True, step), (False, -(n - 1) * step)):
+                if n == 1 or (n == 2 and not inside):
+                    continue  # no neighbour, or the neighbour that it has already
+                entry = np.flatnonzero((offset == jump) & ~placed)
+                entry = entry[((cell[entry] // stride % n) != last) == inside]
+                full[cell[entry]] = weight[entry]
+                placed[entry] = True
+            sides.append(full.reshape(shape))
+        up.append(sides[0])
+        down.append(sides[1])
+
+    far = np.flatnonzero(~placed)
+    far = far[np.abs(weight[far]) > negligible * diagonal[row[far]]]
+    if far.size:
+        _refuse(far[0], row, column, places, FAR)
+    if wrong_sign.size:
+        _refuse(wrong_sign[0], row, column, places, POSITIVE)
+    source, target = np.zeros(places.kinds.size, dtype=bool), np.zeros(places.kinds.size, dtype=bool)
+    counted = placed & ~negative
+    source[cell[counted]] = True
+    target[neighbour[counted]] = True
+    return Couplings(up, down, source.reshape(shape), target.reshape(shape))
+
+
+def _refuse(entry: int, row: NDArray, column: NDArray, places: RowPlaces, reason: str) -> None:
+    other = places.name(column[entry]).replace("row", "column")
+    raise ValueError(f"A: {places.name(row[entry])} and {other} {reason}")
+
+
+def build_stencil(
+    couplings: Couplings,
+    diagonal: Array,
+    kept: NDArray[np.bool_],
+    eliminated: NDArray[np.bool_],
+    rounding: float,
+    places: RowPlaces,
+) -> Stencil:
+    """The stencil over the kept rows, after the checks of symmetry and diagonal dominance.
+
+    Parameters
+    ----------
+    diagonal : array, (n,)
+        With the sign that makes it >= 0 in the kept rows.
+    kept, eliminated : bool array, (n,)
+    rounding : float
+        Differences up to this fraction of the diagonal are taken for rounding.
+    """
+    d, gone = places.spread(diagonal), places.spread(eliminated)
+    unknown = places.spread(kept)
+    weights, periodic = [], []
+    for axis, (up, down) in enumerate(zip(couplings.up, couplings.down, strict=True)):
+        # at index i everything is about the face on the high side of cell i: its two couplings, its far cell
+        back, d_far, gone_far = (np.roll(v, -1, axis) for v in (down, d, gone))
+        one_sided = gone | gone_far
+        difference = np.where(one_sided, 0.0, np.abs(up - back))
+        if (wrong := difference > rounding * np.minimum(np.abs(d), np.abs(d_far))).any():
+            _refuse_asymmetry(axis, np.unravel_index(int(np.argmax(wrong)), wrong.shape), up, back, places)
+        w = np.where(one_sided, up + back, 0.5 * (up + back))
+        outer = np.take(w, [-1], axis)
+        weights.append(np.concatenate([outer, w], axis))
+        periodic.append(bool(outer.any()))
+
+    off = reduce(np.add, couplings.up + couplings.down)
+    excess = np.where(unknown, d - off, 0.0)
+    small = np.abs(excess) <= rounding * np.abs(d)
+    if (wrong := (excess < 0.0) & ~small).any():
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
+        raise ValueError(
+            f"A: not diagonally dominant: in {places.name_cell(index)} the diagonal is {d[index]:.6g}, the "
+            f"magnitudes of its off-diagonals sum to {off[index]:.6g}; not a Poisson-type M-matrix (perhaps indefinite)"
+        )
+    shift = np.where(small, 0.0, excess)  # so that singular components stay exactly singular
+
+    kinds = np.where(unknown, np.uint8(FLUID), places.kinds)
+    kinds[gone & (places.kinds == FLUID)] = SOLID
+    kinds[gone & couplings.target] = OPEN
+    kinds.setflags(write=False)
+    return Stencil(kinds, tuple(weights), shift if shift.any() else None, tuple(periodic))
+
+
+def _refuse_asymmetry(axis: int, index: tuple, up: Array, back: Array, places: RowPlaces) -> None:
+    low = tuple(int(i) for i in index)
+    high = low[:axis] + ((low[axis] + 1) % up.shape[axis],) + low[axis + 1 :]
+    raise ValueError(
+        f"A: not symmetric: {places.name_cell(low)} couples to {places.name_cell(high)} with weight {up[low]:.12g}, "
+        f"and that one back with {back[low]:.12g}; a symmetric matrix is needed (one-sided couplings are allowed to "
+        "rows that are diagonal only, with a nonzero diagonal)"
+    )
