@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepcg import FLUID, OPEN, SOLID, Poisson
-from deepcg.matrix_reader import estimate_widths, find_levels
+from deepcg.row_places import estimate_widths, find_levels
 
 SHAPES = [(5, 7), (1, 4), (2, 3), (3, 1), (4, 3, 5), (1, 5, 4), (2, 2, 3), (3, 1, 3)]
 WORDS = ["wall", "open", "periodic", ("open", "wall"), ("wall", "open")]
@@ -99,7 +99,8 @@ def test_all_rows_with_identity_rows(problem, sign, pivot, seed):
     assert_reads_back(read, A, rng)
     assert set(np.flatnonzero(~fluid)) <= set(read.layout.eliminated)
     assert np.array_equal(read.cells[~problem.grid.fluid], problem.cells[~problem.grid.fluid])
-    assert_reads_back(Poisson.from_matrix(A, shape=problem.shape), A, rng)
+    if sign > 0 or any(w.any() for w in read.stencil.weights):  # else: a diagonal matrix of both signs, refused
+        assert_reads_back(Poisson.from_matrix(A, shape=problem.shape), A, rng)
     b = rng.standard_normal(problem.shape)
     x = read.layout.solution(np.zeros(fluid.size), b)
     assert x.shape == b.shape
@@ -340,7 +341,7 @@ def test_refuses_wrong_signs_asymmetry_and_lack_of_dominance(sign):
 
     refused(r"row 0 .* column 1 .* diagonal's sign", changed((0, 1, 0.5), (1, 0, 0.5)), shape=(3, 4))
     refused(
-        r"symmetric: row 0 \(cell \(0, 0\)\) couples to row 1 \(cell \(0, 1\)\) with weight 0.5, and that one back with 1;",
+        r"symmetric: row 0 \(cell \(0, 0\)\) couples to row 1 \(cell \(0, 1\)\) with weight 0.5, and .* back with 1;",
         changed((0, 1, -0.5)),
         shape=(3, 4),
     )
