@@ -7,8 +7,22 @@ back to a classical direction where the network's is no good.
 """
 
 from .grid import FLUID, OPEN, SOLID
+from .model_file import ModelFileError
 from .problem import Poisson
+from .report import SolveInfo
+from .solve import InconsistentError, Solver, preconditioner, solve
 
 __version__ = "0.1.0"
 
-__all__ = ["FLUID", "OPEN", "SOLID", "Poisson"]
+__all__ = [
+    "FLUID",
+    "OPEN",
+    "SOLID",
+    "InconsistentError",
+    "ModelFileError",
+    "Poisson",
+    "SolveInfo",
+    "Solver",
+    "preconditioner",
+    "solve",
+]

@@ -125,7 +125,7 @@ def check_cells(cells: ArrayLike) -> NDArray[np.uint8]:
 
 def check_spacing(spacing, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], ...]:
     """Cell widths per axis from a scalar, one scalar per axis, or one array per axis."""
-    per_axis = [spacing] * len(shape) if np.isscalar(spacing) or np.ndim(spacing) == 0 else list(spacing)
+    per_axis = [spacing] * len(shape) if is_scalar(spacing) else list(spacing)
     if len(per_axis) != len(shape):
         raise ValueError(f"spacing: {len(per_axis)} entries given; a scalar or one entry per axis ({len(shape)}) is needed")
     widths = []
@@ -139,6 +139,11 @@ def check_spacing(spacing, shape: tuple[int, ...]) -> tuple[NDArray[np.float64],
             raise ValueError(f"spacing[{axis}]: widths must be finite and > 0")
         widths.append(h.copy())
     return tuple(widths)
+
+
+def is_scalar(value) -> bool:
+    """Whether one number was given (a list of arrays of several lengths is no array that NumPy could measure)."""
+    return not isinstance(value, (list, tuple)) and np.ndim(value) == 0
 
 
 def check_boundary(boundary: str | Sequence, ndim: int) -> Boundary:

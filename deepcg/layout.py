@@ -15,6 +15,8 @@ class Layout(Protocol):
     """Translates the vectors of A as the user knows it."""
 
     of_matrix: bool
+    sign: float  # -1 where A is the negative of the operator that is solved with
+    size: int  # length of the user's flat vectors
 
     def matrix(self) -> sp.csr_array:
         """A over the user's unknowns."""
@@ -28,6 +30,9 @@ class Layout(Protocol):
     def guess(self, x0: ArrayLike) -> Array:
         """An initial guess over all cells (flat)."""
 
+    def residual(self, r: Array) -> Array:
+        """The user's flat vector of a residual or a correction: no sign, no boundary data."""
+
     def solution(self, x: Array, b: ArrayLike) -> Array:
         """The solution, laid out as b is."""
 
@@ -39,9 +44,14 @@ class CellLayout:
     """Vectors of the cells' shape, or flat over the FLUID cells in C order."""
 
     of_matrix = False
+    sign = 1.0
 
     def __init__(self, stencil: Stencil):
         self._stencil = stencil
+
+    @property
+    def size(self) -> int:
+        return self._stencil.size
 
     def matrix(self) -> sp.csr_array:
         return self._stencil.matrix()
@@ -54,6 +64,9 @@ class CellLayout:
 
     def guess(self, x0: ArrayLike) -> Array:
         return self._to_cells(x0, "x0")
+
+    def residual(self, r: Array) -> Array:
+        return r.reshape(self._stencil.shape)[self._stencil.fluid]
 
     def solution(self, x: Array, b: ArrayLike) -> Array:
         full = x.reshape(self._stencil.shape)

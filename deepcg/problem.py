@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from .components import SingularComponents
-from .grid import FLUID, OPEN, SOLID, Grid
+from .grid import FLUID, OPEN, SOLID, Grid, is_scalar
 from .layout import CellLayout, Layout
 from .stencil import Array, Stencil, build_stencil
 
@@ -176,7 +176,7 @@ class Poisson:
             into_low = np.where((low == FLUID) & (high == OPEN), w * value[after], 0.0)
             into_high = np.where((high == FLUID) & (low == OPEN), w * value[before], 0.0)
             flux = self._wall_flux(axis, wall_flux) * self.grid.areas(axis)
-            outward = -1.0 if np.ndim(wall_flux) == 0 else 1.0  # a scalar is along the outward normal on either side
+            outward = -1.0 if is_scalar(wall_flux) else 1.0  # a scalar is along the outward normal on either side
             into_low += np.where((low == FLUID) & (high == SOLID), flux, 0.0)
             into_high -= np.where((high == FLUID) & (low == SOLID), outward * flux, 0.0)
             b = b + into_low[after] + into_high[before]
@@ -199,7 +199,7 @@ class Poisson:
         return padded
 
     def _wall_flux(self, axis: int, wall_flux) -> Array:
-        if np.ndim(wall_flux) == 0 and not isinstance(wall_flux, (tuple, list)):
+        if is_scalar(wall_flux):
             return np.asarray(float(wall_flux))
         if len(wall_flux) != self.ndim:
             raise ValueError(f"wall_flux: {len(wall_flux)} entries given; a scalar or one face array per axis is needed")

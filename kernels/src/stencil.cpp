@@ -63,7 +63,7 @@ extern "C" int dcg_stencil_apply(const int64_t shape[3], const uint8_t *cells, c
       return x + (k * ny + j) * nx;
     };
 
-#pragma omp parallel for num_threads(count) schedule(static) if (nz * ny * nx > 4096)
+#pragma omp parallel for num_threads(count) schedule(static) if (nz * ny * nx > 32768)
     for (int64_t row = 0; row < nz * ny; ++row) {
       const int64_t k = row / ny, j = row % ny;
       Row r;

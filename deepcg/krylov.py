@@ -1,0 +1,289 @@
+"""The Krylov iterations: preconditioned conjugate gradients, and conjugate directions over a window.
+
+Both minimise the A-norm of the error along one direction an iteration, with one product A d each.
+
+* `conjugate_gradients`: Hestenes and Stiefel 1952; preconditioned as in Saad 2003, algorithm 9.1. For a preconditioner that is linear and SPD
+  only up to rounding, beta is that of Polak and Ribiere (Golub and Ye 1999: flexible CG).
+* `conjugate_directions`: Kaneda et al. 2023, algorithm 1, with any window m. The direction may come from anything: it is made A-orthogonal to
+  the last m directions, and the step along it is exact. m = 1 with a linear SPD preconditioner is CG.
+
+What makes the answer safe:
+
+* The true residual b - A x, in difference form, decides convergence; the recurrence only says when to look. It is recomputed
+  every `CHECK_EVERY` steps as well, and replaces the recurrence (van der Vorst and Ye 2000); where the two disagree the method restarts.
+* Sufficient decrease. A step along d lowers ||e||_A^2 by (d.r)^2 / d.Ad. With D the diagonal and A <= 2 D (diagonal dominance), Jacobi's direction
+  D^-1 r lowers it by at least (r.D^-1 r) / 2, and by nature of e, r.D^-1 r >= lambda_min(D^-1 A) ||e||_A^2. A direction that does not
+  reach DECREASE * r.D^-1 r, or has no positive finite curvature, is not taken: Jacobi's is. So every iteration contracts the
+  error by 1 - DECREASE * lambda_min at least, whatever the preconditioner does.
+* After PATIENCE failures in a row, MOST_FAILURES in all, or STALL iterations without halving the residual, Jacobi-preconditioned CG takes over
+  for good: it has CG's convergence theory, which steepest descent has not.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import scipy.linalg
+from scipy.linalg.blas import daxpy
+
+from .stencil import Array
+
+CHECK_EVERY = 50
+DECREASE = 0.05
+PATIENCE = 3
+MOST_FAILURES = 10
+STALL = 30
+DISAGREEMENT = 0.1
+ROUNDING = 10 * np.finfo(float).eps
+
+CONVERGED = "converged"
+ATTAINABLE = "attainable accuracy"
+MAXITER = "maximum number of iterations"
+INDEFINITE = "breakdown: a direction of non-positive curvature was met; the operator is not positive definite"
+
+
+class Operator(Protocol):
+    """What the iterations need of A; vectors are flat float64."""
+
+    inverse_diagonal: Array  # flat, 0 where there is no unknown
+    norm_bound: float  # an upper bound of ||A||_2
+
+    def apply(self, x: Array, out: Array) -> Array: ...
+
+    def project(self, v: Array) -> float:
+        """Take the null space off v in place."""
+
+
+@dataclass
+class Iterate:
+    """x, its residual and the stopping rule; made once a solve and shared by a method and its fallback."""
+
+    operator: Operator
+    b: Array
+    x: Array
+    target: float
+    maxiter: int
+    callback: Callable[[Array], None] | None = None
+    residuals: list[float] = field(default_factory=list)
+    iterations: int = 0
+    fallbacks: int = 0
+    reason: str | None = None
+    condition: float | None = None
+
+    def __post_init__(self):
+        self.r = np.empty_like(self.b)
+        self._true = np.empty_like(self.b)
+        self._last_true = np.inf
+        self._unhalved = 0
+        norm = self._true_residual()
+        self.r, self._true = self._true, self.r
+        self.residuals.append(norm)
+        if norm <= self.target:
+            self.reason = CONVERGED
+        elif self.maxiter <= 0:
+            self.reason = MAXITER
+
+    def advance(self, alpha: float, direction: Array, product: Array) -> bool:
+        """x += alpha d, r -= alpha A d, then the stopping rule.
+
+        Returns
+        -------
+        True where the recurrence had lost the true residual, and directions built on it should be forgotten.
+        """
+        daxpy(direction, self.x, a=alpha)
+        daxpy(product, self.r, a=-alpha)
+        self.iterations += 1
+        norm = float(np.linalg.norm(self.r))
+        restart = False
+        if norm <= self.target or self.iterations % CHECK_EVERY == 0:
+            claimed = norm
+            norm = self._true_residual()
+            np.subtract(self._true, self.r, out=self.r)
+            restart = float(np.linalg.norm(self.r)) > DISAGREEMENT * norm
+            self.r, self._true = self._true, self.r
+            if norm <= self.target:
+                self.reason = CONVERGED
+            else:
+                self._look_for_floor(norm, claimed)
+        self.residuals.append(norm)
+        if self.reason is None and self.iterations >= self.maxiter:
+            self.reason = MAXITER
+        if self.callback:
+            self.callback(self.x)
+        return restart
+
+    def _true_residual(self) -> float:
+        """Evaluate b - A x into the spare vector."""
+        self.operator.apply(self.x, self._true)
+        np.subtract(self.b, self._true, out=self._true)
+        self.operator.project(self._true)
+        return float(np.linalg.norm(self._true))
+
+    def _look_for_floor(self, norm: float, claimed: float) -> None:
+        """Stop where rounding forbids more: the true residual is small beside ||A|| ||x|| and no longer falls."""
+        self._unhalved = self._unhalved + 1 if norm > 0.5 * self._last_true else 0
+        self._last_true = min(norm, self._last_true)
+        rounding = ROUNDING * self.operator.norm_bound * float(np.linalg.norm(self.x))
+        if norm <= rounding and (self._unhalved >= 1 or claimed < 0.1 * norm):
+            self.reason = ATTAINABLE
+
+
+class Step(NamedTuple):
+    """A direction d, its product A d, and d.Ad."""
+
+    direction: Array
+    product: Array
+    curvature: float
+
+
+Preconditioner = Callable[[Array], Array]  # r -> z, a new array that the iteration may overwrite
+
+
+def jacobi(operator: Operator) -> Preconditioner:
+    """The fallback direction: D^-1 r."""
+    return lambda r: operator.inverse_diagonal * r
+
+
+def conjugate_gradients(it: Iterate, preconditioner: Preconditioner, flexible: bool = False) -> None:
+    """Preconditioned conjugate gradients, until `it.reason` says why it stopped.
+
+    Parameters
+    ----------
+    it : Iterate
+    preconditioner : r -> z, linear and SPD (nearly so with `flexible`)
+    flexible : beta of Polak and Ribiere, at the price of one vector and one inner product
+
+    Notes
+    -----
+    `it.condition` becomes the condition number of the preconditioned operator as Lanczos sees it through CG's own coefficients
+    (Saad 2003, section 6.7.3), over the iterations since the last restart.
+    """
+    operator, fallback = it.operator, jacobi(it.operator)
+    failures = 0
+    direction, product = np.zeros_like(it.r), np.empty_like(it.r)
+    before = np.empty_like(it.r) if flexible else None
+    alphas: list[float] = []
+    betas: list[float] = []
+    rho = 0.0  # r.z of the last iteration; 0 starts afresh
+    while it.reason is None:
+        use_fallback = failures >= PATIENCE
+        z = (fallback if use_fallback else preconditioner)(it.r)
+        rho_new = float(it.r @ z)
+        if not (rho_new > 0 and np.isfinite(rho_new)):
+            if preconditioner is fallback or use_fallback:
+                it.reason = INDEFINITE
+                return
+            failures, rho = failures + 1, 0.0
+            z, use_fallback = fallback(it.r), True
+            rho_new = float(it.r @ z)
+        beta = 0.0 if rho == 0.0 else (rho_new - (float(before @ z) if before is not None else 0.0)) / rho
+        direction *= beta
+        direction += z
+        operator.project(direction)
+        operator.apply(direction, product)
+        curvature = float(direction @ product)
+        if not (curvature > 0 and np.isfinite(curvature)):
+            if rho == 0.0 and (preconditioner is fallback or use_fallback):
+                it.reason = INDEFINITE
+                return
+            failures, rho = failures + 1, 0.0
+            direction[...] = 0.0
+            continue
+        if before is not None:
+            before[...] = it.r
+        # with a flexible beta d.r differs from r.z by what orthogonality was lost: the exact line search takes d.r
+        alpha = (float(direction @ it.r) if flexible else rho_new) / curvature
+        if rho == 0.0:
+            alphas, betas = [], []
+        else:
+            betas.append(beta)
+        alphas.append(alpha)
+        it.fallbacks += use_fallback
+        restart = it.advance(alpha, direction, product)
+        rho = 0.0 if restart else rho_new
+    it.condition = lanczos_condition(alphas, betas)
+
+
+def lanczos_condition(alphas: list[float], betas: list[float]) -> float | None:
+    """Condition number of the tridiagonal matrix behind CG's coefficients; None from fewer than two iterations."""
+    if len(alphas) < 2 or min(alphas) <= 0 or min(betas) < 0:
+        return None
+    a, beta = np.asarray(alphas), np.asarray(betas)
+    diagonal = 1 / a
+    diagonal[1:] += beta / a[:-1]
+    values = scipy.linalg.eigvalsh_tridiagonal(diagonal, np.sqrt(beta) / a[:-1])
+    return float(values[-1] / values[0]) if values[0] > 0 else None
+
+
+def conjugate_directions(it: Iterate, preconditioner: Preconditioner, window: int | None = 2) -> None:
+    """Conjugate directions (Kaneda et al. 2023, algorithm 1), until `it.reason` says why it stopped.
+
+    Parameters
+    ----------
+    it : Iterate
+    preconditioner : r -> d, any map; need not be linear
+    window : how many earlier directions each new one is made A-orthogonal to; None for all, 0 for steepest descent along
+        the preconditioner's directions. The paper's code keeps 2. Costs two vectors each.
+    """
+    fallback = jacobi(it.operator)
+    kept: deque[Step] = deque(maxlen=window)
+    in_a_row = failures = 0
+    best_before, since = it.residuals[-1], 0  # for the stall guard: the best residual of earlier stretches
+    while it.reason is None:
+        needed = DECREASE * float(it.r @ fallback(it.r))
+        step = _conjugate(it, preconditioner(it.r), kept)
+        if _decrease(it, step) >= needed:
+            in_a_row = 0
+        else:
+            in_a_row, failures = in_a_row + 1, failures + 1
+            it.fallbacks += 1
+            step = _conjugate(it, fallback(it.r), kept)
+            if not step.curvature > 0:  # rounding may have spoilt the window: try the plain direction before giving up
+                kept.clear()
+                step = _conjugate(it, fallback(it.r), kept)
+            if not step.curvature > 0:
+                it.reason = INDEFINITE
+                return
+        alpha = float(step.direction @ it.r) / step.curvature
+        restart = it.advance(alpha, step.direction, step.product)
+        kept.append(step)
+        if restart:
+            kept.clear()
+        since += 1
+        stalled = False
+        if since == STALL:
+            best = min(it.residuals[-STALL:])
+            stalled = best > 0.5 * best_before
+            best_before, since = min(best, best_before), 0
+        if it.reason is None and (in_a_row >= PATIENCE or failures >= MOST_FAILURES or stalled):
+            started = it.iterations
+            kept.clear()
+            conjugate_gradients(it, fallback)
+            it.fallbacks += it.iterations - started
+            it.condition = None  # it would speak of Jacobi's operator, not of the preconditioner that was asked for
+            return
+
+
+def _conjugate(it: Iterate, direction: Array, kept: deque[Step]) -> Step:
+    """Make `direction` A-orthogonal to the kept ones; A d follows by linearity, so one product is all it takes."""
+    it.operator.project(direction)
+    product = it.operator.apply(direction, np.empty_like(direction))
+    for earlier in kept:
+        coefficient = -float(direction @ earlier.product) / earlier.curvature
+        daxpy(earlier.direction, direction, a=coefficient)
+        daxpy(earlier.product, product, a=coefficient)
+    curvature = float(direction @ product)
+    return Step(direction, product, curvature if np.isfinite(curvature) else -1.0)
+
+
+def _decrease(it: Iterate, step: Step) -> float:
+    """By how much the exact step lowers ||e||_A^2; negative where there is no such step."""
+    if not step.curvature > 0:
+        return -1.0
+    slope = float(step.direction @ it.r)
+    decrease = slope * slope / step.curvature
+    return decrease if np.isfinite(decrease) else -1.0

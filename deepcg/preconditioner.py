@@ -1,0 +1,208 @@
+"""Preconditioners by name: what proposes the directions of the Krylov iteration.
+
+Each maps a residual over all cells (flat float64, 0 outside FLUID) to a direction laid out alike, and says whether it is linear
+and symmetric positive definite: that decides which iteration may use it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse.linalg as spla
+
+from . import model_file
+from .problem import Poisson
+from .stencil import Array
+
+
+class Preconditioner(Protocol):
+    """What `deepcg.solve` takes as `model=` besides names and paths."""
+
+    name: str
+    linear: bool
+    spd: bool
+
+    def __call__(self, r: Array) -> Array:
+        """A new array with the direction for r; both flat over all cells."""
+
+    def update(self, problem: Poisson) -> None:
+        """Serve another problem of the same shape."""
+
+
+class Identity:
+    """z = r: plain conjugate gradients."""
+
+    name, linear, spd = "none", True, True
+
+    def __init__(self, problem: Poisson):
+        pass
+
+    def __call__(self, r: Array) -> Array:
+        return r.copy()
+
+    def update(self, problem: Poisson) -> None:
+        pass
+
+
+class Jacobi:
+    """z = D^-1 r."""
+
+    name, linear, spd = "jacobi", True, True
+
+    def __init__(self, problem: Poisson):
+        self.update(problem)
+
+    def __call__(self, r: Array) -> Array:
+        return self._inverse_diagonal * r
+
+    def update(self, problem: Poisson) -> None:
+        self._inverse_diagonal = problem.stencil.inverse_diagonal.reshape(-1)
+
+
+class Network:
+    """A convolutional network from a model file, evaluated in float32.
+
+    The network was trained on the box with unit coefficients, for residuals of unit root mean square. So the residual is scaled to that,
+    and, where coefficients vary, symmetrically by the mean face weight s of each cell: z = S^-1/2 f(S^-1/2 r), which is exact for a
+    constant coefficient of any size.
+    """
+
+    linear, spd = False, False
+
+    def __init__(self, problem: Poisson, path: str | os.PathLike, device: str = "auto"):
+        import torch
+
+        from .network_file import load_network
+
+        self._torch = torch
+        self._device = torch_device(device)
+        self.network, self.description = load_network(path, self._device)
+        self.name = self.description["name"]
+        self.update(problem)
+
+    def update(self, problem: Poisson) -> None:
+        dimension = self.description["dimension"]
+        if problem.ndim != dimension:
+            raise ValueError(f"model: {self.name} is for {dimension}-D problems; this one is {problem.ndim}-D")
+        fluid = problem.stencil.fluid
+        self._shape, self._size = problem.shape, problem.size
+        scale = mean_face_weight(problem)
+        uniform = bool((scale[fluid] == 1.0).all())
+        self._scale = fluid.reshape(-1).astype(float) if uniform else (fluid / np.sqrt(scale)).reshape(-1)
+
+    def __call__(self, r: Array) -> Array:
+        scaled = r * self._scale
+        rms = np.linalg.norm(scaled) / np.sqrt(self._size)
+        if not (rms > 0 and np.isfinite(rms)):
+            return np.zeros_like(r)
+        torch = self._torch
+        with torch.inference_mode():
+            field = torch.from_numpy((scaled / rms).astype(np.float32)).reshape(1, 1, *self._shape)
+            z = self.network(field.to(self._device)).reshape(-1).cpu().numpy()
+        return z * (self._scale * rms)
+
+
+def mean_face_weight(problem: Poisson) -> Array:
+    """The mean weight of each cell's joined faces; 1 where it has none. Cell-shaped."""
+    total = np.zeros(problem.shape)
+    count = np.zeros(problem.shape)
+    for axis, w in enumerate(problem.stencil.weights):
+        front, back = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
+        total += w[front] + w[back]
+        count += (w[front] > 0).astype(float) + (w[back] > 0)
+    return np.where(count > 0, total / np.maximum(count, 1), 1.0)
+
+
+def torch_device(device: str) -> str:
+    """The torch device behind "auto", "cpu" or "cuda"."""
+    import torch
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device: {device!r} given; 'auto', 'cpu' or 'cuda' is needed")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: 'cuda' given, but torch finds no GPU here; use 'auto' or 'cpu' (see `deepcg doctor`)")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+class Foreign:
+    """A SciPy LinearOperator, sparse matrix or function over the user's unknowns, such as PyAMG's `aspreconditioner()`."""
+
+    def __init__(self, problem: Poisson, operator: Any):
+        self._operator = spla.aslinearoperator(operator) if not callable(operator) or hasattr(operator, "matvec") else None
+        self._function: Callable = self._operator.matvec if self._operator is not None else operator
+        self.name = getattr(operator, "name", type(operator).__name__)
+        self.linear = bool(getattr(operator, "linear", True))
+        self.spd = bool(getattr(operator, "spd", True))
+        self.update(problem)
+
+    def update(self, problem: Poisson) -> None:
+        self._layout = problem.layout
+        n = problem.layout.size
+        if self._operator is not None and self._operator.shape != (n, n):
+            raise ValueError(f"model: an operator of shape {self._operator.shape} given; ({n}, {n}) is needed")
+
+    def __call__(self, r: Array) -> Array:
+        sign = self._layout.sign  # M approximates A^-1 as the user knows A
+        return self._layout.guess(self._function(self._layout.residual(r))) * sign
+
+
+NAMED: dict[str, Callable[[Poisson], Preconditioner]] = {"none": Identity, "jacobi": Jacobi}
+
+
+def build(problem: Poisson, model: Any = "auto", device: str = "auto") -> Preconditioner:
+    """The preconditioner that `model` names.
+
+    Parameters
+    ----------
+    problem : Poisson
+    model : "auto", "none", "jacobi", a shipped name, a path, or a preconditioner object
+    device : "auto", "cpu" or "cuda"
+
+    Raises
+    ------
+    ModelFileError (a ValueError)
+        Unknown name, or a file that is missing, truncated or foreign.
+    """
+    if model == "auto":
+        model = automatic(problem)
+    if isinstance(model, str) and model in NAMED:
+        return NAMED[model](problem)
+    if isinstance(model, (str, os.PathLike)):
+        return Network(problem, model_file.resolve(model, problem.ndim), device)
+    if hasattr(model, "update") and hasattr(model, "linear") and callable(model):
+        model.update(problem)
+        return model
+    if callable(model) or hasattr(model, "matvec") or hasattr(model, "dot"):
+        return Foreign(problem, model)
+    raise TypeError(f"model: {type(model).__name__} given; a name, a path, a LinearOperator or a preconditioner is needed")
+
+
+def automatic(problem: Poisson) -> str:
+    """The shipped network for the problem's dimension where PyTorch is installed, else Jacobi."""
+    name = f"dcdm-{problem.ndim}d"
+    installed = all(importlib.util.find_spec(package) for package in ("torch", "safetensors"))
+    return name if installed and name in model_file.shipped() else "jacobi"
+
+
+class PreconditionerOperator(spla.LinearOperator):
+    """A preconditioner as a SciPy LinearOperator over the user's unknowns.
+
+    Attributes
+    ----------
+    linear, spd : bool
+        What the method it is given to may rely on; SciPy's `cg` needs both.
+    """
+
+    def __init__(self, problem: Poisson, preconditioner: Preconditioner):
+        n = problem.layout.size
+        super().__init__(np.dtype(float), (n, n))
+        self._layout, self._preconditioner = problem.layout, preconditioner
+        self.name, self.linear, self.spd = preconditioner.name, preconditioner.linear, preconditioner.spd
+
+    def _matvec(self, r):
+        z = self._preconditioner(self._layout.guess(np.asarray(r, dtype=float).reshape(-1)))
+        return self._layout.residual(z) * self._layout.sign

@@ -1,0 +1,258 @@
+"""`deepcg.solve` and `deepcg.Solver`: a problem, a preconditioner and a Krylov iteration put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import preconditioner as preconditioners
+from .krylov import Iterate, conjugate_directions, conjugate_gradients
+from .problem import Poisson
+from .report import SolveInfo
+from .stencil import Array
+
+METHODS = ("auto", "cg", "dcd")
+
+
+class InconsistentError(ValueError):
+    """b has a part outside the range of a singular operator."""
+
+
+class Solver:
+    """A problem with its set-up kept: solve for many right-hand sides, update for changed cells or coefficients.
+
+    Parameters
+    ----------
+    problem : Poisson, or whatever `deepcg.solve` takes as A
+    model : str, path or preconditioner object
+        "auto": the shipped network of the problem's dimension where PyTorch is installed, else "jacobi". "none": plain
+        CG. "jacobi". A shipped name such as "dcdm". A model file. A SciPy LinearOperator or a function over the unknowns.
+    method : "auto", "cg" or "dcd"
+        "auto" takes "cg" for linear SPD preconditioners and conjugate directions ("dcd") for others.
+    device : "auto", "cpu" or "cuda"
+        Where a network is evaluated; the iteration itself is in float64 on the CPU.
+    window : int or None
+        Of "dcd": how many earlier directions each new one is made A-orthogonal to (None: all).
+    rtol, atol : float
+        Converged means ||b - A x||_2 <= max(rtol ||b||_2, atol), on the true residual.
+    maxiter : int or None
+        None: ten times the number of unknowns, as SciPy has it.
+    inconsistent : "project" or "error"
+        What happens to a b with a part outside the range of a singular operator.
+    grid, coordinates :
+        Of a SciPy matrix, see `deepcg.solve`.
+    """
+
+    def __init__(
+        self,
+        problem,
+        *,
+        model: Any = "auto",
+        method: str = "auto",
+        device: str = "auto",
+        window: int | None = 2,
+        rtol: float = 1e-6,
+        atol: float = 0.0,
+        maxiter: int | None = None,
+        inconsistent: str = "project",
+        grid=None,
+        coordinates=None,
+    ):
+        started = time.perf_counter()
+        check_tolerances(rtol, atol, maxiter, inconsistent, window)
+        if method not in METHODS:
+            raise ValueError(f"method: {method!r} given; one of {METHODS} is needed")
+        if device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device: {device!r} given; 'auto', 'cpu' or 'cuda' is needed")
+        self.problem = as_problem(problem, grid, coordinates)
+        self.rtol, self.atol, self.maxiter, self.inconsistent = rtol, atol, maxiter, inconsistent
+        self.window = window
+        self.preconditioner = preconditioners.build(self.problem, model, device)
+        self.method = choose_method(method, self.preconditioner)
+        self._operator = _Operator(self.problem)
+        self.setup_seconds = time.perf_counter() - started
+
+    def update(self, problem=None, *, cells=None, coefficient=None, shift=None) -> None:
+        """Serve changed cells, coefficients or shift, or a whole new problem of the same dimension.
+
+        Parameters
+        ----------
+        problem : Poisson, or None
+            None: the present grid with the parts given by keyword replaced.
+        """
+        started = time.perf_counter()
+        if problem is None:
+            problem = self.problem.updated(cells=cells, coefficient=coefficient, shift=shift)
+        elif cells is not None or coefficient is not None or shift is not None:
+            raise ValueError("update: give a problem, or its changed parts, not both")
+        problem = as_problem(problem)
+        self.preconditioner.update(problem)
+        self.problem, self._operator = problem, _Operator(problem)
+        self.setup_seconds = time.perf_counter() - started
+
+    def solve(self, b: ArrayLike, x0: ArrayLike | None = None, callback: Callable | None = None) -> tuple[Array, SolveInfo]:
+        """Solve A x = b; see `deepcg.solve`."""
+        started = time.perf_counter()
+        layout = self.problem.layout
+        rhs = layout.rhs(b)
+        x = np.zeros_like(rhs) if x0 is None else layout.guess(x0)
+        projected = self._project(rhs)
+        self._operator.project(x)
+        target = max(self.rtol * layout.reference_norm(b, rhs), self.atol)
+        maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
+        report = None if callback is None else lambda now: callback(layout.solution(now, b))
+        it = Iterate(self._operator, rhs, x, target, maxiter, report)
+        if self.method == "cg":
+            conjugate_gradients(it, self.preconditioner, flexible=not self.preconditioner.spd)
+        else:
+            conjugate_directions(it, self.preconditioner, self.window)
+        self._operator.project(it.x)
+        info = SolveInfo.of(
+            it,
+            setup_seconds=self.setup_seconds,
+            solve_seconds=time.perf_counter() - started,
+            model=self.preconditioner.name,
+            method=self.method,
+            projected=projected,
+        )
+        return layout.solution(it.x, b), info
+
+    def _project(self, rhs: Array) -> float:
+        """Project b onto the range in place; what rounding leaves outside counts as nothing."""
+        norm = float(np.linalg.norm(rhs))
+        removed = self._operator.project(rhs)
+        if removed <= 1e-12 * norm:
+            return 0.0
+        if self.inconsistent == "error":
+            raise InconsistentError(
+                f"b: {removed:.3e} of its norm {norm:.3e} lies outside the range of the operator, which is singular on "
+                f"{self.problem.components.count} component(s) without an OPEN face; make b sum to zero there, or pass "
+                "inconsistent='project'"
+            )
+        return removed
+
+
+class _Operator:
+    """The problem as the iterations see it: flat vectors over all cells."""
+
+    def __init__(self, problem: Poisson):
+        stencil = problem.stencil
+        self._stencil, self._components = stencil, problem.components
+        self.inverse_diagonal = stencil.inverse_diagonal.reshape(-1)
+        self.norm_bound = stencil.norm_bound
+
+    def apply(self, x: Array, out: Array) -> Array:
+        return self._stencil.apply(x, out)
+
+    def project(self, v: Array) -> float:
+        return self._components.project(v)
+
+
+def solve(
+    A,
+    b: ArrayLike,
+    x0: ArrayLike | None = None,
+    *,
+    grid=None,
+    coordinates=None,
+    rtol: float = 1e-6,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    model: Any = "auto",
+    method: str = "auto",
+    device: str = "auto",
+    window: int | None = 2,
+    inconsistent: str = "project",
+    callback: Callable | None = None,
+) -> tuple[Array, SolveInfo]:
+    """Solve the Poisson-type system A x = b.
+
+    Parameters
+    ----------
+    A : deepcg.Poisson or SciPy sparse matrix
+        A matrix needs `grid` (or `coordinates`) and must be a 5- or 7-point stencil, see `Poisson.from_matrix`.
+    b : array
+        Of the cells' shape, or flat over the unknowns (the matrix' rows).
+    x0 : array, optional
+        Initial guess, laid out like b or flat. Not changed.
+    grid : cells array or shape, for a matrix
+    coordinates : (n, d) array of cell centres (x, y[, z]) of the rows, for a matrix
+    rtol, atol : float
+        Converged means ||b - A x||_2 <= max(rtol ||b||_2, atol) on the true residual. Where A is singular, ||b|| is that of the
+        projected b.
+    maxiter, model, method, device, window, inconsistent :
+        See `deepcg.Solver`.
+    callback : function of the current x, called after every iteration
+        x is laid out like b.
+
+    Returns
+    -------
+    x : float64 array, laid out like b
+    info : deepcg.SolveInfo
+        An int as in SciPy (0 converged) that also says how it went; print it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before any work, where an argument is not what it should be.
+
+    Examples
+    --------
+    >>> import numpy as np, deepcg
+    >>> problem = deepcg.Poisson(np.zeros((16, 16), dtype=np.uint8), boundary="open")
+    >>> b = np.ones(problem.shape)
+    >>> x, info = deepcg.solve(problem, b, model="jacobi")
+    >>> int(info), bool(np.linalg.norm(b - problem.apply(x)) <= 1e-6 * np.linalg.norm(b))
+    (0, True)
+
+    References
+    ----------
+    Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems", ICML 2023.
+    """
+    solver = Solver(
+        A, model=model, method=method, device=device, window=window, rtol=rtol, atol=atol, maxiter=maxiter,
+        inconsistent=inconsistent, grid=grid, coordinates=coordinates,
+    )  # fmt: skip
+    return solver.solve(b, x0, callback)
+
+
+def preconditioner(problem, model: Any = "auto", device: str = "auto") -> preconditioners.PreconditionerOperator:
+    """A model as a SciPy LinearOperator that approximates A^-1; its `.linear` and `.spd` say what it may be used for."""
+    problem = as_problem(problem)
+    return preconditioners.PreconditionerOperator(problem, preconditioners.build(problem, model, device))
+
+
+def as_problem(A, grid=None, coordinates=None) -> Poisson:
+    """A Poisson problem from what `deepcg.solve` takes as A."""
+    if isinstance(A, Poisson):
+        if grid is not None or coordinates is not None:
+            raise ValueError("grid, coordinates: a Poisson problem has its own grid; give them with a matrix only")
+        return A
+    is_shape = isinstance(grid, (tuple, list)) and all(np.ndim(n) == 0 for n in grid)
+    return Poisson.from_matrix(
+        A, cells=None if is_shape else grid, shape=tuple(grid) if is_shape else None, coordinates=coordinates
+    )
+
+
+def choose_method(method: str, preconditioner: preconditioners.Preconditioner) -> str:
+    """ "cg" for linear SPD preconditioners, else "dcd"; refuses "cg" where its theory does not hold."""
+    if method == "auto":
+        return "cg" if preconditioner.linear and preconditioner.spd else "dcd"
+    if method == "cg" and not preconditioner.linear:
+        raise ValueError(f"method: 'cg' needs a linear preconditioner and {preconditioner.name} is not; use 'dcd' or 'auto'")
+    return method
+
+
+def check_tolerances(rtol, atol, maxiter, inconsistent, window) -> None:
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not (np.isscalar(value) and np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name}: {value!r} given; a finite number >= 0 is needed")
+    for name, value in (("maxiter", maxiter), ("window", window)):
+        if value is not None and not (isinstance(value, (int, np.integer)) and value >= 0):
+            raise ValueError(f"{name}: {value!r} given; None or an integer >= 0 is needed")
+    if inconsistent not in ("project", "error"):
+        raise ValueError(f"inconsistent: {inconsistent!r} given; 'project' or 'error' is needed")
