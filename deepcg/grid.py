@@ -148,12 +148,17 @@ def is_scalar(value) -> bool:
 
 def check_boundary(boundary: str | Sequence, ndim: int) -> Boundary:
     """One (low, high) pair of words per axis from one word, or one word or pair per axis."""
+    if not isinstance(boundary, (str, Sequence, np.ndarray)):
+        raise TypeError(f"boundary: {boundary!r} given; one word or one entry per axis is needed")
     per_axis = [boundary] * ndim if isinstance(boundary, str) else list(boundary)
     if len(per_axis) != ndim:
         raise ValueError(f"boundary: {len(per_axis)} entries given; one word or one entry per axis ({ndim}) is needed")
     pairs = []
     for axis, entry in enumerate(per_axis):
-        low, high = (entry, entry) if isinstance(entry, str) else tuple(entry)
+        pair = (entry, entry) if isinstance(entry, str) else entry
+        if np.ndim(pair) != 1 or len(pair) != 2:
+            raise ValueError(f"boundary[{axis}]: {entry!r} given; one word or a (low, high) pair of words is needed")
+        low, high = pair
         for word in (low, high):
             if word not in KINDS:
                 raise ValueError(f"boundary[{axis}]: {word!r} given; 'wall', 'open' or 'periodic' is needed")
