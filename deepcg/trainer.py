@@ -48,7 +48,7 @@ class Stage:
 def default_stages(dim: int) -> tuple[Stage, ...]:
     """What the shipped models were trained with."""
     if dim == 2:
-        return (Stage(32, 3000, 32), Stage(64, 3000, 16), Stage(128, 1500, 8))
+        return (Stage(32, 2000, 16), Stage(64, 1500, 8), Stage(128, 500, 4))
     return (Stage(16, 2500, 16), Stage(32, 3500, 4), Stage(64, 300, 1))
 
 
