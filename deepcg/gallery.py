@@ -10,8 +10,10 @@ velocity: a flow that suits the scene (`deepcg.scenes`) plus seeded turbulence, 
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy.fft
@@ -19,7 +21,7 @@ import scipy.fft
 from .flow import Ball, Smoke, Solve, Velocity, close_walls, default_solve, divergence
 from .grid import Grid
 from .problem import Poisson
-from .scenes import SCENES, SEED, Canvas, Flow, plume_flow
+from .scenes import SCENES, SEED, Canvas, Draft, Flow, past_mesh, plume_flow
 from .stencil import Array
 
 SMALLEST = 8  # cells per axis below which the scenes' parts no longer fit
@@ -76,7 +78,36 @@ def scene(name: str, size: int, dim: int = 3) -> Scene:
     """
     canvas = _check(name, size, dim)
     entry = SCENES[name]
-    draft = entry.draw(canvas)
+    return _finish(name, entry.description, entry.draw(canvas), dim)
+
+
+def mesh_scene(path: str | os.PathLike, size: int, up: str = "y") -> Scene:
+    """Smoke past the object in a mesh file: what "bunny" is for the Stanford bunny.
+
+    Parameters
+    ----------
+    path : path
+        A closed mesh, see `deepcg.mesh.read_surface`; it becomes a SOLID obstacle in a box with an open top.
+    size : int
+        Cells along each axis, at least 8.
+    up : "x", "y", "z", "-x", "-y" or "-z"
+        The mesh's axis that points up.
+
+    Returns
+    -------
+    Scene
+
+    Raises
+    ------
+    deepcg.mesh.MeshError, ValueError, TypeError
+        The file, or an argument that is not as above.
+    """
+    draft = past_mesh(Canvas(_check_size(size), 3), path, up)
+    return _finish(Path(path).stem, f"Smoke past the object in {Path(path).name}, in a box with an open top", draft, 3)
+
+
+def _finish(name: str, description: str, draft: Draft, dim: int) -> Scene:
+    """The system of a draft: its flow with turbulence, and b of unit root mean square."""
     problem = Poisson(draft.cells, **draft.options)
     full = _with_turbulence(_on_faces(draft.flow, problem.grid), np.random.default_rng([SEED, dim]))
     velocity = close_walls(full, problem)
@@ -85,7 +116,7 @@ def scene(name: str, size: int, dim: int = 3) -> Scene:
     b = -divergence(velocity, problem.grid)
     # Units of time are free: choose them such that b is of order 1.
     scale = 1.0 / np.sqrt(np.mean(b[problem.grid.fluid] ** 2))
-    return Scene(name, entry.description, problem, scale * b, tuple(scale * u for u in velocity))
+    return Scene(name, description, problem, scale * b, tuple(scale * u for u in velocity))
 
 
 def sequence(name: str, size: int, dim: int = 3, steps: int = 10, *, solve: Solve | None = None) -> Iterator[Scene]:
@@ -132,9 +163,13 @@ def _check(name: str, size: int, dim: int) -> Canvas:
         raise ValueError(f"dim: {dim} given; 2 or 3 is needed")
     if name not in names(dim):
         raise ValueError(f"name: {name!r} given; in {dim}-D one of {', '.join(names(dim))} is needed")
+    return Canvas(_check_size(size), dim)
+
+
+def _check_size(size: int) -> int:
     if operator.index(size) < SMALLEST:
         raise ValueError(f"size: {size} given; at least {SMALLEST} cells per axis are needed")
-    return Canvas(operator.index(size), dim)
+    return operator.index(size)
 
 
 def _on_faces(flow: Flow, grid: Grid) -> Velocity:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import scipy.sparse.linalg as spla
@@ -17,6 +17,9 @@ import scipy.sparse.linalg as spla
 from . import model_file
 from .problem import Poisson
 from .stencil import Array
+
+if TYPE_CHECKING:
+    from .network import DCDM
 
 
 class Preconditioner(Protocol):
@@ -64,28 +67,44 @@ class Jacobi:
 
 
 class Network:
-    """A convolutional network from a model file, evaluated in float32.
+    """A convolutional network as a preconditioner, evaluated in float32 where its weights are.
 
     The network was trained on the box with unit coefficients, for residuals of unit root mean square. So the residual is scaled to that,
     and, where coefficients vary, symmetrically by the mean face weight s of each cell: z = S^-1/2 f(S^-1/2 r), which is exact for a
     constant coefficient of any size.
+
+    Parameters
+    ----------
+    problem : Poisson
+    network : deepcg.network.DCDM
+        Used as it is, so that a network in training can be measured.
+    name : str
+        What reports call it.
     """
 
     linear, spd = False, False
 
-    def __init__(self, problem: Poisson, path: str | os.PathLike, device: str = "auto"):
+    def __init__(self, problem: Poisson, network: DCDM, name: str = "dcdm"):
         import torch
 
-        from .network_file import load_network
-
         self._torch = torch
-        self._device = torch_device(device)
-        self.network, self.description = load_network(path, self._device)
-        self.name = self.description["name"]
+        self._device = next(network.parameters()).device
+        self.network, self.name = network, name
+        self.description: dict[str, Any] = {}
         self.update(problem)
 
+    @classmethod
+    def from_file(cls, problem: Poisson, path: str | os.PathLike, device: str = "auto") -> Network:
+        """The network in a model file, on `device`; its description is kept as `description`."""
+        from .network_file import load_network
+
+        network, description = load_network(path, torch_device(device))
+        loaded = cls(problem, network, description["name"])
+        loaded.description = description
+        return loaded
+
     def update(self, problem: Poisson) -> None:
-        dimension = self.description["dimension"]
+        dimension = self.network.dim
         if problem.ndim != dimension:
             raise ValueError(f"model: {self.name} is for {dimension}-D problems; this one is {problem.ndim}-D")
         fluid = problem.stencil.fluid
@@ -172,7 +191,7 @@ def build(problem: Poisson, model: Any = "auto", device: str = "auto") -> Precon
     if isinstance(model, str) and model in NAMED:
         return NAMED[model](problem)
     if isinstance(model, (str, os.PathLike)):
-        return Network(problem, model_file.resolve(model, problem.ndim), device)
+        return Network.from_file(problem, model_file.resolve(model, problem.ndim), device)
     if hasattr(model, "update") and hasattr(model, "linear") and callable(model):
         model.update(problem)
         return model

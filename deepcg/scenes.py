@@ -6,6 +6,7 @@ relative to the box, so that a scene is the same one at every resolution; axis 0
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -178,11 +179,8 @@ def sphere(canvas: Canvas) -> Draft:
 @_scene(3)
 def bunny(canvas: Canvas) -> Draft:
     """Smoke past the Stanford bunny, in a box with an open top."""
-    from .mesh import voxelize  # needs the optional dependencies of meshes
-
     with resources.as_file(resources.files("deepcg.data") / "bunny.stl") as path:
-        cells = voxelize(path, canvas.shape, margin=0.2)
-    return Draft(cells, plume_flow, {"boundary": canvas.open(0)})
+        return past_mesh(canvas, path)
 
 
 @_scene(2, 3)
@@ -252,6 +250,14 @@ def stretched(canvas: Canvas) -> Draft:
     along = np.full(canvas.size, across.max())
     options = {"spacing": [across] * (canvas.dim - 1) + [along], "boundary": canvas.open(canvas.dim - 1)}
     return Draft(canvas.fluid(), _channel, options, inflow=True)
+
+
+def past_mesh(canvas: Canvas, path: str | os.PathLike, up: str = "y") -> Draft:
+    """Smoke past the object in a mesh file, in a box with an open top."""
+    from .mesh import voxelize  # needs the optional dependencies of meshes
+
+    cells = voxelize(path, canvas.shape, margin=0.2, up=up)
+    return Draft(cells, plume_flow, {"boundary": canvas.open(0)})
 
 
 def _radius(canvas: Canvas) -> Array:
