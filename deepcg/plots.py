@@ -115,7 +115,9 @@ def loss_curve(
             right.spines["right"].set_visible(True)
             for name, colour, marker in zip(names, _cycle(len(names), 1), "os^Dv" * len(names), strict=False):
                 at, figures = [v["step"] for v in validation], [v[name] for v in validation]
-                right.plot(at, figures, color=colour, marker=marker, markersize=4, linewidth=1.2, label=f"iterations, {name}")
+                right.plot(
+                    at, figures, color=colour, marker=marker, markersize=4, linewidth=1.2, label=f"iterations, {name}"
+                )
             right.set_ylabel("iterations to 1e-4")
             right.set_ylim(bottom=0)
             more, texts = right.get_legend_handles_labels()

@@ -105,7 +105,9 @@ def read_matrix(path: Path) -> sp.csr_array:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file; a matrix ({', '.join(MATRICES)}) is needed") from None
     except (ValueError, OSError, KeyError, EOFError, OverflowError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: truncated, or no sparse matrix ({error}); write it by scipy.io.mmwrite or save_npz") from error
+        raise ValueError(
+            f"{path}: truncated, or no sparse matrix ({error}); write it by scipy.io.mmwrite or save_npz"
+        ) from error
     return sp.csr_array(A)
 
 

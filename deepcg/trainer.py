@@ -221,6 +221,8 @@ class Trainer:
         trainer.network.load_state_dict({name: tensors[key] for key, name in names.items()})
         for name, parameter in trainer.network.named_parameters():
             state = {key.split(".")[1]: value for key, value in tensors.items() if key.endswith(f".{name}") and key.startswith("adam.")}
+            # Adam keeps its count of steps, a scalar, on the CPU and the rest beside the weights.
+            state = {key: value.to(trainer.device) if value.ndim else value for key, value in state.items()}
             if state:
                 trainer.optimiser.state[parameter] = state
         trainer.step, trainer.history = run["step"], History(**run["history"])

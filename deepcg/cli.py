@@ -1,0 +1,430 @@
+"""The command `deepcg`: solve, train, info, scenes, doctor.
+
+Whatever is heavy is imported inside the commands, so that `deepcg --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+try:
+    import click
+except ImportError as error:  # the program's first breath: nobody above could turn this into a message
+    raise SystemExit("Error: the command line needs click and tqdm: pip install 'deepcg[cli]'") from error
+
+from . import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .sources import System
+    from .trainer import Training
+
+EXTRAS = {
+    "torch": "network",
+    "safetensors": "network",
+    "matplotlib": "cli",
+    "tqdm": "cli",
+    "meshio": "mesh",
+    "igl": "mesh",
+    "pyevtk": "mesh",
+}
+
+
+class UserError(click.ClickException):
+    """What the user can put right: one line, exit status 2."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group whose commands answer what is wrong with the input by one line instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, ImportError, OSError, ArithmeticError) as error:
+            if ctx.params.get("traceback") or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+                raise
+            raise UserError(_explain(error)) from error
+
+
+def _explain(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ImportError) and "pip install" not in text:
+        extra = EXTRAS.get((error.name or "").partition(".")[0], "all")
+        text = f"{text}: pip install 'deepcg[{extra}]'"
+    return text
+
+
+class Numbers(click.ParamType):
+    """Integers with commas between them."""
+
+    def __init__(self, name: str, counts: tuple[int, ...], example: str):
+        self.name, self._counts, self._example = name, counts, example
+
+    def convert(self, value, param, ctx) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) not in self._counts or min(numbers) < 1:
+            self.fail(f"{value!r} given; {self.name} such as {self._example} is needed", param, ctx)
+        return numbers
+
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+DEVICE = click.Choice(["auto", "cpu", "cuda"])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="deepcg")
+@click.option("--traceback", is_flag=True, help="Show where an error came from.")
+def main(traceback: bool) -> None:
+    """Solve Poisson-type systems by conjugate directions that a neural network proposes.
+
+    \b
+    See what there is, and whether it works here:
+      deepcg scenes
+      deepcg doctor
+    Solve something:
+      deepcg solve sphere --size 32
+    """
+
+
+@main.command()
+@click.argument("source")
+@click.option("--size", type=int, default=32, show_default=True, help="Cells along each axis, of a scene or mesh.")
+@click.option("--dim", type=click.IntRange(2, 3), default=3, show_default=True, help="Dimension of a scene.")
+@click.option(
+    "--up", type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]), default="y", show_default=True,
+    help="The mesh's axis that points up.",
+)  # fmt: skip
+@click.option("--grid", type=Numbers("NX,NY[,NZ]", (2, 3), "64,64,32"), help="Grid of a matrix, x first.")
+@click.option("--rhs", type=FILE, help="Right-hand side of a matrix, .npy or .mtx. [default: A x of a seeded random x]")
+@click.option("--model", default="auto", show_default=True, help="auto, none, jacobi, a shipped name, or a model file.")
+@click.option("--method", type=click.Choice(["auto", "cg", "dcd"]), default="auto", show_default=True)
+@click.option("--rtol", type=float, default=1e-6, show_default=True, help="Relative residual to reach.")
+@click.option("--maxiter", type=int, help="At most this many iterations.")
+@click.option("--window", type=int, default=2, show_default=True, help="Of dcd: earlier directions made orthogonal to.")
+@click.option("--device", type=DEVICE, default="auto", show_default=True, help="Where the network is evaluated.")
+@click.option("--output", type=FILE, help="Write x, b and the residual as FILE.vtr, for ParaView.")
+@click.option("--save-x", type=FILE, help="Write x as FILE.npy.")
+@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@click.pass_context
+def solve(ctx: click.Context, source, size, dim, up, grid, rhs, output, save_x, force, **options) -> None:
+    """Solve a system. SOURCE is a scene, a mesh or a matrix; exit status 0 means converged, 1 not, 2 bad input.
+
+    \b
+    A scene of the gallery (deepcg scenes lists them):
+      deepcg solve sphere --size 48
+      deepcg solve dam_break --dim 2 --size 128 --model jacobi --output out/dam.vtr
+    A mesh (.stl .obj .ply .vtk .vtu .msh), as an obstacle in rising smoke:
+      deepcg solve teapot.obj --size 64 --up y --output out/teapot.vtr
+    A 5- or 7-point matrix (.mtx, or .npz of scipy.sparse.save_npz):
+      deepcg solve pressure.mtx --grid 64,64,32 --rhs b.npy --save-x x.npy
+    Tighter, on a GPU, against plain conjugate gradients:
+      deepcg solve bunny --size 64 --rtol 1e-10 --device cuda
+      deepcg solve bunny --size 64 --rtol 1e-10 --model none
+    """
+    _check_target("--output", output, ".vtr", force)
+    _check_target("--save-x", save_x, ".npy", force)
+    if output is not None and importlib.util.find_spec("pyevtk") is None:
+        raise ImportError("--output: VTK files need pyevtk: pip install 'deepcg[mesh]'")
+    from .solve import Solver
+    from .sources import open_source
+
+    system = open_source(source, size=size, dim=dim, up=up, grid=grid, rhs=rhs)
+    _print_problem(system)
+    solver = Solver(system.problem, **options)
+    x, info = _solve_with_bar(solver, system.rhs)
+    click.echo(str(info))
+
+    problem, b = system.problem, system.rhs
+    residual = (b - problem.apply(x)).reshape(problem.shape)
+    if info.projected:
+        problem.components.project(residual.reshape(-1))  # convergence refers to the part of b that A can reach
+    true, norm = _norm(residual, problem), _norm(b, problem)
+    click.echo(
+        f"True residual, recomputed: ||b - A x|| = {true:.3e}, relative to ||b|| {true / norm if norm else 0.0:.2e}"
+    )
+    if output is not None:
+        from .vtk_file import write_vtk
+
+        fields = {"residual": residual, "b": b.reshape(problem.shape), "x": x.reshape(problem.shape)}
+        click.echo(f"Written: {write_vtk(output, problem, fields, overwrite=force)}")
+    if save_x is not None:
+        click.echo(f"Written: {_save_npy(save_x, x, force)}")
+    ctx.exit(0 if info == 0 else 1)
+
+
+def _check_target(option: str, path: Path | None, suffix: str, force: bool) -> None:
+    """Refuse a file that could not be written, before any work."""
+    if path is None:
+        return
+    if path.suffix != suffix:
+        raise ValueError(f"{option}: {str(path)!r} given; a file name that ends in {suffix} is needed")
+    if path.exists() and not force:
+        raise FileExistsError(f"{option}: {path} exists; nothing is overwritten unasked (--force replaces it)")
+
+
+def _print_problem(system: System) -> None:
+    problem = system.problem
+    shape = " x ".join(str(n) for n in problem.shape[::-1])
+    kind = f", singular on {problem.components.count} component(s)" if problem.singular else ""
+    click.echo(f"{system.name}: {system.description}")
+    click.echo(f"{shape} cells, {problem.size:,} unknowns{kind}")
+
+
+def _solve_with_bar(solver, b):
+    """Counts iterations where somebody watches."""
+    from tqdm import tqdm
+
+    with tqdm(desc="solving", unit=" iterations", disable=None, leave=False) as bar:
+        return solver.solve(b, callback=None if bar.disable else lambda x: bar.update(1))
+
+
+def _norm(v: np.ndarray, problem) -> float:
+    import numpy as np
+
+    cells = v.reshape(problem.shape)
+    return float(np.linalg.norm(cells if problem.layout.of_matrix else cells[problem.grid.fluid]))
+
+
+def _save_npy(path: Path, x: np.ndarray, force: bool) -> Path:
+    import io
+
+    import numpy as np
+
+    from .model_file import write_atomically
+
+    content = io.BytesIO()
+    np.save(content, x)
+    return write_atomically(path, content.getvalue(), force)
+
+
+@main.command()
+@click.option("--dim", type=click.IntRange(2, 3), help="Dimension of the network.  [default: 3]")
+@click.option(
+    "--stage", "stages", multiple=True, metavar="SIZE:STEPS:BATCH", help="Repeatable, in order of growing SIZE."
+)
+@click.option("--rate", type=click.FloatRange(0.0, min_open=True), help="Largest learning rate of Adam.")
+@click.option("--seed", type=int, help="Of the weights and of the training data.")
+@click.option("--ritz-vectors", type=click.IntRange(1), help="At most this many per box.")
+@click.option("--layers", type=Numbers("BEFORE,COARSE,AFTER", (3,), "4,6,4"), help="Even numbers of convolutions.")
+@click.option("--name", help="The network's.  [default: dcdm-2d or dcdm-3d]")
+@click.option("--checkpoint", type=FILE, help="Kept up to date while training.  [default: out/NAME.checkpoint]")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint, exactly where it stopped.")
+@click.option("--output", type=FILE, help="The model file.  [default: out/NAME.safetensors]")
+@click.option("--loss-curve", type=FILE, help="Picture of loss and validation, .png.")
+@click.option("--validate-every", type=click.IntRange(1), default=500, show_default=True, metavar="STEPS")
+@click.option("--device", type=DEVICE, default="auto", show_default=True, help="Where to train.")
+@click.option("--force", is_flag=True, help="Replace files that are there already, start over.")
+@click.pass_context
+def train(
+    ctx: click.Context, name, checkpoint, resume, output, loss_curve, validate_every, device, force, **settings
+) -> None:
+    """Train a network, without solutions, on the obstacle-free box.
+
+    What is not given is as the shipped networks were trained. Ctrl-C keeps the run in the checkpoint.
+
+    \b
+    Train the shipped networks again:
+      deepcg train --dim 3
+      deepcg train --dim 2
+    A quick one, to see it work (a minute), and its use:
+      deepcg train --dim 2 --stage 16:200:16 --stage 32:100:8 --name quick --loss-curve out/quick.png
+      deepcg solve sphere --dim 2 --model out/quick.safetensors
+    Go on after Ctrl-C:
+      deepcg train --dim 3 --resume
+    The paper's network for 128^3, on a GPU:
+      deepcg train --dim 3 --layers 6,10,6 --stage 64:4000:4 --stage 128:2000:1 --device cuda --name dcdm128-3d
+    """
+    from . import training_run as runs
+    from .preconditioner import torch_device
+    from .trainer import Trainer
+
+    name = name or runs.default_name(settings["dim"] or 3)
+    if Path(name).name != name or name in (".", ".."):
+        raise ValueError(f"--name: {name!r} given; a plain name such as dcdm-3d is needed")
+    checkpoint = checkpoint or Path("out") / f"{name}.checkpoint"
+    output = output or Path("out") / f"{name}.safetensors"
+    _check_target("--output", output, ".safetensors", force)
+    _check_target("--loss-curve", loss_curve, ".png", force)
+    if loss_curve is not None and importlib.util.find_spec("matplotlib") is None:
+        raise ImportError("--loss-curve: plots need matplotlib: pip install 'deepcg[cli]'")
+    if resume:
+        if not checkpoint.is_file():
+            raise FileNotFoundError(f"--checkpoint: {checkpoint}: no such file; leave --resume out to start")
+        trainer = Trainer.resume(checkpoint, torch_device(device))
+        _check_settings(checkpoint, trainer.training, settings)
+    else:
+        if checkpoint.exists() and not force:
+            raise FileExistsError(f"--checkpoint: {checkpoint} exists; --resume goes on with it, --force starts over")
+        trainer = Trainer(_training(settings), torch_device(device))
+
+    again = runs.command(trainer.training, name)
+    click.echo(f"{again}\n{trainer.training.steps} steps on {trainer.device}, checkpoint {checkpoint}")
+    try:
+        runs.run(trainer, checkpoint, validate_every)
+    except runs.Interrupted as stop:
+        flags = [] if checkpoint == Path("out") / f"{name}.checkpoint" else [f"--checkpoint '{checkpoint}'"]
+        flags += [] if output == Path("out") / f"{name}.safetensors" else [f"--output '{output}'"]
+        click.echo(f"{stop}\nTo go on: {' '.join([again, *flags])} --resume")
+        ctx.exit(130)
+    facts = runs.finish(trainer, name, output, force)
+    click.echo(f"Written: {output}")
+    validation = facts["validation"]
+    click.echo(
+        f"Loss {facts['final_loss']:.4f}, {facts['seconds']:g} s; iterations to 1e-4 at size {validation['size']}: "
+        f"{validation['box']:g} in the box, {validation['sphere']:g} past a sphere"
+    )
+    if loss_curve is not None:
+        from . import plots
+
+        history = trainer.history
+        written = plots.loss_curve(loss_curve, history.losses, history.validation, title=name, overwrite=force)
+        click.echo(f"Written: {written}")
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a training that the user gave."""
+    from .trainer import Stage
+
+    given = {key: value for key, value in settings.items() if value not in (None, ())}
+    if "stages" in given:
+        given["stages"] = tuple(Stage.parse(text) for text in given["stages"])
+    return given
+
+
+def _training(settings: dict[str, Any]) -> Training:
+    from .trainer import Training
+
+    return Training(**_given(settings))
+
+
+def _check_settings(checkpoint: Path, training: Training, settings: dict[str, Any]) -> None:
+    """A resumed run keeps its settings; whoever gives others is told."""
+    for key, value in _given(settings).items():
+        if getattr(training, key) != value:
+            option = {"stages": "--stage"}.get(key, f"--{key.replace('_', '-')}")
+            raise ValueError(
+                f"{option}: {value} given, but the run in {checkpoint} has {getattr(training, key)}; leave it out to "
+                "resume, or start a new run under another --name"
+            )
+
+
+@main.command()
+@click.argument("model", required=False)
+def info(model: str | None) -> None:
+    """Print what a model file says about itself, and test it. Without MODEL: the models that come with deepcg.
+
+    \b
+    Examples:
+      deepcg info
+      deepcg info dcdm-3d
+      deepcg info out/quick.safetensors
+    """
+    from . import model_file
+
+    shipped = model_file.shipped()
+    if model is None:
+        for name, path in sorted(shipped.items()):
+            facts = model_file.load(path)[1]
+            click.echo(f"{name:<12} {_summary(facts)}, {path.stat().st_size / 1000:.0f} kB")
+        if not shipped:
+            click.echo("No model comes with this installation; deepcg train --dim 3 trains one.")
+        return
+    several = [shipped[name] for name in (f"{model}-2d", f"{model}-3d") if name in shipped]
+    for number, path in enumerate(several or [model_file.resolve(model, 3)]):
+        click.echo("" if number else None, nl=bool(number))
+        _describe(path)
+
+
+def _summary(facts: dict[str, Any]) -> str:
+    return f"{facts['architecture']}, {facts['dimension']}-D, {facts.get('parameters', 0):,} parameters"
+
+
+def _describe(path: Path) -> None:
+    from . import model_file
+
+    facts = model_file.load(path)[1]
+    training = dict(facts["training"])
+    rows = {
+        "file": f"{path} ({path.stat().st_size / 1000:.0f} kB)",
+        "name": facts.get("name", path.stem),
+        "network": _summary(facts),
+        "sizes": ", ".join(f"{key} {_value(value)}" for key, value in facts["sizes"].items()),
+        "hash": facts["hash"],
+        "normalisation": facts["normalisation"],
+        "self-test": _self_test(path),
+        "trained by": training.pop("command", "(not recorded)"),
+    }
+    for key, value in rows.items():
+        click.echo(f"{key:<14} {value}")
+    for key, value in training.items():
+        click.echo(f"  {key.replace('_', ' '):<12} {_value(value)}")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        if set(value) == {"size", "steps", "batch"}:
+            return f"{value['size']}:{value['steps']}:{value['batch']}"
+        return ", ".join(f"{key} {_value(v)}" for key, v in value.items())
+    if isinstance(value, (list, tuple)):
+        inner = " " if value and isinstance(value[0], (dict, list, tuple)) else ","
+        return inner.join(_value(v) for v in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _self_test(path: Path) -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "not run: it needs PyTorch (pip install 'deepcg[network]')"
+    from .network_file import load_network
+
+    load_network(path)  # refuses a network that fails
+    return "passed"
+
+
+@main.command()
+@click.option("--dim", type=click.IntRange(2, 3), help="Only those that there are in this dimension.")
+def scenes(dim: int | None) -> None:
+    """List the gallery's scenes, which `deepcg solve` takes by name.
+
+    \b
+    Examples:
+      deepcg scenes
+      deepcg scenes --dim 2
+    """
+    from . import gallery
+    from .scenes import SCENES
+
+    for name in gallery.names(dim):
+        dims = " ".join(f"{d}-D" for d in SCENES[name].dims)
+        click.echo(f"{name:<10} {dims:<8} {SCENES[name].description}")
+
+
+@main.command()
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """Say what is installed, which backends work, and what to do about those that do not.
+
+    The exit status is 0 when the core works; the rest is optional.
+
+    \b
+    Example:
+      deepcg doctor
+    """
+    from . import doctor as doctors
+
+    findings = doctors.examine()
+    for heading, checks in findings.items():
+        click.echo(f"{heading}\n" + "\n".join(str(check) for check in checks))
+    works = doctors.core_works([check for checks in findings.values() for check in checks])
+    click.echo("The core works." if works else "The core does not work.")
+    ctx.exit(0 if works else 1)

@@ -1,0 +1,181 @@
+"""`deepcg doctor`: what is installed, which backends work, and what to do about those that do not."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+
+PACKAGES = {  # distribution: (module, extra)
+    "numpy": ("numpy", None),
+    "scipy": ("scipy", None),
+    "torch": ("torch", "network"),
+    "safetensors": ("safetensors", "network"),
+    "meshio": ("meshio", "mesh"),
+    "libigl": ("igl", "mesh"),
+    "pyevtk": ("pyevtk", "mesh"),
+    "click": ("click", "cli"),
+    "tqdm": ("tqdm", "cli"),
+    "matplotlib": ("matplotlib", "cli"),
+    "pyamg": ("pyamg", "peers"),
+    "petsc4py": ("petsc4py", None),
+}
+CORE = ("python", "numpy", "scipy", "solve")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Attributes
+    ----------
+    name : str
+    works : bool
+    detail : str
+        A version, or what was found.
+    advice : str
+        What to do where it does not work.
+    """
+
+    name: str
+    works: bool
+    detail: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        line = f"{'ok' if self.works else '--':>4}  {self.name:<14} {self.detail}"
+        return line if self.works or not self.advice else f"{line}\n{'':21}-> {self.advice}"
+
+
+def core_works(checks: list[Check]) -> bool:
+    """Whether systems can be solved at all, by whatever preconditioner."""
+    return all(check.works for check in checks if check.name in CORE)
+
+
+def examine() -> dict[str, list[Check]]:
+    """All checks under their headings; a check that itself fails is one that does not work."""
+    python = Check("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    return {
+        "Installed": [python, *(_package(name) for name in PACKAGES)],
+        "Backends": [
+            _guarded("solve", _solve, "install deepcg again: pip install --force-reinstall deepcg"),
+            _guarded("kernels", _kernels, "build them: make build (in a checkout; needs a C++ compiler with OpenMP)"),
+            _guarded("torch CPU", _torch_cpu, "pip install 'deepcg[network]'"),
+            _guarded(
+                "CUDA GPU", _cuda, "needs an NVIDIA driver and a CUDA build of torch: https://pytorch.org/get-started"
+            ),
+        ],
+        "Shipped models": _models(),
+    }
+
+
+def _package(name: str) -> Check:
+    module, extra = PACKAGES[name]
+    if name == "petsc4py":
+        install = "only for use with PETSc: pip install petsc petsc4py"
+    else:
+        install = f"pip install {name}" if extra is None else f"pip install 'deepcg[{extra}]'"
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        version = None
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        found = "not installed" if version is None else f"{version}, but cannot be imported: {_one_line(error)}"
+        return Check(name, False, found, install)
+    except Exception as error:  # a broken package may raise anything
+        return Check(
+            name, False, f"{version}, but cannot be imported: {_one_line(error)}", f"{install} --force-reinstall"
+        )
+    return Check(name, True, version or "version unknown")
+
+
+def _guarded(name: str, examine_it: Callable[[], str], advice: str) -> Check:
+    try:
+        return Check(name, True, examine_it())
+    except Exception as error:  # what does not work is the finding
+        return Check(name, False, _one_line(error), advice)
+
+
+def _solve() -> str:
+    import numpy as np
+
+    from .gallery import scene
+    from .solve import solve
+
+    small = scene("sphere", 12, 2)
+    x, info = solve(small.problem, small.rhs, model="jacobi")
+    left = np.linalg.norm(small.rhs - small.problem.apply(x)) / np.linalg.norm(small.rhs)
+    if info or left > 1e-6:
+        raise RuntimeError(f"a small system is not solved: {info}")
+    return f"{small.problem.size} unknowns to {left:.1e} in {info.iterations} iterations of Jacobi CG"
+
+
+def _kernels() -> str:
+    import numpy as np
+
+    from . import native
+    from .gallery import scene
+
+    if native.stencil_apply is None:
+        raise RuntimeError(f"the NumPy reference is used instead ({native.unavailable})")
+    problem = scene("sphere", 11, 3).problem
+    x = np.random.default_rng(2311).standard_normal(problem.size)
+    if not np.allclose(problem.apply(x), problem.matrix() @ x, rtol=0, atol=1e-12):
+        raise RuntimeError(f"{native.LIBRARY.name} computes other products than the matrix")
+    return f"{native.LIBRARY.name}, ABI {native.ABI_VERSION}, {threads()} thread(s)"
+
+
+def threads() -> int:
+    """How many threads OpenMP takes by default."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _torch_cpu() -> str:
+    import torch
+
+    layer = torch.nn.Conv3d(1, 2, 3, padding=1)
+    with torch.inference_mode():
+        if layer(torch.zeros(1, 1, 4, 5, 6)).shape != (1, 2, 4, 5, 6):
+            raise RuntimeError("a convolution gives a wrong shape")
+    return f"{torch.__version__}, {torch.get_num_threads()} thread(s)"
+
+
+def _cuda() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        built = "was built without CUDA" if torch.version.cuda is None else "finds no GPU or no driver"
+        raise RuntimeError(f"torch {torch.__version__} {built}; networks run on the CPU")
+    total = torch.ones(64, device="cuda").sum().item()
+    if total != 64:
+        raise RuntimeError(f"a sum on the GPU gives {total} where 64 is right")
+    return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+
+
+def _models() -> list[Check]:
+    from . import model_file
+
+    shipped = model_file.shipped()
+    if not shipped:
+        return [Check("(none)", False, "no model comes with this installation", "deepcg train --dim 3 trains one")]
+    again = "needs deepcg[network]; where that is installed, install deepcg again"
+    return [_guarded(name, lambda path=path: _self_test(path), again) for name, path in sorted(shipped.items())]
+
+
+def _self_test(path) -> str:
+    from .network_file import load_network
+
+    _, description = load_network(path)
+    return f"{description['parameters']:,} parameters, self-test passed"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
