@@ -146,10 +146,11 @@ def solve(ctx: click.Context, source, size, dim, up, grid, rhs, output, save_x, 
     click.echo(str(info))
 
     problem, b = system.problem, system.rhs
-    residual = (b - problem.apply(x)).reshape(problem.shape)
-    if info.projected:
-        problem.components.project(residual.reshape(-1))  # convergence refers to the part of b that A can reach
-    true, norm = _norm(residual, problem), _norm(b, problem)
+    residual, reached = (b - problem.apply(x)).reshape(problem.shape), b.reshape(problem.shape).copy()
+    if info.projected:  # convergence refers to the part of b that A can reach
+        problem.components.project(residual.reshape(-1))
+        problem.components.project(reached.reshape(-1))
+    true, norm = _norm(residual, problem), _norm(reached, problem)
     click.echo(
         f"True residual, recomputed: ||b - A x|| = {true:.3e}, relative to ||b|| {true / norm if norm else 0.0:.2e}"
     )

@@ -8,6 +8,8 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 PACKAGES = {  # distribution: (module, extra)
     "numpy": ("numpy", None),
@@ -167,10 +169,10 @@ def _models() -> list[Check]:
     if not shipped:
         return [Check("(none)", False, "no model comes with this installation", "deepcg train --dim 3 trains one")]
     again = "needs deepcg[network]; where that is installed, install deepcg again"
-    return [_guarded(name, lambda path=path: _self_test(path), again) for name, path in sorted(shipped.items())]
+    return [_guarded(name, partial(_self_test, path), again) for name, path in sorted(shipped.items())]
 
 
-def _self_test(path) -> str:
+def _self_test(path: Path) -> str:
     from .network_file import load_network
 
     _, description = load_network(path)

@@ -1,4 +1,7 @@
-"""Pictures for reports: convergence, loss curves, slices through a problem. Matplotlib without a display or global state."""
+"""Pictures for reports: convergence, loss curves, slices through a problem.
+
+Matplotlib draws them without a display and without its global state. Every file is written whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg", ".pdf")
 COLOURS = ("#0b6e99", "#d1495b", "#edae49", "#3a7d44", "#7b5ea7", "#8d6a4f", "#444444", "#66a5ad")
 OBSTACLE, WATER, AIR = "#4a4a4a", "#cfe3ee", "#ffffff"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -159,7 +162,7 @@ def slices(path: str | os.PathLike, scene: Any, x: ArrayLike, *, overwrite: bool
         panels = sheet.figure.subplots(1, 3)
         kinds = ListedColormap([WATER, OBSTACLE, AIR])
         panels[0].pcolormesh(width, height, cells, cmap=kinds, vmin=FLUID, vmax=OPEN, rasterized=True)
-        _finish_panel(panels[0], f"{scene.name}, {'×'.join(map(str, problem.shape))}")
+        _finish_panel(panels[0], f"{scene.name}, {' x '.join(map(str, problem.shape[::-1]))}")
         for axes, name, title, colours in (
             (panels[1], "rhs", "right-hand side $b$", "RdBu_r"),
             (panels[2], "x", "solution $x$", "viridis"),

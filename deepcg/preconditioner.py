@@ -1,7 +1,7 @@
 """Preconditioners by name: what proposes the directions of the Krylov iteration.
 
-Each maps a residual over all cells (flat float64, 0 outside FLUID) to a direction laid out alike, and says whether it is linear
-and symmetric positive definite: that decides which iteration may use it.
+Each maps a residual over all cells (flat float64, 0 outside FLUID) to a direction laid out alike, and says whether it
+is linear and symmetric positive definite: that decides which iteration may use it.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ class Jacobi:
 class Network:
     """A convolutional network as a preconditioner, evaluated in float32 where its weights are.
 
-    The network was trained on the box with unit coefficients, for residuals of unit root mean square. So the residual is scaled to that,
-    and, where coefficients vary, symmetrically by the mean face weight s of each cell: z = S^-1/2 f(S^-1/2 r), which is exact for a
-    constant coefficient of any size.
+    The network was trained on the box with unit coefficients, for residuals of unit root mean square. So the residual
+    is scaled to that, and, where coefficients vary, symmetrically by the mean face weight s of each cell:
+    z = S^-1/2 f(S^-1/2 r), which is exact for a constant coefficient of any size.
 
     Parameters
     ----------
@@ -148,10 +148,12 @@ def torch_device(device: str) -> str:
 
 
 class Foreign:
-    """A SciPy LinearOperator, sparse matrix or function over the user's unknowns, such as PyAMG's `aspreconditioner()`."""
+    """A LinearOperator, sparse matrix or function over the user's unknowns, such as PyAMG's `aspreconditioner()`."""
 
     def __init__(self, problem: Poisson, operator: Any):
-        self._operator = spla.aslinearoperator(operator) if not callable(operator) or hasattr(operator, "matvec") else None
+        self._operator = (
+            spla.aslinearoperator(operator) if not callable(operator) or hasattr(operator, "matvec") else None
+        )
         self._function: Callable = self._operator.matvec if self._operator is not None else operator
         self.name = getattr(operator, "name", type(operator).__name__)
         self.linear = bool(getattr(operator, "linear", True))
@@ -197,7 +199,9 @@ def build(problem: Poisson, model: Any = "auto", device: str = "auto") -> Precon
         return model
     if callable(model) or hasattr(model, "matvec") or hasattr(model, "dot"):
         return Foreign(problem, model)
-    raise TypeError(f"model: {type(model).__name__} given; a name, a path, a LinearOperator or a preconditioner is needed")
+    raise TypeError(
+        f"model: {type(model).__name__} given; a name, a path, a LinearOperator or a preconditioner is needed"
+    )
 
 
 def automatic(problem: Poisson) -> str:

@@ -1,8 +1,8 @@
 """Training of the paper's network, without solutions, on the obstacle-free box.
 
 The network is fully convolutional, so a run goes through stages of growing boxes: small ones are cheap and teach the
-operator's local inverse, large ones its long range. Every batch is drawn from a generator seeded by (seed, stage, step), so a
-resumed run continues exactly where it stopped.
+operator's local inverse, large ones its long range. Every batch is drawn from a generator seeded by (seed, stage,
+step), so a resumed run continues exactly where it stopped.
 """
 
 from __future__ import annotations
@@ -220,7 +220,11 @@ class Trainer:
         names = {f"network.{name}": name for name in trainer.network.state_dict()}
         trainer.network.load_state_dict({name: tensors[key] for key, name in names.items()})
         for name, parameter in trainer.network.named_parameters():
-            state = {key.split(".")[1]: value for key, value in tensors.items() if key.endswith(f".{name}") and key.startswith("adam.")}
+            state = {
+                key.split(".")[1]: value
+                for key, value in tensors.items()
+                if key.endswith(f".{name}") and key.startswith("adam.")
+            }
             # Adam keeps its count of steps, a scalar, on the CPU and the rest beside the weights.
             state = {key: value.to(trainer.device) if value.ndim else value for key, value in state.items()}
             if state:

@@ -1,7 +1,7 @@
-"""How good a network is where it counts: iterations of the solver, on problems and right-hand sides it was not trained on.
+"""How good a network is where it counts: iterations of the solver, on right-hand sides that it was not trained on.
 
-The loss says how much one direction takes off a random residual; what users wait for is the number of conjugate directions.
-It is counted on the obstacle-free box and, since the network never sees an obstacle in training, on a scene with a sphere.
+The loss says how much one direction takes off a random residual; what users wait for is the number of conjugate
+directions. It is counted on the obstacle-free box and, since no obstacle is seen in training, on one with a sphere.
 """
 
 from __future__ import annotations

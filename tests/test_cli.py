@@ -277,6 +277,14 @@ def test_interrupted_training_goes_on_where_it_stopped(trained, monkeypatch):
         np.testing.assert_array_equal(halves[name], value)
 
 
+def test_finished_run_can_be_written_again(workplace):
+    pytest.importorskip("torch")
+    run(*TINY, "--name", "twice", "--device", "cpu")
+    first = workplace / "out" / "twice.safetensors"
+    run("train", "--dim", 2, "--name", "twice", "--resume", "--output", "again.safetensors", "--device", "cpu")
+    assert (workplace / "again.safetensors").read_bytes() == first.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -11,7 +11,7 @@ from deepcg import gallery
 
 pytest.importorskip("matplotlib")
 
-from deepcg import plots  # noqa: E402
+from deepcg import plots
 
 LOSSES = [1.0, 0.5, 0.4, 0.3]
 VALIDATION = [

@@ -53,7 +53,9 @@ def test_network_in_memory_is_the_one_in_the_file(network, tmp_path):
     r = gallery.scene("sphere", 11, 2).rhs.reshape(-1)
     loaded = Network.from_file(problem, path, "cpu")
     assert (loaded.name, loaded.description["architecture"]) == ("tiny", "dcdm")
-    np.testing.assert_array_equal(loaded(r), Network(problem, network, "tiny")(r))
+    expected = Network(problem, network, "tiny")(r)
+    # The file's network lies in memory with its channels last: the same sums in another order, in float32.
+    np.testing.assert_allclose(loaded(r), expected, rtol=0, atol=1e-5 * abs(expected).max())
 
 
 def test_network_of_another_dimension_is_refused(network):
