@@ -5,9 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from setuptools import Distribution, setup
+from setuptools import Command, Distribution, setup
 from setuptools.command.build_py import build_py
-from setuptools.command.develop import develop
 
 ROOT = Path(__file__).parent
 
@@ -19,23 +18,33 @@ def build_kernels(target: Path) -> None:
         print("deepcg: no C++ compiler found (set CXX); the NumPy reference is used instead of the kernels")
         return
     sources = sorted(str(p) for p in (ROOT / "kernels" / "src").glob("*.cpp"))
-    flags = ["-std=c++17", "-O3", "-ffp-contract=off", "-fopenmp", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra"]
-    command = [compiler, *flags, f"-I{ROOT / 'kernels' / 'include'}", *sources, "-o", str(target)]
+    language = ["-std=c++17", "-Wall", "-Wextra"]
+    code = ["-O3", "-ffp-contract=off", "-fopenmp", "-fPIC", "-shared", "-fvisibility=hidden"]
+    command = [compiler, *language, *code, f"-I{ROOT / 'kernels' / 'include'}", *sources, "-o", str(target)]
     subprocess.run(command, check=True)
 
 
-class BuildKernels(build_py):
+class BuildKernelsInPlace(Command):
+    """`python setup.py build_kernels`: compile into the checkout, for an editable installation."""
+
+    user_options: list = []
+
+    def initialize_options(self):
+        pass
+
+    def finalize_options(self):
+        pass
+
+    def run(self):
+        build_kernels(ROOT / "deepcg" / "libdeepcg.so")
+
+
+class BuildWithKernels(build_py):
     def run(self):
         super().run()
         package = ROOT / "deepcg" if self.editable_mode else Path(self.build_lib) / "deepcg"
         package.mkdir(parents=True, exist_ok=True)
         build_kernels(package / "libdeepcg.so")
-
-
-class DevelopKernels(develop):
-    def run(self):
-        build_kernels(ROOT / "deepcg" / "libdeepcg.so")
-        super().run()
 
 
 class PlatformDistribution(Distribution):
@@ -45,4 +54,7 @@ class PlatformDistribution(Distribution):
         return True
 
 
-setup(cmdclass={"build_py": BuildKernels, "develop": DevelopKernels}, distclass=PlatformDistribution)
+setup(
+    cmdclass={"build_py": BuildWithKernels, "build_kernels": BuildKernelsInPlace},
+    distclass=PlatformDistribution,
+)

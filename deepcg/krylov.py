@@ -15,6 +15,8 @@ What makes the answer safe:
   D^-1 r lowers it by at least (r.D^-1 r) / 2, and by nature of e, r.D^-1 r >= lambda_min(D^-1 A) ||e||_A^2. A direction that does not
   reach DECREASE * r.D^-1 r, or has no positive finite curvature, is not taken: Jacobi's is. So every iteration contracts the
   error by 1 - DECREASE * lambda_min at least, whatever the preconditioner does.
+* CG, whose preconditioner is said to be SPD, checks only what that implies: the angle between r and z = M r has a cosine of at least
+  2 sqrt(k) / (1 + k), k the condition number of M (Wielandt). One below ALIGNMENT is rounding: Jacobi's direction is taken.
 * After PATIENCE failures in a row, MOST_FAILURES in all, or STALL iterations without halving the residual, Jacobi-preconditioned CG takes over
   for good: it has CG's convergence theory, which steepest descent has not.
 """
@@ -28,11 +30,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import scipy.linalg
-from scipy.linalg.blas import daxpy
 
 from .stencil import Array
+from .vectors import axpy, dot, norm2
 
 CHECK_EVERY = 50
+ALIGNMENT = 1e-12
 DECREASE = 0.05
 PATIENCE = 3
 MOST_FAILURES = 10
@@ -94,16 +97,16 @@ class Iterate:
         -------
         True where the recurrence had lost the true residual, and directions built on it should be forgotten.
         """
-        daxpy(direction, self.x, a=alpha)
-        daxpy(product, self.r, a=-alpha)
+        axpy(alpha, direction, self.x)
+        axpy(-alpha, product, self.r)
         self.iterations += 1
-        norm = float(np.linalg.norm(self.r))
+        norm = norm2(self.r)
         restart = False
         if norm <= self.target or self.iterations % CHECK_EVERY == 0:
             claimed = norm
             norm = self._true_residual()
             np.subtract(self._true, self.r, out=self.r)
-            restart = float(np.linalg.norm(self.r)) > DISAGREEMENT * norm
+            restart = norm2(self.r) > DISAGREEMENT * norm
             self.r, self._true = self._true, self.r
             if norm <= self.target:
                 self.reason = CONVERGED
@@ -121,13 +124,13 @@ class Iterate:
         self.operator.apply(self.x, self._true)
         np.subtract(self.b, self._true, out=self._true)
         self.operator.project(self._true)
-        return float(np.linalg.norm(self._true))
+        return norm2(self._true)
 
     def _look_for_floor(self, norm: float, claimed: float) -> None:
         """Stop where rounding forbids more: the true residual is small beside ||A|| ||x|| and no longer falls."""
         self._unhalved = self._unhalved + 1 if norm > 0.5 * self._last_true else 0
         self._last_true = min(norm, self._last_true)
-        rounding = ROUNDING * self.operator.norm_bound * float(np.linalg.norm(self.x))
+        rounding = ROUNDING * self.operator.norm_bound * norm2(self.x)
         if norm <= rounding and (self._unhalved >= 1 or claimed < 0.1 * norm):
             self.reason = ATTAINABLE
 
@@ -148,6 +151,7 @@ def jacobi(operator: Operator) -> Preconditioner:
     return lambda r: operator.inverse_diagonal * r
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a preconditioner's infinities are told by the guards
 def conjugate_gradients(it: Iterate, preconditioner: Preconditioner, flexible: bool = False) -> None:
     """Preconditioned conjugate gradients, until `it.reason` says why it stopped.
 
@@ -172,20 +176,20 @@ def conjugate_gradients(it: Iterate, preconditioner: Preconditioner, flexible: b
     while it.reason is None:
         use_fallback = failures >= PATIENCE
         z = (fallback if use_fallback else preconditioner)(it.r)
-        rho_new = float(it.r @ z)
-        if not (rho_new > 0 and np.isfinite(rho_new)):
+        rho_new = dot(it.r, z)
+        if not (rho_new > ALIGNMENT * it.residuals[-1] * norm2(z) and np.isfinite(rho_new)):
             if preconditioner is fallback or use_fallback:
                 it.reason = INDEFINITE
                 return
             failures, rho = failures + 1, 0.0
             z, use_fallback = fallback(it.r), True
-            rho_new = float(it.r @ z)
-        beta = 0.0 if rho == 0.0 else (rho_new - (float(before @ z) if before is not None else 0.0)) / rho
+            rho_new = dot(it.r, z)
+        beta = 0.0 if rho == 0.0 else (rho_new - (dot(before, z) if before is not None else 0.0)) / rho
         direction *= beta
         direction += z
         operator.project(direction)
         operator.apply(direction, product)
-        curvature = float(direction @ product)
+        curvature = dot(direction, product)
         if not (curvature > 0 and np.isfinite(curvature)):
             if rho == 0.0 and (preconditioner is fallback or use_fallback):
                 it.reason = INDEFINITE
@@ -196,7 +200,7 @@ def conjugate_gradients(it: Iterate, preconditioner: Preconditioner, flexible: b
         if before is not None:
             before[...] = it.r
         # with a flexible beta d.r differs from r.z by what orthogonality was lost: the exact line search takes d.r
-        alpha = (float(direction @ it.r) if flexible else rho_new) / curvature
+        alpha = (dot(direction, it.r) if flexible else rho_new) / curvature
         if rho == 0.0:
             alphas, betas = [], []
         else:
@@ -219,6 +223,7 @@ def lanczos_condition(alphas: list[float], betas: list[float]) -> float | None:
     return float(values[-1] / values[0]) if values[0] > 0 else None
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def conjugate_directions(it: Iterate, preconditioner: Preconditioner, window: int | None = 2) -> None:
     """Conjugate directions (Kaneda et al. 2023, algorithm 1), until `it.reason` says why it stopped.
 
@@ -234,7 +239,7 @@ def conjugate_directions(it: Iterate, preconditioner: Preconditioner, window: in
     in_a_row = failures = 0
     best_before, since = it.residuals[-1], 0  # for the stall guard: the best residual of earlier stretches
     while it.reason is None:
-        needed = DECREASE * float(it.r @ fallback(it.r))
+        needed = DECREASE * dot(it.r, fallback(it.r))
         step = _conjugate(it, preconditioner(it.r), kept)
         if _decrease(it, step) >= needed:
             in_a_row = 0
@@ -248,7 +253,7 @@ def conjugate_directions(it: Iterate, preconditioner: Preconditioner, window: in
             if not step.curvature > 0:
                 it.reason = INDEFINITE
                 return
-        alpha = float(step.direction @ it.r) / step.curvature
+        alpha = dot(step.direction, it.r) / step.curvature
         restart = it.advance(alpha, step.direction, step.product)
         kept.append(step)
         if restart:
@@ -273,10 +278,10 @@ def _conjugate(it: Iterate, direction: Array, kept: deque[Step]) -> Step:
     it.operator.project(direction)
     product = it.operator.apply(direction, np.empty_like(direction))
     for earlier in kept:
-        coefficient = -float(direction @ earlier.product) / earlier.curvature
-        daxpy(earlier.direction, direction, a=coefficient)
-        daxpy(earlier.product, product, a=coefficient)
-    curvature = float(direction @ product)
+        coefficient = -dot(direction, earlier.product) / earlier.curvature
+        axpy(coefficient, earlier.direction, direction)
+        axpy(coefficient, earlier.product, product)
+    curvature = dot(direction, product)
     return Step(direction, product, curvature if np.isfinite(curvature) else -1.0)
 
 
@@ -284,6 +289,6 @@ def _decrease(it: Iterate, step: Step) -> float:
     """By how much the exact step lowers ||e||_A^2; negative where there is no such step."""
     if not step.curvature > 0:
         return -1.0
-    slope = float(step.direction @ it.r)
+    slope = dot(step.direction, it.r)
     decrease = slope * slope / step.curvature
     return decrease if np.isfinite(decrease) else -1.0

@@ -1,6 +1,6 @@
 """The kernels behind their C ABI (`kernels/include/deepcg.h`), loaded by ctypes.
 
-`stencil_apply` is None where the library was not built; callers then use their NumPy reference.
+`stencil_apply`, `dot` and `axpy` are None where the library was not built; callers then use their NumPy reference.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def load(path: Path = LIBRARY) -> ctypes.CDLL:
         ctypes.POINTER(ctypes.c_int64), _bytes, _doubles, _doubles, _doubles, _doubles,
         ctypes.c_int32, _doubles, _doubles, ctypes.c_int32,
     ]  # fmt: skip
+    library.dcg_dot.argtypes = [ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, _doubles]
+    library.dcg_axpy.argtypes = [ctypes.c_int64, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p]
     return library
 
 
@@ -51,9 +53,7 @@ def _pointer(array: np.ndarray | None, kind=_doubles):
 
 def _stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
     """out = A x; both C-contiguous float64 over all cells."""
-    for name, vector in (("x", x), ("out", out)):
-        if vector.dtype != np.float64 or not vector.flags.c_contiguous or vector.size != stencil.cells.size:
-            raise ValueError(f"{name}: a C-contiguous float64 array of {stencil.cells.size} values is needed")
+    _check_vectors(stencil.cells.size, x=x, out=out)
     lacking = 3 - len(stencil.shape)  # 2-D is one layer of 3-D without faces across z
     shape = (ctypes.c_int64 * 3)(*(1,) * lacking, *stencil.shape)
     weights = (None,) * lacking + stencil.weights
@@ -66,10 +66,32 @@ def _stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
         raise KernelError(f"dcg_stencil_apply: {_library.dcg_last_error().decode()}")
 
 
+def _check_vectors(size: int, **vectors: np.ndarray) -> None:
+    for name, vector in vectors.items():
+        if vector.dtype != np.float64 or not vector.flags.c_contiguous or vector.size != size:
+            raise ValueError(f"{name}: a C-contiguous float64 array of {size} values is needed")
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    """The inner product of two C-contiguous float64 arrays."""
+    _check_vectors(a.size, a=a, b=b)
+    result = ctypes.c_double()
+    if _library.dcg_dot(a.size, a.ctypes.data, b.ctypes.data, result):
+        raise KernelError(f"dcg_dot: {_library.dcg_last_error().decode()}")
+    return result.value
+
+
+def _axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
+    """y += alpha x for C-contiguous float64 arrays."""
+    _check_vectors(x.size, x=x, y=y)
+    if _library.dcg_axpy(x.size, alpha, x.ctypes.data, y.ctypes.data):
+        raise KernelError(f"dcg_axpy: {_library.dcg_last_error().decode()}")
+
+
 try:
     _library = load()
-    stencil_apply = _stencil_apply
+    stencil_apply, dot, axpy = _stencil_apply, _dot, _axpy
     unavailable = None
 except (OSError, KernelError) as error:
-    stencil_apply = None
+    stencil_apply = dot = axpy = None
     unavailable = str(error)

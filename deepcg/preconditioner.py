@@ -17,6 +17,7 @@ import scipy.sparse.linalg as spla
 from . import model_file
 from .problem import Poisson
 from .stencil import Array
+from .vectors import norm2
 
 if TYPE_CHECKING:
     from .network import DCDM
@@ -115,7 +116,7 @@ class Network:
 
     def __call__(self, r: Array) -> Array:
         scaled = r * self._scale
-        rms = np.linalg.norm(scaled) / np.sqrt(self._size)
+        rms = norm2(scaled) / np.sqrt(self._size)
         if not (rms > 0 and np.isfinite(rms)):
             return np.zeros_like(r)
         torch = self._torch

@@ -41,6 +41,12 @@ DCG_API int dcg_stencil_apply(const int64_t shape[3], const uint8_t *cells, cons
                               const double *weights_y, const double *weights_x, const double *shift, int32_t periodic,
                               const double *x, double *y, int32_t threads);
 
+/* *result = sum of a_i b_i, summed in an order that does not depend on the number of threads. */
+DCG_API int dcg_dot(int64_t n, const double *a, const double *b, double *result);
+
+/* y += alpha x */
+DCG_API int dcg_axpy(int64_t n, double alpha, const double *x, double *y);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,63 @@
+# make demo    solve the bunny's plume with the shipped network: table, pictures, VTK file in out/
+# make test    the test suite;   make test-all   with the slow tests
+# Both set up what they need: a virtual environment in .venv and the compiled kernels.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+KERNEL_SOURCES := $(wildcard kernels/src/*) $(wildcard kernels/include/*)
+
+# Without an NVIDIA GPU, the version that has a build for CPUs; with one, whatever the package index has for it.
+TORCH := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo "torch>=2.6" || echo "torch==2.13.0")
+
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: all setup build demo test test-all lint format bench results clean
+
+all: setup
+
+setup: $(STAMP) build
+
+$(VENV)/bin/python:
+	@sh ./system-packages.sh "$(PYTHON)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip wheel "setuptools>=68,<81"
+
+$(STAMP): setup.py pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet numpy "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
+	@touch $@
+
+build: deepcg/libdeepcg.so
+
+deepcg/libdeepcg.so: $(KERNEL_SOURCES) setup.py | $(STAMP)
+	$(BIN)/python setup.py --quiet build_kernels
+
+demo: setup
+	$(BIN)/python -m benchmarks.demo --output out/demo
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python -m benchmarks.paper
+	$(BIN)/python -m benchmarks.gallery
+
+results: setup
+	$(BIN)/python -m benchmarks.tables
+
+clean:
+	rm -rf $(VENV) build out *.egg-info deepcg/libdeepcg.so

@@ -1,0 +1,20 @@
+#!/bin/sh
+# What the virtual environment cannot hold: Python's venv module, a C++ compiler, headers for packages that compile.
+set -eu
+python=${1:-python3}
+missing=""
+command -v "$python" >/dev/null 2>&1 || missing="$missing python3"
+"$python" -c "import venv, ensurepip" >/dev/null 2>&1 || missing="$missing python3-venv"
+command -v g++ >/dev/null 2>&1 || missing="$missing g++"
+command -v make >/dev/null 2>&1 || missing="$missing make"
+[ -e "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h" ] ||
+    missing="$missing python3-dev"
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "deepcg: installing system packages:$missing"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
+else
+    echo "deepcg: these system packages are missing:$missing" >&2
+    echo "        install them as root, for example: apt-get install$missing" >&2
+    exit 1
+fi
