@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,9 +77,9 @@ def test_version():
 def test_import_and_help_are_light():
     heavy = "torch", "matplotlib", "meshio", "igl", "pyamg"
     code = f"import sys, deepcg.cli; print([m for m in {heavy} if m in sys.modules])"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    )
+    root = Path(deepcg.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"
 
 
 # ---- solve ---------------------------------------------------------------------------------------------------------
