@@ -27,7 +27,7 @@ def build_kernels(target: Path) -> None:
 class BuildKernelsInPlace(Command):
     """`python setup.py build_kernels`: compile into the checkout, for an editable installation."""
 
-    user_options: list = []
+    user_options = ()
 
     def initialize_options(self):
         pass

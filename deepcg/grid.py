@@ -127,7 +127,9 @@ def check_spacing(spacing, shape: tuple[int, ...]) -> tuple[NDArray[np.float64],
     """Cell widths per axis from a scalar, one scalar per axis, or one array per axis."""
     per_axis = [spacing] * len(shape) if is_scalar(spacing) else list(spacing)
     if len(per_axis) != len(shape):
-        raise ValueError(f"spacing: {len(per_axis)} entries given; a scalar or one entry per axis ({len(shape)}) is needed")
+        raise ValueError(
+            f"spacing: {len(per_axis)} entries given; a scalar or one entry per axis ({len(shape)}) is needed"
+        )
     widths = []
     for axis, (entry, n) in enumerate(zip(per_axis, shape, strict=True)):
         h = np.asarray(entry, dtype=np.float64)
@@ -163,6 +165,8 @@ def check_boundary(boundary: str | Sequence, ndim: int) -> Boundary:
             if word not in KINDS:
                 raise ValueError(f"boundary[{axis}]: {word!r} given; 'wall', 'open' or 'periodic' is needed")
         if (low == "periodic") != (high == "periodic"):
-            raise ValueError(f"boundary[{axis}]: ({low!r}, {high!r}) given; 'periodic' must stand on both sides of an axis")
+            raise ValueError(
+                f"boundary[{axis}]: ({low!r}, {high!r}) given; 'periodic' must stand on both sides of an axis"
+            )
         pairs.append((low, high))
     return tuple(pairs)

@@ -16,7 +16,10 @@ class Layout(Protocol):
 
     of_matrix: bool
     sign: float  # -1 where A is the negative of the operator that is solved with
-    size: int  # length of the user's flat vectors
+
+    @property
+    def size(self) -> int:
+        """Length of the user's flat vectors."""
 
     def matrix(self) -> sp.csr_array:
         """A over the user's unknowns."""

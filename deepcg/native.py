@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,10 @@ def _axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
         raise KernelError(f"dcg_axpy: {_library.dcg_last_error().decode()}")
 
 
+stencil_apply: Callable | None
+dot: Callable | None
+axpy: Callable | None
+unavailable: str | None
 try:
     _library = load()
     stencil_apply, dot, axpy = _stencil_apply, _dot, _axpy

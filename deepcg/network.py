@@ -8,6 +8,8 @@ pooling by two, convolutions, nearest upsampling) that is added to the fine one.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,6 +19,11 @@ CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 # The paper's sizes: convolutions on the fine level before the coarse branch, on the coarse level, and after it.
 PAPER_LAYERS = {"64": (4, 6, 4), "128": (6, 10, 6)}
+
+
+def channels_last(network: Any, device: Any = None) -> Any:
+    """The network on a device, its weights laid out as oneDNN and cuDNN like them best."""
+    return network.to(device=device, memory_format=CHANNELS_LAST[network.dim])
 
 
 class DCDM(nn.Module):
@@ -69,7 +76,8 @@ class DCDM(nn.Module):
         for pair in self.after:
             fine = pair(fine)
         direction = convolve(self.project, fine)
-        return direction[(..., *(slice(n) for n in cells))]
+        inside: tuple[Any, ...] = (..., *(slice(n) for n in cells))
+        return direction[inside]
 
 
 class ResidualPair(nn.Module):
@@ -84,7 +92,7 @@ class ResidualPair(nn.Module):
         return x + functional.relu(convolve(self.second, functional.relu(convolve(self.first, x))))
 
 
-def convolve(layer: nn.Module, x: Tensor) -> Tensor:
+def convolve(layer: Any, x: Tensor) -> Tensor:
     """layer(x), by oneDNN where nothing is differentiated on a CPU.
 
     PyTorch itself takes its slow path there for a single sample of up to about 32^3 cells: ten times the time.

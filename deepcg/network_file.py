@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from . import model_file
-from .network import CHANNELS_LAST, DCDM
+from .network import DCDM, channels_last
 
 SELF_TEST_SIZES = {2: (9, 12), 3: (7, 8, 10)}
 SELF_TEST_SEED = 20220510
@@ -55,7 +55,7 @@ def load_network(path: str | os.PathLike, device: str = "cpu") -> tuple[DCDM, di
     answer, expected = np.asarray(self_test(network)), np.asarray(description["self_test"]["answer"])
     if not np.allclose(answer, expected, rtol=SELF_TEST_TOLERANCE, atol=SELF_TEST_TOLERANCE * np.abs(expected).max()):
         raise model_file.ModelFileError(f"{path}: self-test failed: {answer} where {expected} was recorded")
-    return network.to(device, memory_format=CHANNELS_LAST[network.dim]), description
+    return channels_last(network, device), description
 
 
 def self_test(network: DCDM) -> list[float]:

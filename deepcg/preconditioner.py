@@ -228,5 +228,6 @@ class PreconditionerOperator(spla.LinearOperator):
         self.name, self.linear, self.spd = preconditioner.name, preconditioner.linear, preconditioner.spd
 
     def _matvec(self, r):
-        z = self._preconditioner(self._layout.guess(np.asarray(r, dtype=float).reshape(-1)))
-        return self._layout.residual(z) * self._layout.sign
+        r = np.asarray(r, dtype=float).reshape(-1)
+        # as for a right-hand side: sign and eliminated rows are then those of A's own inverse
+        return self._layout.solution(self._preconditioner(self._layout.rhs(r)), r)

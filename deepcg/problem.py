@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cached_property
 
 import numpy as np
@@ -55,7 +56,7 @@ class Poisson:
         self.grid = Grid.create(cells, spacing, boundary)
         self.stencil = build_stencil(self.grid, coefficient, shift)
         self.layout: Layout = CellLayout(self.stencil)
-        self.source: dict = {"coefficient": coefficient, "shift": shift}
+        self.source: dict = {"coefficient": deepcopy(coefficient), "shift": deepcopy(shift)}  # theirs may change
 
     @classmethod
     def from_matrix(cls, A, *, cells=None, shape=None, coordinates=None) -> Poisson:
@@ -135,7 +136,9 @@ class Poisson:
     def updated(self, *, cells=None, coefficient=None, shift=None) -> Poisson:
         """A problem on the same grid with other cells, coefficient or shift; what is not given stays."""
         if not self.source and self.layout.of_matrix:
-            raise ValueError("problem: it was read from a matrix; pass the new problem, Poisson.from_matrix(A), instead of cells or coefficient")
+            raise ValueError(
+                "problem: it was read from a matrix; pass the new problem, Poisson.from_matrix(A), instead of cells or coefficient"
+            )
         return Poisson(
             self.cells if cells is None else cells,
             spacing=self.grid.widths,
@@ -166,7 +169,10 @@ class Poisson:
         if self.layout.of_matrix:
             raise ValueError("rhs: a problem read from a matrix has no boundary data of its own; pass b itself")
         shape, fluid = self.shape, self.grid.fluid
-        b = np.broadcast_to(np.asarray(source, dtype=np.float64), shape) * self.grid.volumes()
+        density = np.asarray(source, dtype=np.float64)
+        if density.ndim and density.shape != shape:
+            raise ValueError(f"source: shape {density.shape} given; a scalar or the cells' {shape} is needed")
+        b = np.broadcast_to(density, shape) * self.grid.volumes()
         fixed = self._open_values(open_value)
         for axis in range(self.ndim):
             before, after = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
@@ -202,7 +208,9 @@ class Poisson:
         if is_scalar(wall_flux):
             return np.asarray(float(wall_flux))
         if len(wall_flux) != self.ndim:
-            raise ValueError(f"wall_flux: {len(wall_flux)} entries given; a scalar or one face array per axis is needed")
+            raise ValueError(
+                f"wall_flux: {len(wall_flux)} entries given; a scalar or one face array per axis is needed"
+            )
         flux = np.asarray(wall_flux[axis], dtype=np.float64)
         shape = tuple(n + (a == axis) for a, n in enumerate(self.shape))
         if flux.shape != shape:

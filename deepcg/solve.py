@@ -94,7 +94,9 @@ class Solver:
         self.problem, self._operator = problem, _Operator(problem)
         self.setup_seconds = time.perf_counter() - started
 
-    def solve(self, b: ArrayLike, x0: ArrayLike | None = None, callback: Callable | None = None) -> tuple[Array, SolveInfo]:
+    def solve(
+        self, b: ArrayLike, x0: ArrayLike | None = None, callback: Callable | None = None
+    ) -> tuple[Array, SolveInfo]:
         """Solve A x = b; see `deepcg.solve`."""
         started = time.perf_counter()
         layout = self.problem.layout
@@ -243,13 +245,15 @@ def choose_method(method: str, preconditioner: preconditioners.Preconditioner) -
     if method == "auto":
         return "cg" if preconditioner.linear and preconditioner.spd else "dcd"
     if method == "cg" and not preconditioner.linear:
-        raise ValueError(f"method: 'cg' needs a linear preconditioner and {preconditioner.name} is not; use 'dcd' or 'auto'")
+        raise ValueError(
+            f"method: 'cg' needs a linear preconditioner and {preconditioner.name} is not; use 'dcd' or 'auto'"
+        )
     return method
 
 
-def check_tolerances(rtol, atol, maxiter, inconsistent, window) -> None:
+def check_tolerances(rtol: Any, atol: Any, maxiter: Any, inconsistent: str, window: Any) -> None:
     for name, value in (("rtol", rtol), ("atol", atol)):
-        if not (np.isscalar(value) and np.isfinite(value) and value >= 0):
+        if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= 0):
             raise ValueError(f"{name}: {value!r} given; a finite number >= 0 is needed")
     for name, value in (("maxiter", maxiter), ("window", window)):
         if value is not None and not (isinstance(value, (int, np.integer)) and value >= 0):

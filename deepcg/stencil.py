@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from . import native
-from .grid import FLUID, OPEN, SOLID, Grid
+from .grid import FLUID, SOLID, Grid
 
 Array = NDArray[np.float64]
 
@@ -164,7 +164,11 @@ def _face_weights(grid: Grid, axis: int, beta: Array | float) -> Array:
 def _face_coefficients(grid: Grid, coefficient) -> list:
     if coefficient is None:
         return [1.0] * grid.ndim
-    if isinstance(coefficient, (tuple, list)) and len(coefficient) == grid.ndim and np.ndim(coefficient[0]) == grid.ndim:
+    if (
+        isinstance(coefficient, (tuple, list))
+        and len(coefficient) == grid.ndim
+        and np.ndim(coefficient[0]) == grid.ndim
+    ):
         return [_check_face_coefficient(grid, axis, beta) for axis, beta in enumerate(coefficient)]
     beta = check_cell_coefficient(coefficient, grid)
     return [_harmonic_mean(grid, axis, beta) for axis in range(grid.ndim)]
@@ -210,7 +214,9 @@ def _check_face_coefficient(grid: Grid, axis: int, coefficient: ArrayLike) -> Ar
     if grid.is_periodic(axis):
         first, last = np.take(beta, 0, axis), np.take(beta, -1, axis)
         if not np.array_equal(first, last):
-            raise ValueError(f"coefficient[{axis}]: the first and last faces of a periodic axis are the same; give equal values")
+            raise ValueError(
+                f"coefficient[{axis}]: the first and last faces of a periodic axis are the same; give equal values"
+            )
     return beta
 
 
@@ -225,5 +231,3 @@ def check_shift(shift, grid: Grid) -> Array | None:
     if not (np.isfinite(s).all() and (s >= 0).all()):
         raise ValueError("shift: must be finite and >= 0 in every FLUID cell")
     return s if s.any() else None
-
-

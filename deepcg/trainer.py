@@ -21,7 +21,7 @@ import torch
 from . import model_file
 from .grid import Boundary, check_boundary
 from .loss import box_operator, residual_after_step
-from .network import CHANNELS_LAST, DCDM
+from .network import CHANNELS_LAST, DCDM, channels_last
 from .training_data import RitzBasis, ritz_basis, steps_for_memory
 
 
@@ -117,7 +117,7 @@ class Trainer:
         self.training, self.device, self.step, self.history = training, torch.device(device), 0, History()
         check_boundary(training.boundary, training.dim)
         torch.manual_seed(training.seed)
-        self.network = DCDM(training.dim, training.layers).to(self.device, memory_format=CHANNELS_LAST[training.dim])
+        self.network = channels_last(DCDM(training.dim, training.layers), self.device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), training.rate)
         self._apply = box_operator(training.dim, training.boundary)
         self._basis: tuple[int, RitzBasis] | None = None

@@ -23,8 +23,8 @@ def _axpy(alpha: float, x: Array, y: Array) -> None:
     y += alpha * x
 
 
-dot = native.dot or _dot
-axpy = native.axpy or _axpy
+dot = _dot if native.dot is None else native.dot
+axpy = _axpy if native.axpy is None else native.axpy
 
 
 def norm2(a: Array) -> float:
