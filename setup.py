@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import ClassVar
 
 from setuptools import Command, Distribution, setup
 from setuptools.command.build_py import build_py
@@ -27,7 +28,7 @@ def build_kernels(target: Path) -> None:
 class BuildKernelsInPlace(Command):
     """`python setup.py build_kernels`: compile into the checkout, for an editable installation."""
 
-    user_options = ()
+    user_options: ClassVar[list] = []
 
     def initialize_options(self):
         pass
