@@ -16,7 +16,8 @@ What makes the answer safe:
   reach DECREASE * r.D^-1 r, or has no positive finite curvature, is not taken: Jacobi's is. So every iteration contracts the
   error by 1 - DECREASE * lambda_min at least, whatever the preconditioner does.
 * CG, whose preconditioner is said to be SPD, checks only what that implies: the angle between r and z = M r has a cosine of at least
-  2 sqrt(k) / (1 + k), k the condition number of M (Wielandt). One below ALIGNMENT is rounding: Jacobi's direction is taken.
+  2 sqrt(k) / (1 + k), k the condition number of M (Wielandt). One below ALIGNMENT is rounding: Jacobi's direction is taken. And d.r must be
+  r.z: a d that is further off has lost its conjugacy (M is not what it was said to be) and makes way for z. The step is exact on d either way.
 * After PATIENCE failures in a row, MOST_FAILURES in all, or STALL iterations without halving the residual, Jacobi-preconditioned CG takes over
   for good: it has CG's convergence theory, which steepest descent has not.
 """
@@ -167,14 +168,14 @@ def conjugate_gradients(it: Iterate, preconditioner: Preconditioner, flexible: b
     (Saad 2003, section 6.7.3), over the iterations since the last restart.
     """
     operator, fallback = it.operator, jacobi(it.operator)
-    failures = 0
+    failures = lost = 0
     direction, product = np.zeros_like(it.r), np.empty_like(it.r)
     before = np.empty_like(it.r) if flexible else None
     alphas: list[float] = []
     betas: list[float] = []
     rho = 0.0  # r.z of the last iteration; 0 starts afresh
     while it.reason is None:
-        use_fallback = failures >= PATIENCE
+        use_fallback = failures >= PATIENCE or lost >= MOST_FAILURES
         z = (fallback if use_fallback else preconditioner)(it.r)
         rho_new = dot(it.r, z)
         if not (rho_new > ALIGNMENT * it.residuals[-1] * norm2(z) and np.isfinite(rho_new)):
@@ -188,6 +189,12 @@ def conjugate_gradients(it: Iterate, preconditioner: Preconditioner, flexible: b
         direction *= beta
         direction += z
         operator.project(direction)
+        slope = dot(direction, it.r)
+        if rho and not 0.5 * rho_new < slope < 2.0 * rho_new:
+            lost, rho = lost + 1, 0.0
+            direction[...] = z
+            operator.project(direction)
+            slope = dot(direction, it.r)
         operator.apply(direction, product)
         curvature = dot(direction, product)
         if not (curvature > 0 and np.isfinite(curvature)):
@@ -199,8 +206,7 @@ def conjugate_gradients(it: Iterate, preconditioner: Preconditioner, flexible: b
             continue
         if before is not None:
             before[...] = it.r
-        # with a flexible beta d.r differs from r.z by what orthogonality was lost: the exact line search takes d.r
-        alpha = (dot(direction, it.r) if flexible else rho_new) / curvature
+        alpha = slope / curvature
         if rho == 0.0:
             alphas, betas = [], []
         else:

@@ -168,8 +168,10 @@ class Foreign:
             raise ValueError(f"model: an operator of shape {self._operator.shape} given; ({n}, {n}) is needed")
 
     def __call__(self, r: Array) -> Array:
-        sign = self._layout.sign  # M approximates A^-1 as the user knows A
-        return self._layout.guess(self._function(self._layout.residual(r))) * sign
+        z = np.asarray(self._function(self._layout.residual(r)))
+        if not np.isfinite(z).all():  # no direction: the iteration takes its own
+            return np.zeros_like(r)
+        return self._layout.guess(z) * self._layout.sign  # M approximates A^-1 as the user knows A
 
 
 NAMED: dict[str, Callable[[Poisson], Preconditioner]] = {"none": Identity, "jacobi": Jacobi}
@@ -189,7 +191,7 @@ def build(problem: Poisson, model: Any = "auto", device: str = "auto") -> Precon
     ModelFileError (a ValueError)
         Unknown name, or a file that is missing, truncated or foreign.
     """
-    if model == "auto":
+    if isinstance(model, str) and model == "auto":
         model = automatic(problem)
     if isinstance(model, str) and model in NAMED:
         return NAMED[model](problem)

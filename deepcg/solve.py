@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +18,7 @@ from .report import SolveInfo
 from .stencil import Array
 
 METHODS = ("auto", "cg", "dcd")
+MODERATE = 1e-100, 1e100  # magnitudes whose squares neither over- nor underflow
 
 
 class InconsistentError(ValueError):
@@ -102,6 +105,9 @@ class Solver:
         layout = self.problem.layout
         rhs = layout.rhs(b)
         x = np.zeros_like(rhs) if x0 is None else layout.guess(x0)
+        size = max(float(abs(rhs).max()), self._operator.norm_bound * float(abs(x).max()))
+        if size and not MODERATE[0] <= size <= MODERATE[1]:
+            return self._solve_scaled(2.0 ** min(-math.frexp(size)[1], 1000), b, x0, callback)
         projected = self._project(rhs)
         self._operator.project(x)
         target = max(self.rtol * layout.reference_norm(b, rhs), self.atol)
@@ -122,6 +128,17 @@ class Solver:
             projected=projected,
         )
         return layout.solution(it.x, b), info
+
+    def _solve_scaled(self, scale: float, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None):
+        """Solve for `scale` (a power of two) times b, and scale back: for numbers whose squares have no floating point."""
+        scaled = copy.copy(self)
+        scaled.atol = self.atol * scale
+        report = None if callback is None else lambda now: callback(now / scale)
+        guess = None if x0 is None else np.asarray(x0) * scale
+        x, info = scaled.solve(np.asarray(b) * scale, guess, report)
+        info.residuals = [residual / scale for residual in info.residuals]
+        info.projected /= scale
+        return x / scale, info
 
     def _project(self, rhs: Array) -> float:
         """Project b onto the range in place; what rounding leaves outside counts as nothing."""
