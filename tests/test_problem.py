@@ -157,7 +157,9 @@ def orders(dim, sizes, u, beta, sigma, boundary, cells, grading, wall_flux=None)
     elif boundary is MIXED and dim == 3:
         boundary = ["periodic", "periodic", ("wall", "open")]
     errors = [Sampled(n, dim, u, beta, sigma, boundary, cells, grading).error(wall_flux) for n in sizes]
-    return [np.log(a / b) / np.log(m / n) for a, b, m, n in zip(errors, errors[1:], sizes[1:], sizes)]
+    return [
+        np.log(a / b) / np.log(m / n) for a, b, m, n in zip(errors[:-1], errors[1:], sizes[1:], sizes[:-1], strict=True)
+    ]
 
 
 @pytest.mark.parametrize("name", MANUFACTURED)
