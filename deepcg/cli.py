@@ -16,6 +16,7 @@ except ImportError as error:  # the program's first breath: nobody above could t
     raise SystemExit("Error: the command line needs click and tqdm: pip install 'deepcg[cli]'") from error
 
 from . import __version__
+from .krylov import WINDOW
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +112,7 @@ def main(traceback: bool) -> None:
 @click.option("--method", type=click.Choice(["auto", "cg", "dcd"]), default="auto", show_default=True)
 @click.option("--rtol", type=float, default=1e-6, show_default=True, help="Relative residual to reach.")
 @click.option("--maxiter", type=int, help="At most this many iterations.")
-@click.option("--window", type=int, default=2, show_default=True, help="Of dcd: earlier directions made orthogonal to.")
+@click.option("--window", type=int, default=WINDOW, show_default=True, help="Of dcd: earlier directions made orthogonal to.")
 @click.option("--device", type=DEVICE, default="auto", show_default=True, help="Where the network is evaluated.")
 @click.option("--output", type=FILE, help="Write x, b and the residual as FILE.vtr, for ParaView.")
 @click.option("--save-x", type=FILE, help="Write x as FILE.npy.")
