@@ -95,25 +95,33 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
         raise ModelFileError(f"{path}: no such model file")
     try:
         with safe_open(path, framework="numpy") as stream:
-            metadata = stream.metadata() or {}
+            description = check_description(path, stream.metadata() or {})
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path}: truncated or not a safetensors file ({error})") from error
+    if weights_hash(tensors) != description.get("hash"):
+        raise ModelFileError(f"{path}: its weights do not match the hash in its description; get the file again")
+    return tensors, description
+
+
+def check_description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The description in a file's metadata, or a ModelFileError: foreign, of a newer format, or incomplete."""
     try:
         description = json.loads(metadata["deepcg"])
     except (KeyError, json.JSONDecodeError) as error:
         raise ModelFileError(f"{path}: a safetensors file, but not a deepcg model (no description in it)") from error
-    if description.get("format") != FORMAT or description.get("version", 0) > FORMAT_VERSION:
+    if not isinstance(description, dict):
+        raise ModelFileError(f"{path}: a safetensors file, but not a deepcg model (no description in it)")
+    version = description.get("version", 0)
+    if description.get("format") != FORMAT or not isinstance(version, int) or version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{path}: format {description.get('format')!r} version {description.get('version')}; "
+            f"{path}: format {description.get('format')!r} version {version}; "
             f"this deepcg reads {FORMAT!r} up to version {FORMAT_VERSION}"
         )
     missing = [key for key in REQUIRED if key not in description]
     if missing:
         raise ModelFileError(f"{path}: its description lacks {missing}")
-    if weights_hash(tensors) != description.get("hash"):
-        raise ModelFileError(f"{path}: its weights do not match the hash in its description; get the file again")
-    return tensors, description
+    return description
 
 
 def shipped() -> dict[str, Path]:

@@ -136,3 +136,63 @@ def test_shipped_models_pass_their_self_test_and_say_how_they_were_trained(dim):
 def test_unknown_name():
     with pytest.raises(ModelFileError, match=r"neither a shipped name .*dcdm-3d.* nor a file"):
         model_file.resolve("alexnet", 3)
+
+
+def raw(path, header, content=b""):
+    header = json.dumps(header).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content)
+
+
+def test_foreign_files_with_values_that_numpy_has_not(tmp_path):
+    """Models of other programs are often in bfloat16: their description is missed before their values are read."""
+    path = tmp_path / "foreign.safetensors"
+    raw(path, {"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}, bytes(4))
+    with pytest.raises(ModelFileError, match="not a deepcg model"):
+        load_network(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null"])
+def test_a_description_that_is_none(path, text):
+    path.write_bytes(safetensors.save(parts(path)[0], metadata={"deepcg": text}))
+    with pytest.raises(ModelFileError, match="not a deepcg model"):
+        load_network(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": "two"}, "version two"),
+        ({"version": None}, "version None"),
+        ({"dimension": 3}, "do not fit"),
+        ({"sizes": {"layers": [3, 2, 2], "channels": 2}}, "do not fit"),
+        ({"self_test": {}}, "self-test failed"),
+        ({"self_test": {"answer": [0.0, 1.0]}}, "self-test failed"),
+        ({"self_test": {"answer": [0.0, 1.0, 0.0, 1.0]}}, "self-test failed"),
+    ],
+)
+def test_more_descriptions_that_do_not_fit(path, change, message):
+    tensors, description = parts(path)
+    write(path, tensors, {**description, **change})
+    with pytest.raises(ModelFileError, match=message):
+        load_network(path)
+
+
+def test_weights_that_are_no_numbers_fail_the_self_test(path):
+    tensors, description = parts(path)
+    tensors["project.bias"] = np.full_like(tensors["project.bias"], np.nan)
+    write(path, tensors, {**description, "hash": model_file.weights_hash(tensors)})
+    with pytest.raises(ModelFileError, match="self-test failed"):
+        load_network(path)
+
+
+def test_the_hash_sees_names_shapes_and_values_but_no_order():
+    tensors = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2, dtype=np.float32)}
+    others = [
+        {"a": tensors["a"]},
+        {"a": tensors["a"], "c": tensors["b"]},
+        {**tensors, "a": tensors["a"].reshape(3, 2)},
+        {**tensors, "b": np.nextafter(tensors["b"], np.float32(2))},
+    ]
+    hashes = {model_file.weights_hash(other) for other in [tensors, *others]}
+    assert len(hashes) == 5
+    assert model_file.weights_hash(dict(reversed(tensors.items()))) == model_file.weights_hash(tensors)

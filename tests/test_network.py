@@ -88,3 +88,15 @@ def test_shifting_the_input_by_a_coarse_cell_shifts_the_answer():
         y, moved = network(b), network(torch.roll(b, (2, 4), (2, 3)))
     inside = slice(20, 44)  # the receptive field of these layers stays clear of the border
     assert torch.allclose(torch.roll(y, (2, 4), (2, 3))[..., inside, inside], moved[..., inside, inside], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (1, 9), (6, 3), (5, 3, 7), (1, 4, 1)])
+def test_odd_sizes_are_padded_with_zeros_and_cropped(shape):
+    torch.manual_seed(83)
+    network = DCDM(len(shape), (2, 2, 2), channels=3)
+    b = torch.randn(1, 1, *shape)
+    padded = torch.zeros(1, 1, *(n + n % 2 for n in shape))
+    inside = (..., *(slice(n) for n in shape))
+    padded[inside] = b
+    with torch.inference_mode():
+        torch.testing.assert_close(network(b), network(padded)[inside], rtol=1e-5, atol=1e-6)
