@@ -116,7 +116,9 @@ class Solver:
         report = None if callback is None else lambda now: callback(layout.solution(now, b))
         it = Iterate(self._operator, rhs, x, target, maxiter, report)
         if self.method == "cg":
-            conjugate_gradients(it, self.preconditioner, flexible=not self.preconditioner.spd)
+            # a foreign operator is believed to be SPD, as in SciPy, but not to the point of standing still if it is not
+            doubtful = isinstance(self.preconditioner, preconditioners.Foreign) or not self.preconditioner.spd
+            conjugate_gradients(it, self.preconditioner, flexible=doubtful)
         else:
             conjugate_directions(it, self.preconditioner, self.window)
         self._operator.project(it.x)

@@ -215,13 +215,13 @@ def test_hostile_preconditioners_cannot_spoil_the_answer(method, name):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("skew", [0.1, 1.0, 10.0])
 def test_linear_but_not_symmetric_preconditioner(method, skew):
-    """It is no preconditioner for CG, which must neither diverge nor call it a breakdown of the operator."""
+    """It is none for CG, which may stand still but not diverge, nor call it a breakdown of the operator."""
     A, rng = poisson_matrix("open box 2-D"), np.random.default_rng(199)
     S = rng.standard_normal(A.shape) / np.sqrt(len(A))
     b = rng.standard_normal(len(A))
     it, iterates = start(A, b, 1e-8 * np.linalg.norm(b), maxiter=1000)
     METHODS[method](it, lambda r: r + skew * (S @ r))
-    assert it.reason == krylov.CONVERGED
+    assert it.reason == krylov.CONVERGED or (method == "cg" and it.reason == krylov.MAXITER)
     exact = np.linalg.solve(A, b)
     energy = [(x - exact) @ A @ (x - exact) for x in iterates]
     assert (np.diff(energy) <= 1e-12 * energy[0]).all()
