@@ -112,7 +112,9 @@ def main(traceback: bool) -> None:
 @click.option("--method", type=click.Choice(["auto", "cg", "dcd"]), default="auto", show_default=True)
 @click.option("--rtol", type=float, default=1e-6, show_default=True, help="Relative residual to reach.")
 @click.option("--maxiter", type=int, help="At most this many iterations.")
-@click.option("--window", type=int, default=WINDOW, show_default=True, help="Of dcd: earlier directions made orthogonal to.")
+@click.option(
+    "--window", type=int, default=WINDOW, show_default=True, help="Of dcd: earlier directions made orthogonal to."
+)
 @click.option("--device", type=DEVICE, default="auto", show_default=True, help="Where the network is evaluated.")
 @click.option("--output", type=FILE, help="Write x, b and the residual as FILE.vtr, for ParaView.")
 @click.option("--save-x", type=FILE, help="Write x as FILE.npy.")
