@@ -97,8 +97,10 @@ class Network:
     @classmethod
     def from_file(cls, problem: Poisson, path: str | os.PathLike, device: str = "auto") -> Network:
         """The network in a model file, on `device`; its description is kept as `description`."""
-        from .network_file import load_network
-
+        try:
+            from .network_file import load_network
+        except ImportError as error:
+            raise ImportError(f"model: networks need PyTorch: pip install 'deepcg[network]' ({error})") from error
         network, description = load_network(path, torch_device(device))
         loaded = cls(problem, network, description["name"])
         loaded.description = description
@@ -168,7 +170,10 @@ class Foreign:
             raise ValueError(f"model: an operator of shape {self._operator.shape} given; ({n}, {n}) is needed")
 
     def __call__(self, r: Array) -> Array:
-        z = np.asarray(self._function(self._layout.residual(r)))
+        residual = self._layout.residual(r)
+        z = np.asarray(self._function(residual))
+        if z.shape != residual.shape:
+            raise ValueError(f"model: {self.name} answered with shape {z.shape} where {residual.shape} is needed")
         if not np.isfinite(z).all():  # no direction: the iteration takes its own
             return np.zeros_like(r)
         return self._layout.guess(z) * self._layout.sign  # M approximates A^-1 as the user knows A
