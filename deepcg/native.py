@@ -34,10 +34,21 @@ def load(path: Path = LIBRARY) -> ctypes.CDLL:
         It was built for another version of this package.
     """
     library = ctypes.CDLL(os.fspath(path))
-    library.dcg_abi_version.restype = ctypes.c_int
-    found = library.dcg_abi_version()
-    if found != ABI_VERSION:
-        raise KernelError(f"{path}: ABI version {found}, this deepcg needs {ABI_VERSION}; build it again: make build")
+    try:
+        library.dcg_abi_version.restype = ctypes.c_int
+        found = library.dcg_abi_version()
+        if found != ABI_VERSION:
+            raise KernelError(
+                f"{path}: ABI version {found}, this deepcg needs {ABI_VERSION}; build it again: make build"
+            )
+        _declare(library)
+    except AttributeError as error:  # a function that is not there
+        raise KernelError(f"{path}: not the kernels of this deepcg; build it again: make build ({error})") from error
+    return library
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    """The functions' signatures, as the header has them."""
     library.dcg_last_error.restype = ctypes.c_char_p
     library.dcg_stencil_apply.argtypes = [
         ctypes.POINTER(ctypes.c_int64), _bytes, _doubles, _doubles, _doubles, _doubles,
@@ -45,7 +56,6 @@ def load(path: Path = LIBRARY) -> ctypes.CDLL:
     ]  # fmt: skip
     library.dcg_dot.argtypes = [ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, _doubles]
     library.dcg_axpy.argtypes = [ctypes.c_int64, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p]
-    return library
 
 
 def _pointer(array: np.ndarray | None, kind=_doubles):

@@ -1,9 +1,12 @@
 """The kernels against their NumPy references, at odd sizes, and what crosses the C boundary."""
 
 import ctypes
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
+from reference import random_arguments
 
 from deepcg import Poisson, native, vectors
 
@@ -86,3 +89,45 @@ def test_a_library_of_another_version_is_refused(monkeypatch):
 def test_the_header_and_the_loader_agree_on_the_version():
     header = (native.LIBRARY.parent.parent / "kernels" / "include" / "deepcg.h").read_text()
     assert f"#define DCG_ABI_VERSION {native.ABI_VERSION}\n" in header
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("int dcg_abi_version(void) { return 77; }", "ABI version 77, this deepcg needs"),
+        (
+            f"int dcg_abi_version(void) {{ return {native.ABI_VERSION}; }}",
+            "not the kernels of this deepcg; build it again",
+        ),
+        ("int another_library(void) { return 0; }", "not the kernels of this deepcg; build it again"),
+    ],
+)
+def test_another_library_in_the_kernels_place_is_refused(tmp_path, source, message):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    (tmp_path / "other.c").write_text(source)
+    library = tmp_path / "other.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(tmp_path / "other.c")], check=True)
+    with pytest.raises(native.KernelError, match=message):
+        native.load(library)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no library"])
+def test_a_library_that_cannot_be_opened_is_an_os_error(tmp_path, content):
+    path = tmp_path / "libdeepcg.so"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(OSError):
+        native.load(path)
+
+
+@pytest.mark.parametrize("seed", range(500, 540))
+def test_operator_equals_its_reference_on_any_problem(seed):
+    """Graded spacing, face coefficients with closed faces, mixed boundaries, axes of one cell; flat vectors."""
+    stencil = Poisson(**random_arguments(seed)).stencil
+    x = np.where(stencil.fluid, np.random.default_rng([seed, 9]).standard_normal(stencil.shape), 0.0)
+    y = np.full(x.size, np.nan)
+    native.stencil_apply(stencil, x.ravel(), y)
+    error = np.abs(y.reshape(x.shape) - stencil._apply_numpy(x)).max()
+    assert error <= 10 * EPS * stencil.norm_bound * np.abs(x).max()
