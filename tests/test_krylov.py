@@ -178,6 +178,7 @@ def hostile(name, A):
         "huge r": lambda r: huge * r,
         "tiny r": lambda r: 1e-300 * r,
         "one direction": lambda r: np.eye(len(r))[3],
+        "nearly orthogonal": lambda r: (z := rng.standard_normal(len(r))) - (r @ z / (r @ r) - 1e-14) * r,
         "nothing at half": lambda r: np.where(np.arange(len(r)) % 2, r, 0.0),
         "null space of the rest": lambda r: np.linalg.solve(A, np.ones_like(r)),
         "good but every third": lambda r: r if next(calls) % 3 else np.full_like(r, np.nan),
