@@ -187,7 +187,7 @@ def hostile(name, A):
 
 HOSTILE = [
     "NaN", "one NaN", "infinite", "zeros", "minus r", "noise", "constant", "huge constant", "huge r", "tiny r",
-    "one direction", "nothing at half", "null space of the rest", "good but every third",
+    "one direction", "nearly orthogonal", "nothing at half", "null space of the rest", "good but every third",
 ]  # fmt: skip
 
 
