@@ -156,14 +156,14 @@ class Trainer:
         number, stage = self.training.at(self.step)
         b = self._batch(number, stage)
         loss = residual_after_step(self._apply, b, self.network(b))
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(f"step {self.step}: the loss is {value}; lower the learning rate (--rate)")
         self.optimiser.param_groups[0]["lr"] = self.training.learning_rate(self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
-        value = loss.item()
-        if not math.isfinite(value):
-            raise FloatingPointError(f"step {self.step}: the loss is {value}; lower the learning rate (--rate)")
         return value
 
     def _batch(self, number: int, stage: Stage) -> torch.Tensor:

@@ -14,7 +14,7 @@ from deepcg.loss import box_operator, residual_after_step  # noqa: E402 - needs 
 WORDS = ["wall", "open", "periodic", ("wall", "open"), ("open", "wall")]
 
 
-@pytest.mark.parametrize(("first", "second"), product(WORDS, WORDS))
+@pytest.mark.parametrize(("first", "second"), list(product(WORDS, WORDS)))
 def test_box_operator_is_the_problems(first, second):
     shape = (5, 7)
     problem = Poisson(np.zeros(shape, dtype=np.uint8), boundary=[first, second])
