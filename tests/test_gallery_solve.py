@@ -5,9 +5,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+import reference
 
 import deepcg
-import reference
 from deepcg import gallery
 
 SIZES = {2: (15, 33), 3: (9, 13)}
