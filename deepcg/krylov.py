@@ -36,7 +36,7 @@ from .stencil import Array
 from .vectors import axpy, dot, norm2
 
 CHECK_EVERY = 50
-WINDOW = 32  # the paper keeps 2; beside an evaluation of its network 30 more vectors cost little, and save half of the iterations
+WINDOW = 32  # the paper keeps 2; beside an evaluation of its network 30 more vectors cost little, and save many an iteration (README has the ablation)
 ALIGNMENT = 1e-12
 DECREASE = 0.05
 PATIENCE = 3
