@@ -49,7 +49,7 @@ class BuildWithKernels(build_py):
 
 
 class PlatformDistribution(Distribution):
-    """The wheel holds a shared library but no Python extension: any Python 3, this platform."""
+    """The wheel holds a shared library, so it is for this platform only."""
 
     def has_ext_modules(self):
         return True

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from .stencil import Array, Stencil
+from .stencil import Array, Stencil, back, front
 
 
 class SingularComponents:
@@ -58,9 +58,8 @@ def _anchor(stencil: Stencil) -> Array:
     for axis, w in enumerate(stencil.weights):
         width = [(1, 1) if a == axis else (0, 0) for a in range(fluid.ndim)]
         inside = np.pad(fluid, width, mode="wrap") if stencil.periodic[axis] else np.pad(fluid, width)
-        front, back = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
-        fixed = np.where(inside[front] & inside[back], 0.0, w)
-        anchor += fixed[front] + fixed[back]
+        fixed = np.where(inside[front(axis)] & inside[back(axis)], 0.0, w)
+        anchor += fixed[front(axis)] + fixed[back(axis)]
     anchor[~fluid] = 0.0
     return anchor
 
@@ -94,9 +93,8 @@ def _has_closed_face(stencil: Stencil) -> bool:
     """Whether some face between two FLUID cells has weight 0 (or an underflowed one)."""
     fluid = stencil.fluid
     for axis, w in enumerate(stencil.weights):
-        before, after = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
         inner = (slice(None),) * axis + (slice(1, -1),)
-        if ((w[inner] == 0) & fluid[before] & fluid[after]).any():
+        if ((w[inner] == 0) & fluid[front(axis)] & fluid[back(axis)]).any():
             return True
         if stencil.periodic[axis] and fluid.shape[axis] > 1:
             wrapped = np.take(fluid, 0, axis) & np.take(fluid, -1, axis)

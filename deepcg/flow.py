@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .grid import SOLID, Grid, check_cells
 from .problem import Poisson
-from .stencil import Array
+from .stencil import Array, back, front
 
 Velocity = tuple[Array, ...]
 Solve = Callable[[Poisson, Array], Array]
@@ -235,8 +235,7 @@ class Smoke:
         for axis, (u, speed) in enumerate(zip(imposed, self.ball.velocity(self.time), strict=True)):
             edge = [(1, 1) if a == axis else (0, 0) for a in range(inside.ndim)]
             padded = np.pad(inside, edge)
-            before, after = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
-            u[padded[before] | padded[after]] = speed
+            u[padded[front(axis)] | padded[back(axis)]] = speed
         return imposed
 
     def _hold_smoke(self) -> None:

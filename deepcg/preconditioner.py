@@ -16,7 +16,7 @@ import scipy.sparse.linalg as spla
 
 from . import model_file
 from .problem import Poisson
-from .stencil import Array
+from .stencil import Array, back, front
 from .vectors import norm2
 
 if TYPE_CHECKING:
@@ -133,18 +133,22 @@ def mean_face_weight(problem: Poisson) -> Array:
     total = np.zeros(problem.shape)
     count = np.zeros(problem.shape)
     for axis, w in enumerate(problem.stencil.weights):
-        front, back = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
-        total += w[front] + w[back]
-        count += (w[front] > 0).astype(float) + (w[back] > 0)
+        total += w[front(axis)] + w[back(axis)]
+        count += (w[front(axis)] > 0).astype(float) + (w[back(axis)] > 0)
     return np.where(count > 0, total / np.maximum(count, 1), 1.0)
+
+
+def check_device(device: str) -> None:
+    """ValueError for a word that is no device, whatever is installed."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device: {device!r} given; 'auto', 'cpu' or 'cuda' is needed")
 
 
 def torch_device(device: str) -> str:
     """The torch device behind "auto", "cpu" or "cuda"."""
     import torch
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device: {device!r} given; 'auto', 'cpu' or 'cuda' is needed")
+    check_device(device)
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: 'cuda' given, but torch finds no GPU here; use 'auto' or 'cpu' (see `deepcg doctor`)")
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .components import SingularComponents
 from .grid import FLUID, OPEN, SOLID, Grid, is_scalar
 from .layout import CellLayout, Layout
-from .stencil import Array, Stencil, build_stencil
+from .stencil import Array, Stencil, back, build_stencil, front
 
 
 class Poisson:
@@ -175,17 +175,16 @@ class Poisson:
         b = np.broadcast_to(density, shape) * self.grid.volumes()
         fixed = self._open_values(open_value)
         for axis in range(self.ndim):
-            before, after = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
             kind = self.grid.pad_cells(axis)
-            low, high = kind[before], kind[after]
+            low, high = kind[front(axis)], kind[back(axis)]
             w, value = self.stencil.weights[axis], fixed[axis]
-            into_low = np.where((low == FLUID) & (high == OPEN), w * value[after], 0.0)
-            into_high = np.where((high == FLUID) & (low == OPEN), w * value[before], 0.0)
+            into_low = np.where((low == FLUID) & (high == OPEN), w * value[back(axis)], 0.0)
+            into_high = np.where((high == FLUID) & (low == OPEN), w * value[front(axis)], 0.0)
             flux = self._wall_flux(axis, wall_flux) * self.grid.areas(axis)
             outward = -1.0 if is_scalar(wall_flux) else 1.0  # a scalar is along the outward normal on either side
             into_low += np.where((low == FLUID) & (high == SOLID), flux, 0.0)
             into_high -= np.where((high == FLUID) & (low == SOLID), outward * flux, 0.0)
-            b = b + into_low[after] + into_high[before]
+            b = b + into_low[back(axis)] + into_high[front(axis)]
         return np.where(fluid, b, 0.0)
 
     def _open_values(self, open_value: ArrayLike) -> list[Array]:

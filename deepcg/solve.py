@@ -70,8 +70,7 @@ class Solver:
         check_tolerances(rtol, atol, maxiter, inconsistent, window)
         if method not in METHODS:
             raise ValueError(f"method: {method!r} given; one of {METHODS} is needed")
-        if device not in ("auto", "cpu", "cuda"):
-            raise ValueError(f"device: {device!r} given; 'auto', 'cpu' or 'cuda' is needed")
+        preconditioners.check_device(device)
         self.problem = as_problem(problem, grid, coordinates)
         self.rtol, self.atol, self.maxiter, self.inconsistent = rtol, atol, maxiter, inconsistent
         self.window = window

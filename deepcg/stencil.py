@@ -59,7 +59,7 @@ class Stencil:
         """The diagonal of A, cell-shaped, 0 outside FLUID."""
         total = np.zeros(self.shape)
         for axis, w in enumerate(self.weights):
-            total += w[_front(axis)] + w[_back(axis)]
+            total += w[front(axis)] + w[back(axis)]
         if self.shift is not None:
             total += self.shift
         total[~self.fluid] = 0.0
@@ -111,7 +111,7 @@ class Stencil:
                 column, value = number, self.diagonal
             else:
                 column = np.roll(number, -side, axis)
-                value = -self.weights[axis][_front(axis) if side < 0 else _back(axis)]
+                value = -self.weights[axis][front(axis) if side < 0 else back(axis)]
                 if not self.periodic[axis]:
                     column[(slice(None),) * axis + (0 if side < 0 else -1,)] = -1
             columns.append(column[self.fluid])
@@ -126,13 +126,13 @@ class Stencil:
         return result
 
 
-def _front(axis: int) -> tuple:
-    """Index of each cell's face on the low side of `axis`."""
+def front(axis: int) -> tuple[slice, ...]:
+    """Index that drops the last layer of `axis`: of n+1 faces, those on the low side of each cell."""
     return (slice(None),) * axis + (slice(None, -1),)
 
 
-def _back(axis: int) -> tuple:
-    """Index of each cell's face on the high side of `axis`."""
+def back(axis: int) -> tuple[slice, ...]:
+    """Index that drops the first layer of `axis`: of n+1 faces, those on the high side of each cell."""
     return (slice(None),) * axis + (slice(1, None),)
 
 
@@ -153,10 +153,10 @@ def build_stencil(grid: Grid, coefficient=None, shift=None) -> Stencil:
 
 def _face_weights(grid: Grid, axis: int, beta: Array | float) -> Array:
     kind = grid.pad_cells(axis)
-    low, high = kind[_front(axis)], kind[_back(axis)]
+    low, high = kind[front(axis)], kind[back(axis)]
     joined = (low != SOLID) & (high != SOLID) & ((low == FLUID) | (high == FLUID))
-    if periodic_alone := grid.is_periodic(axis) and grid.shape[axis] == 1:
-        joined[...] = not periodic_alone  # a cell that is its own neighbour exchanges nothing
+    if grid.is_periodic(axis) and grid.shape[axis] == 1:
+        joined[...] = False  # a cell that is its own neighbour exchanges nothing
     w = beta * grid.areas(axis) / grid.along(axis, grid.distances(axis))
     return np.ascontiguousarray(np.where(joined, w, 0.0))
 
@@ -180,10 +180,10 @@ def _harmonic_mean(grid: Grid, axis: int, beta: Array) -> Array:
     It is the coefficient that a flux through two layers in series sees (Patankar 1980, section 4.2-3).
     """
     padded = grid.pad(axis, beta)
-    low, high = padded[_front(axis)], padded[_back(axis)]
+    low, high = padded[front(axis)], padded[back(axis)]
     low, high = np.where(low > 0, low, high), np.where(high > 0, high, low)
     h = grid.along(axis, np.pad(grid.widths[axis], 1, mode="wrap" if grid.is_periodic(axis) else "edge"))
-    h_low, h_high = h[_front(axis)], h[_back(axis)]
+    h_low, h_high = h[front(axis)], h[back(axis)]
     with np.errstate(divide="ignore", invalid="ignore"):  # between two cells without a coefficient there is no face
         return (h_low + h_high) / (h_low / low + h_high / high)
 
