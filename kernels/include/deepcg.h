@@ -47,6 +47,61 @@ DCG_API int dcg_dot(int64_t n, const double *a, const double *b, double *result)
 /* y += alpha x */
 DCG_API int dcg_axpy(int64_t n, double alpha, const double *x, double *y);
 
+/* ---- the multilevel network: a symmetric positive (semi-)definite approximation of the inverse ------------------- */
+
+enum { DCG_LEVELS = 8, DCG_SWEEPS = 4, DCG_CODES = 16, DCG_FEATURES = 5, DCG_HIDDEN = 8, DCG_OUTPUTS = 3 };
+
+/* The operator. A 2-D grid (ny, nx) is given as (ny, 1, nx). */
+typedef struct {
+  int64_t shape[3];        /* nz, ny, nx */
+  const uint8_t *cells;    /* nz*ny*nx bytes: 0 FLUID, 1 SOLID, 2 OPEN */
+  double unit;             /* > 0: every face between a FLUID cell and one that is not SOLID has this weight */
+  const double *weights[3]; /* unit == 0: face weights as dcg_stencil_apply takes them */
+  const double *shift;     /* nz*ny*nx values added to the diagonal, or NULL; only with unit == 0 */
+  int32_t periodic;        /* bit 0: z, bit 1: y, bit 2: x */
+  int32_t open;            /* unit > 0: bit 2a: OPEN cells lie below axis a, bit 2a + 1: above */
+} dcg_operator;
+
+/* The learned weights (deepcg/multilevel.py defines them and proves that any within these bounds keep the network SPD). */
+typedef struct {
+  int32_t sweeps[DCG_LEVELS];          /* per level from the finest, 1..DCG_SWEEPS; the last holds for all below */
+  float omega[2][DCG_SWEEPS][2];       /* relaxation on the finest and on coarser levels, by sweep and colour, in (0, 3/2) */
+  float codebook[DCG_CODES];           /* factors of it for the finest level's cell codes, in (3/4, 5/4) */
+  int32_t local;                       /* 0: the function below is constant, and all its factors 1 */
+  float hidden_weight[DCG_HIDDEN][DCG_FEATURES], hidden_bias[DCG_HIDDEN];
+  float output_weight[DCG_OUTPUTS][DCG_HIDDEN], output_bias[DCG_OUTPUTS];
+} dcg_weights;
+
+typedef struct dcg_multilevel dcg_multilevel;
+
+/* Set-up. threads = 0: as many as OpenMP would take. *handle belongs to the caller; dcg_multilevel_update reuses its memory
+ * for another operator of any shape. The operator's arrays must stay valid and unchanged as long as the handle serves it. */
+DCG_API int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *weights, int32_t threads, dcg_multilevel **handle);
+DCG_API int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op);
+DCG_API void dcg_multilevel_destroy(dcg_multilevel *handle);
+
+/* z = M r, over all cells. */
+DCG_API int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double *z);
+
+/* Preconditioned conjugate gradients on A e = r, x += e.
+ *
+ * x, r       over all cells, updated in place: r follows by recurrence, and is the caller's to check
+ * target     stops at ||r||_2 <= target
+ * history    maxiter values: ||r||_2 after each iteration
+ * result     0 target reached; 1 maxiter; 2 the direction lost positive curvature or slope (x and r are those before it)
+ */
+DCG_API int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, double target, int64_t maxiter, double *history,
+                              int64_t *iterations, int32_t *result);
+
+/* What a handle holds: number of levels, bytes allocated, and per level (at most `capacity` of them) the cells along each
+ * axis, the unknowns and the extra unknowns, five values a level. name: the row kernels in use. */
+DCG_API int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels, int64_t *bytes, int32_t capacity, int64_t *per_level,
+                                const char **name);
+
+/* Some vector of a level, for tests: what = 0 diagonal, 1 relax, 2..4 weight z y x, 5..10 keep, 11..16 toward (axis-major,
+ * low then high); values over the level's cells, then its extra unknowns. */
+DCG_API int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,33 @@
+// Set-up: from a level to the next coarser one.
+#pragma once
+
+#include "level.hpp"
+#include "weights.hpp"
+
+namespace dcg {
+
+// Widths of the cells along each axis, relative to each other: what decides which cells are merged first.
+using Widths = std::vector<double>[3];
+
+// On periodic axes, the ghosts of one field or of three.
+void copy_ghosts(const Level &level, Field<float> &f);
+void copy_ghosts(const Level &level, Field<float> (&fields)[3]);
+
+// The merges of a level: pairs of cells not wider than 1.4 times `target`, which doubles until some are merged.
+// Returns false where nothing is left to merge.
+bool plan_merges(Level &level, Widths &widths, double &target);
+
+// The next coarser level as a network of resistors: fine.merge is given, coarse is built (all but its relaxation).
+void coarsen(Level &fine, Level &coarse, int threads);
+
+// Diagonal, learned local factors, relaxation, transfer weights, ghosts and row extents of a level whose couplings are
+// known. `finest` levels keep their couplings as they are.
+void finish(Level &level, const dcg_weights &weights, bool finest, int threads);
+
+// Completes fine.sparse once the coarse level is finished: takes off what the regular prolongation would give.
+void add_regular_rows(Level &fine, const Level &coarse);
+
+// A generalised inverse of the coarsest level.
+void factorise(Level &level);
+
+}  // namespace dcg

@@ -1,0 +1,89 @@
+// The multigrid cycle that the network is: one symmetric V over the levels, z = M r.
+#pragma once
+
+#include <vector>
+
+#include "deepcg.h"
+#include "level.hpp"
+#include "rows.hpp"
+#include "team.hpp"
+
+namespace dcg {
+
+class Cycle {
+ public:
+  // Sizes the buffers for levels that are set up; call it again after they changed.
+  void prepare(std::vector<Level *> levels, const dcg_weights &weights, const RowKernels &rows, int threads);
+
+  // levels[0]->x = M levels[0]->b by all threads of the team; returns the inner product of both.
+  double run(const Team &team);
+
+  int64_t bytes() const;
+
+ private:
+  struct Stage {
+    enum Kind { kRelax, kResidual, kRestrict, kProlong, kDot } kind;
+    int sweep = 0, pass = 0;
+    bool first = false;
+  };
+
+  void visit(size_t l, const Team &team);
+  void smooth_down(size_t l, const Team &team);
+  void smooth_up(size_t l, const Team &team);
+  void solve_directly(Level &level);
+  void waves(size_t l, const Team &team, const std::vector<Stage> &stages, bool fused);
+  void run_stage(size_t l, const Team &team, const Stage &stage, int64_t k);
+
+  void relax(Level &level, size_t l, const Team &team, const Stage &stage, int64_t k);
+  void residual(Level &level, size_t l, const Team &team, int64_t k);
+  void restrict_plane(Level &level, size_t l, const Team &team, int64_t k);
+  void prolong(Level &level, size_t l, const Team &team, int64_t k);
+  double dot(const Level &level, const Team &team, int64_t k) const;
+
+  void relax_row(Level &level, size_t l, int sweep, int pass, bool first, int64_t k, int64_t j, Range columns);
+  void relax_extras(Level &level, bool forward);
+  void restrict_listed(Level &level, Level &coarse);
+  void prolong_listed(Level &level, const Level &coarse, int64_t begin, int64_t end);
+
+  int sweeps(size_t l) const;
+  Around<float> around(const Level &level, const float *field, int64_t k, int64_t j) const;
+  WeightRows weight_rows(const Level &level, int64_t k, int64_t j) const;
+
+  struct Buffers {  // of one level
+    std::vector<float> lines[2];                         // residuals of a plane, merged along x
+    std::vector<Stage> down, up;
+    bool fused = false;  // extra unknowns and boxes that turn round along z forbid it
+    int passes = 2;
+    std::vector<int> odd_axes;  // periodic axes of odd length: their last layer is relaxed in passes of its own
+  };
+
+  std::vector<Level *> levels_;
+  std::vector<Buffers> buffers_;
+  std::vector<std::vector<float>> scratch_;  // per thread
+  std::vector<float> zeros_;
+  std::vector<double> dots_;  // per thread, one cache line each
+  dcg_weights weights_{};
+  float factors_[DCG_SWEEPS][2][DCG_CODES];  // relaxation factor over diagonal, by code of the unit level
+  const RowKernels *rows_ = nullptr;
+};
+
+// Copies the cells beyond the other end of periodic axes into the ghosts of a row that was just written.
+template <class T>
+void wrap_row(const Level &level, T *field, int64_t k, int64_t j) {
+  const Box &box = level.box;
+  T *row = field + box.at(k, j);
+  if (level.periodic[2] && box.n[2] > 1) row[-1] = row[box.n[2] - 1], row[box.n[2]] = row[0];
+  const auto copy = [&](int64_t offset) {
+    for (int64_t i = 0; i < box.n[2]; ++i) row[i + offset] = row[i];
+  };
+  if (level.periodic[1] && box.n[1] > 1) {
+    if (j == 0) copy(box.n[1] * box.stride);
+    if (j == box.n[1] - 1) copy(-box.n[1] * box.stride);
+  }
+  if (level.periodic[0] && box.n[0] > 1) {
+    if (k == 0) copy(box.n[0] * box.plane);
+    if (k == box.n[0] - 1) copy(-box.n[0] * box.plane);
+  }
+}
+
+}  // namespace dcg

@@ -1,0 +1,214 @@
+// The finest level, from the user's cells and coefficients.
+
+#include <algorithm>
+#include <cmath>
+
+#include "error.hpp"
+#include "finest.hpp"
+
+namespace dcg {
+
+namespace {
+
+template <class Body>
+void for_rows(const Box &box, int threads, Body &&body) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (box.cells() > 16384)
+  for (int64_t row = 0; row < box.n[0] * box.n[1]; ++row) body(row / box.n[1], row % box.n[1]);
+}
+
+void start(Level &level, const dcg_operator &op) {
+  level.box.reset(op.shape);
+  for (int a = 0; a < 3; ++a) level.periodic[a] = op.periodic >> a & 1 && op.shape[a] > 1;
+  level.extras = 0, level.extra_cell.clear(), level.edges.clear();
+  level.unit = op.unit > 0.0;
+  for (Field<float> *f : {&level.x, &level.b}) {
+    f->resize(level.box.size);
+    std::fill(f->data(), f->data() + f->size(), 0.0f);
+  }
+}
+
+// Kinds with a layer of ghosts: what the sides of the box are, or the other side's cells where it is periodic.
+void copy_cells(Level &level, const dcg_operator &op, int threads) {
+  const Box &box = level.box;
+  level.cells.resize(box.size);
+  std::fill(level.cells.data(), level.cells.data() + box.size, uint8_t{1});
+  for_rows(box, threads, [&](int64_t k, int64_t j) {
+    const uint8_t *row = op.cells + (k * box.n[1] + j) * box.n[2];
+    std::copy(row, row + box.n[2], &level.cells[box.at(k, j)]);
+  });
+  for (int a = 0; a < 3; ++a) {
+    if (box.n[a] == 1 && a < 2) continue;
+    const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
+    const int64_t offset = box.offset(a), turn = (box.n[a] - 1) * offset;
+    for (int64_t m = 0; m < box.n[p]; ++m)
+      for (int64_t l = 0; l < box.n[q]; ++l) {
+        int64_t c[3];
+        c[a] = 0, c[p] = m, c[q] = l;
+        const int64_t first = box.at(c[0], c[1], c[2]);
+        const bool below = op.open >> (2 * a) & 1, above = op.open >> (2 * a + 1) & 1;
+        level.cells[first - offset] = level.periodic[a] ? level.cells[first + turn] : below ? 2 : 1;
+        level.cells[first + turn + offset] = level.periodic[a] ? level.cells[first] : above ? 2 : 1;
+      }
+  }
+}
+
+void find_codes(Level &level, int threads) {
+  const Box &box = level.box;
+  level.code.resize(box.size);
+  std::fill(level.code.data(), level.code.data() + box.size, uint8_t{0});
+  const int64_t rows = box.n[0] * box.n[1];
+  level.row_begin.assign(rows, 0), level.row_end.assign(rows, 0);
+  const bool across[3] = {box.n[0] > 1, box.n[1] > 1, true};
+  int64_t unknowns = 0;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : unknowns) if (box.cells() > 16384)
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t start = box.at(row / box.n[1], row % box.n[1]);
+    const uint8_t *cell = level.cells.data() + start;
+    uint8_t *code = level.code.data() + start;
+    int64_t first = box.n[2], last = -1;
+    for (int64_t i = 0; i < box.n[2]; ++i) code[i] = 0;
+    for (int a = 0; a < 3; ++a) {
+      if (!across[a]) continue;
+      for (const int64_t offset : {-box.offset(a), box.offset(a)}) {
+        const uint8_t *__restrict beside = cell + offset;
+        for (int64_t i = 0; i < box.n[2]; ++i)
+          code[i] = static_cast<uint8_t>((code[i] + (beside[i] != 1)) | (beside[i] == 2 ? 8 : 0));
+      }
+    }
+    for (int64_t i = 0; i < box.n[2]; ++i) {
+      if (cell[i] != 0) code[i] = 0;
+      if (code[i] == 0) continue;
+      first = std::min(first, i), last = i;
+      ++unknowns;
+    }
+    if (last < 0) continue;
+    level.row_begin[row] = static_cast<int32_t>(first / kLanes * kLanes);
+    level.row_end[row] = static_cast<int32_t>((last / kLanes + 1) * kLanes);
+  }
+  level.unknowns = unknowns;
+}
+
+// Weights in single precision relative to the largest one, anchors apart.
+void copy_weights(Level &level, const dcg_operator &op, double scale, int threads) {
+  const Box &box = level.box;
+  const auto zeroed = [&](Field<float> &f) {
+    f.resize(box.size);
+    std::fill(f.data(), f.data() + box.size, 0.0f);
+  };
+  for (int a = 0; a < 3; ++a) zeroed(level.weight[a]), zeroed(level.anchor[a]);
+  zeroed(level.shift), zeroed(level.diagonal), zeroed(level.relax);
+  for_rows(box, threads, [&](int64_t k, int64_t j) {
+    for (int64_t i = 0; i < box.n[2]; ++i) {
+      const int64_t u = box.at(k, j, i);
+      if (level.cells[u] != 0) continue;
+      for (int a = 0; a < 3; ++a) {
+        const double *w = op.weights[a];
+        if (!w || (a < 2 && box.n[a] == 1)) continue;
+        // faces have one more layer along their own axis
+        const int64_t low = a == 0 ? (k * box.n[1] + j) * box.n[2] + i
+                          : a == 1 ? (k * (box.n[1] + 1) + j) * box.n[2] + i
+                                   : (k * box.n[1] + j) * (box.n[2] + 1) + i;
+        const int64_t high = low + (a == 0 ? box.n[1] * box.n[2] : a == 1 ? box.n[2] : 1);
+        const int64_t offset = box.offset(a);
+        const float above = static_cast<float>(w[high] * scale), below = static_cast<float>(w[low] * scale);
+        if (level.cells[u + offset] == 0) {
+          level.weight[a][u] = above;
+        } else {
+          level.anchor[a][u] += above;
+        }
+        if (level.cells[u - offset] != 0) level.anchor[a][u] += below;
+      }
+      if (op.shift) level.shift[u] = static_cast<float>(op.shift[(k * box.n[1] + j) * box.n[2] + i] * scale);
+    }
+  });
+}
+
+double largest_weight(const dcg_operator &op) {
+  double most = 0.0;
+  for (int a = 0; a < 3; ++a) {
+    if (!op.weights[a]) continue;
+    int64_t n = 1;
+    for (int b = 0; b < 3; ++b) n *= op.shape[b] + (a == b);
+#pragma omp parallel for reduction(max : most)
+    for (int64_t i = 0; i < n; ++i) most = std::max(most, op.weights[a][i]);
+  }
+  if (most == 0.0 && op.shift)
+    for (int64_t i = 0; i < op.shape[0] * op.shape[1] * op.shape[2]; ++i) most = std::max(most, op.shift[i]);
+  return most;
+}
+
+// Widths of the cells relative to each other, from the weights alone: on a tensor grid of d axes an unknown's log weights,
+// less their mean, are -2 log h_a + (2 / d) sum of log h_b. Averaged over a sample of each layer, so that jumps of the
+// coefficient, the same along every axis, do not count.
+void find_widths(const Level &level, Widths &widths) {
+  const Box &box = level.box;
+  std::vector<int> axes;
+  for (int a = 0; a < 3; ++a) {
+    widths[a].assign(box.n[a], 1.0);
+    if (box.n[a] > 1) axes.push_back(a);
+  }
+  const double d = static_cast<double>(axes.size());
+  if (level.unit || axes.size() < 2) return;
+  std::vector<double> sum[3], count[3];
+  for (int a = 0; a < 3; ++a) sum[a].assign(box.n[a], 0.0), count[a].assign(box.n[a], 0.0);
+  constexpr int64_t kSample = 64;  // per axis
+  int64_t step[3];
+  for (int a = 0; a < 3; ++a) step[a] = std::max<int64_t>(1, box.n[a] / kSample);
+  for (const int along : axes) {
+    int64_t stride[3] = {step[0], step[1], step[2]};
+    stride[along] = 1;
+    for (int64_t k = 0; k < box.n[0]; k += stride[0])
+      for (int64_t j = 0; j < box.n[1]; j += stride[1])
+        for (int64_t i = 0; i < box.n[2]; i += stride[2]) {
+          const int64_t u = box.at(k, j, i);
+          double value[3], mean = 0.0;
+          bool all = true;
+          for (const int a : axes) {
+            const float high = level.weight[a][u], low = level.weight[a][u - box.offset(a)];
+            if (!(high > 0.0f) && !(low > 0.0f)) all = false;
+            if (!all) break;
+            value[a] = 0.5 * (std::log(high > 0.0f ? high : low) + std::log(low > 0.0f ? low : high));
+            mean += value[a] / d;
+          }
+          if (!all) continue;
+          const int64_t at[3] = {k, j, i};
+          sum[along][at[along]] += value[along] - mean, count[along][at[along]] += 1.0;
+        }
+  }
+  for (const int a : axes) {
+    std::vector<double> &h = widths[a];
+    double total = 0.0, layers = 0.0, latest = 0.0;
+    bool any = false;
+    for (int64_t i = 0; i < box.n[a]; ++i) {  // layers without a sample take their predecessor's value
+      if (count[a][i] > 0.0) {
+        latest = sum[a][i] / count[a][i];
+        if (!any)
+          for (int64_t before = 0; before < i; ++before) h[before] = latest;
+        any = true, total += latest, layers += 1.0;
+      }
+      h[i] = latest;
+    }
+    const double average = layers > 0.0 ? total / layers : 0.0;
+    for (double &value : h) value = std::exp((value - average) / (2.0 / d - 2.0) - 0.5 * average);
+  }
+}
+
+}  // namespace
+
+double build_finest(Level &level, const dcg_operator &op, Widths &widths, int threads) {
+  start(level, op);
+  copy_cells(level, op, threads);
+  double scale = 1.0;
+  if (level.unit) {
+    find_codes(level, threads);
+  } else {
+    const double most = largest_weight(op);
+    scale = most > 0.0 ? 1.0 / most : 1.0;
+    copy_weights(level, op, scale, threads);
+  }
+  if (!level.unit) copy_ghosts(level, level.weight);
+  find_widths(level, widths);
+  return level.unit ? 1.0 / op.unit : scale;
+}
+
+}  // namespace dcg

@@ -1,0 +1,174 @@
+// The C interface of the multilevel network: set-up, one application, a whole solve.
+
+#include <omp.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "error.hpp"
+#include "finest.hpp"
+#include "pcg.hpp"
+
+using namespace dcg;
+
+struct dcg_multilevel {
+  dcg_operator op;
+  dcg_weights weights;
+  int threads;
+  double inverse_scale;  // the finest level's operator is this times the user's
+  std::vector<std::unique_ptr<Level>> pool;
+  std::vector<Level *> levels;
+  Field<float> direction;
+  Cycle cycle;
+};
+
+namespace {
+
+constexpr int64_t kDirect = 64;  // unknowns that are solved for directly
+
+void check(const dcg_operator &op) {
+  require(op.shape[0] > 0 && op.shape[1] > 0 && op.shape[2] > 0, "shape: every size must be at least 1");
+  require(op.cells, "cells must not be NULL");
+  require(op.unit > 0.0 || op.weights[2], "weights: those across x must not be NULL where unit is 0");
+  require(!(op.unit > 0.0 && op.shift), "shift: only with weights");
+}
+
+void check(const dcg_weights &w) {
+  for (const int32_t s : w.sweeps) require(s >= 1 && s <= DCG_SWEEPS, "sweeps: 1 to 4 are needed");
+  for (const auto &level : w.omega)
+    for (const auto &sweep : level)
+      for (const float omega : sweep) require(omega > 0.0f && omega < 1.5f, "omega: values in (0, 3/2) are needed");
+  for (const float c : w.codebook) require(c > 0.75f && c < 1.25f, "codebook: values in (3/4, 5/4) are needed");
+}
+
+Level &level_at(dcg_multilevel &m, size_t l) {
+  while (m.pool.size() <= l) m.pool.push_back(std::make_unique<Level>());
+  return *m.pool[l];
+}
+
+void set_up(dcg_multilevel &m) {
+  Widths widths;
+  m.levels.clear();
+  Level *fine = &level_at(m, 0);
+  m.inverse_scale = build_finest(*fine, m.op, widths, m.threads);
+  if (!fine->unit) finish(*fine, m.weights, true, m.threads);
+  m.levels.push_back(fine);
+  double target = 1e300;
+  for (int a = 0; a < 3; ++a)
+    if (fine->box.n[a] > 1) target = std::min(target, *std::min_element(widths[a].begin(), widths[a].end()));
+  while (fine->unknowns > kDirect && plan_merges(*fine, widths, target)) {
+    Level &coarse = level_at(m, m.levels.size());
+    coarsen(*fine, coarse, m.threads);
+    finish(coarse, m.weights, false, m.threads);
+    add_regular_rows(*fine, coarse);
+    m.levels.push_back(&coarse);
+    fine = &coarse;
+  }
+  factorise(*fine);
+  m.direction.resize(m.levels[0]->box.size);
+  m.cycle.prepare(m.levels, m.weights, best_rows(), m.threads);
+}
+
+template <class Body>
+void with_team(int threads, Body &&body) {
+  std::unique_ptr<Shared> shared;
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp single
+    shared = std::make_unique<Shared>(omp_get_num_threads());
+    body(Team{omp_get_thread_num(), omp_get_num_threads(), shared.get()});
+  }
+}
+
+}  // namespace
+
+extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *weights, int32_t threads, dcg_multilevel **handle) {
+  return guarded([&] {
+    require(op && weights && handle, "operator, weights and handle must not be NULL");
+    check(*op), check(*weights);
+    auto m = std::make_unique<dcg_multilevel>();
+    m->op = *op, m->weights = *weights;
+    m->threads = threads > 0 ? threads : omp_get_max_threads();
+    set_up(*m);
+    *handle = m.release();
+  });
+}
+
+extern "C" int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op) {
+  return guarded([&] {
+    require(handle && op, "handle and operator must not be NULL");
+    check(*op);
+    handle->op = *op;
+    set_up(*handle);
+  });
+}
+
+extern "C" void dcg_multilevel_destroy(dcg_multilevel *handle) { delete handle; }
+
+extern "C" int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double *z) {
+  return guarded([&] {
+    require(handle && r && z, "handle, r and z must not be NULL");
+    Level &finest = *handle->levels[0];
+    with_team(handle->threads, [&](const Team &team) {
+      load_residual(finest, r, 1.0, team);
+      team.barrier();
+      handle->cycle.run(team);
+      const Box &box = finest.box;
+      const Range rows = team.part(box.n[0] * box.n[1]);
+      for (int64_t row = rows.begin; row < rows.end; ++row) {
+        const float *x = finest.x.data() + box.at(row / box.n[1], row % box.n[1]);
+        for (int64_t i = 0; i < box.n[2]; ++i) z[row * box.n[2] + i] = handle->inverse_scale * x[i];
+      }
+    });
+  });
+}
+
+extern "C" int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, double target, int64_t maxiter, double *history,
+                                 int64_t *iterations, int32_t *result) {
+  return guarded([&] {
+    require(handle && x && r && iterations && result && (history || maxiter == 0), "no argument may be NULL");
+    Level &finest = *handle->levels[0];
+    Outcome outcome;
+    with_team(handle->threads, [&](const Team &team) {
+      const Outcome mine = conjugate_gradients(handle->cycle, {&finest, handle->op, x, r}, finest, handle->direction, best_rows(),
+                                               team, target, maxiter, history);
+      if (team.rank == 0) outcome = mine;
+    });
+    *iterations = outcome.iterations, *result = outcome.result;
+  });
+}
+
+extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels, int64_t *bytes, int32_t capacity,
+                                   int64_t *per_level, const char **name) {
+  return guarded([&] {
+    require(handle && levels && bytes && name && (per_level || capacity == 0), "no argument may be NULL");
+    *levels = static_cast<int32_t>(handle->levels.size());
+    *name = best_rows().name;
+    *bytes = handle->cycle.bytes() + handle->direction.bytes();
+    for (size_t l = 0; l < handle->levels.size(); ++l) {
+      const Level &level = *handle->levels[l];
+      *bytes += level.bytes();
+      if (static_cast<int32_t>(l) >= capacity) continue;
+      for (int a = 0; a < 3; ++a) per_level[5 * l + a] = level.box.n[a];
+      per_level[5 * l + 3] = level.unknowns, per_level[5 * l + 4] = level.extras;
+    }
+  });
+}
+
+extern "C" int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values) {
+  return guarded([&] {
+    require(handle && values, "handle and values must not be NULL");
+    require(level >= 0 && level < static_cast<int32_t>(handle->levels.size()), "level: there is no such level");
+    const Level &l = *handle->levels[level];
+    const Field<float> *fields[] = {&l.diagonal, &l.relax, &l.weight[0], &l.weight[1], &l.weight[2],
+                                    &l.keep[0][0], &l.keep[0][1], &l.keep[1][0], &l.keep[1][1], &l.keep[2][0], &l.keep[2][1],
+                                    &l.toward[0][0], &l.toward[0][1], &l.toward[1][0], &l.toward[1][1], &l.toward[2][0],
+                                    &l.toward[2][1]};
+    require(what >= 0 && what < 17 && !fields[what]->empty(), "what: this level has no such vector");
+    const Field<float> &f = *fields[what];
+    for (int64_t k = 0; k < l.box.n[0]; ++k)
+      for (int64_t j = 0; j < l.box.n[1]; ++j)
+        for (int64_t i = 0; i < l.box.n[2]; ++i) *values++ = f[l.box.at(k, j, i)];
+    for (int64_t e = 0; e < l.extras; ++e) *values++ = f[l.box.size + e];
+  });
+}

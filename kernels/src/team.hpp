@@ -1,0 +1,85 @@
+// The threads of one call, in the style of MPI: every thread runs the same program, knows its rank, and meets the others
+// at barriers. One OpenMP region serves a whole solve; inside it nothing is forked.
+#pragma once
+
+#include <sched.h>
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace dcg {
+
+// A barrier that spins: the sweeps meet after every plane, too often for a system call. After a while it yields, so that
+// more threads than cores still make progress.
+class Barrier {
+ public:
+  explicit Barrier(int size) : size_(size) {}
+
+  void wait() {
+    if (size_ == 1) return;
+    const uint32_t phase = phase_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
+      arrived_.store(0, std::memory_order_relaxed);
+      phase_.store(phase + 1, std::memory_order_release);
+      return;
+    }
+    for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
+      if (spins < kSpins) {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+      } else {
+        sched_yield();
+      }
+    }
+  }
+
+ private:
+  static constexpr int kSpins = 2000;
+  const int size_;
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<uint32_t> phase_{0};
+};
+
+struct Range {
+  int64_t begin, end;
+};
+
+// What the threads of a team share.
+class Shared {
+ public:
+  explicit Shared(int size) : barrier(size), slots(8 * size) {}
+
+  Barrier barrier;
+  std::vector<double> slots;  // one cache line a thread
+};
+
+struct Team {
+  int rank = 0, size = 1;
+  Shared *shared = nullptr;
+
+  void barrier() const {
+    if (size > 1) shared->barrier.wait();
+  }
+
+  // This thread's part of 0..n in multiples of `grain`.
+  Range part(int64_t n, int64_t grain = 1) const {
+    const int64_t pieces = (n + grain - 1) / grain;
+    const auto at = [&](int64_t r) { return r == size ? n : grain * (pieces * r / size); };
+    return {at(rank), at(rank + 1)};
+  }
+
+  // The sum of every thread's value, added in order of rank.
+  double sum(double value) const {
+    if (size == 1) return value;
+    shared->slots[8 * rank] = value;
+    barrier();
+    double total = 0.0;
+    for (int r = 0; r < size; ++r) total += shared->slots[8 * r];
+    barrier();
+    return total;
+  }
+};
+
+}  // namespace dcg
