@@ -58,11 +58,12 @@ namespace {
 // What coarsening asks of a fine level, per primary unknown at an index.
 struct UnitFine {
   const Level &level;
-  bool active(int64_t i) const { return level.cells[i] == 0; }
+  bool active(int64_t i) const { return level.code[i] != 0; }
   float weight(int64_t i, int64_t offset, int) const {
     return level.cells[i] == 0 && level.cells[i + offset] == 0 ? 1.0f : 0.0f;
   }
-  float anchor(int64_t i, int64_t offset, int) const {
+  float anchor(int64_t i, int64_t offset, int axis) const {
+    if (level.box.n[axis] == 1 && axis < 2) return static_cast<float>(level.open_across[axis]);  // no ghosts to look at
     return static_cast<float>((level.cells[i + offset] == 2) + (level.cells[i - offset] == 2));
   }
   float shift(int64_t) const { return 0.0f; }
@@ -326,6 +327,7 @@ class Coarsening {
     if (!full[c.index]) return false;
     for (int a = 0; a < 3; ++a) {
       const int64_t offset = coarse.box.offset(a);
+      if (coarse.box.n[a] == 1) return false;
       if (!full[c.index - offset] || !full[c.index + offset]) return false;
     }
     return true;

@@ -21,6 +21,10 @@ void start(Level &level, const dcg_operator &op) {
   for (int a = 0; a < 3; ++a) level.periodic[a] = op.periodic >> a & 1 && op.shape[a] > 1;
   level.extras = 0, level.extra_cell.clear(), level.edges.clear();
   level.unit = op.unit > 0.0;
+  for (int a = 0; a < 3; ++a) {
+    const bool alone = op.shape[a] == 1 && !(op.periodic >> a & 1);
+    level.open_across[a] = alone ? (op.open >> (2 * a) & 1) + (op.open >> (2 * a + 1) & 1) : 0;
+  }
   for (Field<float> *f : {&level.x, &level.b}) {
     f->resize(level.box.size);
     std::fill(f->data(), f->data() + f->size(), 0.0f);
@@ -37,7 +41,7 @@ void copy_cells(Level &level, const dcg_operator &op, int threads) {
     std::copy(row, row + box.n[2], &level.cells[box.at(k, j)]);
   });
   for (int a = 0; a < 3; ++a) {
-    if (box.n[a] == 1 && a < 2) continue;
+    if (!box.has_ghosts(a)) continue;
     const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
     const int64_t offset = box.offset(a), turn = (box.n[a] - 1) * offset;
     for (int64_t m = 0; m < box.n[p]; ++m)
@@ -58,7 +62,6 @@ void find_codes(Level &level, int threads) {
   std::fill(level.code.data(), level.code.data() + box.size, uint8_t{0});
   const int64_t rows = box.n[0] * box.n[1];
   level.row_begin.assign(rows, 0), level.row_end.assign(rows, 0);
-  const bool across[3] = {box.n[0] > 1, box.n[1] > 1, true};
   int64_t unknowns = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : unknowns) if (box.cells() > 16384)
   for (int64_t row = 0; row < rows; ++row) {
@@ -68,7 +71,11 @@ void find_codes(Level &level, int threads) {
     int64_t first = box.n[2], last = -1;
     for (int64_t i = 0; i < box.n[2]; ++i) code[i] = 0;
     for (int a = 0; a < 3; ++a) {
-      if (!across[a]) continue;
+      if (!box.has_ghosts(a)) {
+        const int open = level.open_across[a];
+        for (int64_t i = 0; i < box.n[2]; ++i) code[i] = static_cast<uint8_t>((code[i] + open) | (open ? 8 : 0));
+        continue;
+      }
       for (const int64_t offset : {-box.offset(a), box.offset(a)}) {
         const uint8_t *__restrict beside = cell + offset;
         for (int64_t i = 0; i < box.n[2]; ++i)
@@ -103,7 +110,7 @@ void copy_weights(Level &level, const dcg_operator &op, double scale, int thread
       if (level.cells[u] != 0) continue;
       for (int a = 0; a < 3; ++a) {
         const double *w = op.weights[a];
-        if (!w || (a < 2 && box.n[a] == 1)) continue;
+        if (!w) continue;
         // faces have one more layer along their own axis
         const int64_t low = a == 0 ? (k * box.n[1] + j) * box.n[2] + i
                           : a == 1 ? (k * (box.n[1] + 1) + j) * box.n[2] + i
@@ -111,12 +118,13 @@ void copy_weights(Level &level, const dcg_operator &op, double scale, int thread
         const int64_t high = low + (a == 0 ? box.n[1] * box.n[2] : a == 1 ? box.n[2] : 1);
         const int64_t offset = box.offset(a);
         const float above = static_cast<float>(w[high] * scale), below = static_cast<float>(w[low] * scale);
-        if (level.cells[u + offset] == 0) {
+        const bool alone = !box.has_ghosts(a);  // no ghosts there, and no cells beyond
+        if (!alone && level.cells[u + offset] == 0) {
           level.weight[a][u] = above;
         } else {
           level.anchor[a][u] += above;
         }
-        if (level.cells[u - offset] != 0) level.anchor[a][u] += below;
+        if (alone || level.cells[u - offset] != 0) level.anchor[a][u] += below;
       }
       if (op.shift) level.shift[u] = static_cast<float>(op.shift[(k * box.n[1] + j) * box.n[2] + i] * scale);
     }

@@ -58,6 +58,7 @@ struct Box {
   int64_t at(int64_t k, int64_t j, int64_t i = 0) const {
     return kLanes + (k + ghost_z) * plane + (j + ghost_y) * stride + i;
   }
+  bool has_ghosts(int axis) const { return axis == 2 || n[axis] > 1; }
   int64_t cells() const { return n[0] * n[1] * n[2]; }
   int64_t offset(int axis) const { return axis == 0 ? plane : axis == 1 ? stride : 1; }
   void coordinates(int64_t index, int64_t c[3]) const {
@@ -95,6 +96,7 @@ struct Entry {  // of the sparse part of the prolongation
 struct Level {
   Box box;
   bool periodic[3] = {false, false, false};
+  int open_across[3] = {0, 0, 0};  // OPEN sides of an axis of one cell
   bool unit = false;       // every joined face has weight 1: `code` says it all
   int64_t unknowns = 0;
 
