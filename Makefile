@@ -1,6 +1,7 @@
 # make demo    solve the bunny's plume with the shipped network: table, pictures, VTK file in out/
 # make test    the test suite;   make test-all   with the slow tests
 # Both set up what they need: a virtual environment in .venv and the compiled kernels.
+# make bench-peers    install the algebraic-multigrid libraries that the benchmarks compare with: PETSc with hypre, AMGCL
 
 PYTHON ?= python3
 VENV   := .venv
@@ -13,7 +14,7 @@ TORCH := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo "torch>=2.6" || e
 
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: all setup build demo test test-all lint format bench results clean
+.PHONY: all setup build demo test test-all lint format bench bench-peers results clean
 
 all: setup
 
@@ -55,6 +56,12 @@ format: setup
 bench: setup
 	$(BIN)/python -m benchmarks.paper
 	$(BIN)/python -m benchmarks.gallery
+
+bench-peers: setup
+	@sh ./system-packages.sh "$(PYTHON)" peers
+	$(BIN)/python -m pip install --quiet pybind11
+	CFLAGS="-O3 -march=native" $(BIN)/python -m pip install --quiet --no-build-isolation "pyamgcl>=1.0.0.post4"
+	$(BIN)/python -m benchmarks.amg_peers
 
 results: setup
 	$(BIN)/python -m benchmarks.tables

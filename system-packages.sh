@@ -1,5 +1,7 @@
 #!/bin/sh
 # What the virtual environment cannot hold: Python's venv module, a C++ compiler, headers for packages that compile.
+# system-packages.sh PYTHON         what everything needs
+# system-packages.sh PYTHON peers   and what `make bench-peers` needs: MPI and PETSc to run, Boost's headers to compile AMGCL
 set -eu
 python=${1:-python3}
 missing=""
@@ -9,6 +11,12 @@ command -v g++ >/dev/null 2>&1 || missing="$missing g++"
 command -v make >/dev/null 2>&1 || missing="$missing make"
 [ -e "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h" ] ||
     missing="$missing python3-dev"
+if [ "${2:-}" = peers ]; then
+    [ -e /usr/include/boost/version.hpp ] || missing="$missing libboost-dev"
+    command -v mpiexec >/dev/null 2>&1 || missing="$missing openmpi-bin"
+    ls -d /usr/lib/petscdir/*/*-real/lib/python3/dist-packages/petsc4py >/dev/null 2>&1 || "$python" -c "import petsc4py" >/dev/null 2>&1 ||
+        missing="$missing python3-petsc4py libopenblas0-serial"
+fi
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "deepcg: installing system packages:$missing"
