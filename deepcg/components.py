@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from . import native
 from .stencil import Array, Stencil, back, front
 
 
@@ -25,6 +26,14 @@ class SingularComponents:
     """
 
     def __init__(self, stencil: Stencil):
+        self._runs = None if native.singular_runs is None else native.singular_runs(stencil)
+        if self._runs is not None:
+            self.count, self.total = self._runs.components, self._runs.all_components
+        else:
+            self._label(stencil)
+
+    def _label(self, stencil: Stencil) -> None:
+        """The reference, by SciPy's labels."""
         labels, self.total = label_components(stencil)
         anchored = np.zeros(self.total + 1, dtype=bool)
         anchored[0] = True  # label 0: not FLUID
@@ -45,6 +54,8 @@ class SingularComponents:
         if not self.count:
             return 0.0
         flat = v.reshape(-1)
+        if self._runs is not None:
+            return self._runs.project(flat)
         values = flat[self._cells]
         means = np.bincount(self._labels, weights=values, minlength=self.count) / self._sizes
         flat[self._cells] = values - means[self._labels]

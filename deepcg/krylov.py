@@ -18,6 +18,7 @@ What makes the answer safe:
 * CG, whose preconditioner is said to be SPD, checks only what that implies: the angle between r and z = M r has a cosine of at least
   2 sqrt(k) / (1 + k), k the condition number of M (Wielandt). One below ALIGNMENT is rounding: Jacobi's direction is taken. And d.r must be
   r.z: a d that is further off has lost its conjugacy (M is not what it was said to be) and makes way for z. The step is exact on d either way.
+* A preconditioner whose conjugate gradients run compiled (`fused_conjugate_gradients`) is checked at the end of every run by the true residual.
 * After PATIENCE failures in a row, MOST_FAILURES in all, or STALL iterations without halving the residual, Jacobi-preconditioned CG takes over
   for good: it has CG's convergence theory, which steepest descent has not.
 """
@@ -27,7 +28,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.linalg
@@ -120,6 +121,26 @@ class Iterate:
         if self.callback:
             self.callback(self.x)
         return restart
+
+    def settle(self, residuals: list[float]) -> None:
+        """Take over iterations that were done on x and r elsewhere, and apply the stopping rule to the true residual.
+
+        Parameters
+        ----------
+        residuals : ||r||_2 after each of them, by recurrence
+        """
+        self.iterations += len(residuals)
+        self.residuals += residuals
+        claimed = self.residuals[-1]
+        norm = self._true_residual()
+        self.r, self._true = self._true, self.r
+        self.residuals[-1] = norm
+        if norm <= self.target:
+            self.reason = CONVERGED
+        else:
+            self._look_for_floor(norm, claimed)
+        if self.reason is None and self.iterations >= self.maxiter:
+            self.reason = MAXITER
 
     def _true_residual(self) -> float:
         """Evaluate b - A x into the spare vector."""
@@ -217,6 +238,34 @@ def conjugate_gradients(it: Iterate, preconditioner: Preconditioner, flexible: b
         restart = it.advance(alpha, direction, product)
         rho = 0.0 if restart else rho_new
     it.condition = lanczos_condition(alphas, betas)
+
+
+class FusedPreconditioner(Protocol):
+    """A linear SPD preconditioner that brings conjugate gradients along, compiled around it."""
+
+    def conjugate_gradients(self, x: Array, r: Array, target: float, maxiter: int) -> Any:
+        """Iterate on x and r in place; the answer has `residuals`, `alphas`, `betas` and `broken`."""
+
+
+def fused_conjugate_gradients(it: Iterate, preconditioner: FusedPreconditioner) -> None:
+    """Conjugate gradients in the preconditioner's own compiled loop, until `it.reason` says why it stopped.
+
+    The loop goes by its recurrence for at most `CHECK_EVERY` iterations; the true residual then decides. Where it broke down or
+    has not halved the residual, Jacobi-preconditioned CG takes over.
+    """
+    while it.reason is None:
+        before = it.residuals[-1]
+        run = preconditioner.conjugate_gradients(it.x, it.r, it.target, min(CHECK_EVERY, it.maxiter - it.iterations))
+        it.operator.project(it.x)
+        if run.residuals:
+            it.settle(run.residuals)
+        if len(run.alphas) > 1:
+            it.condition = lanczos_condition(run.alphas, run.betas)
+        if it.reason is None and (run.broken or not it.residuals[-1] < 0.5 * before):
+            started = it.iterations
+            conjugate_gradients(it, jacobi(it.operator))
+            it.fallbacks += it.iterations - started
+            it.condition = None
 
 
 def lanczos_condition(alphas: list[float], betas: list[float]) -> float | None:

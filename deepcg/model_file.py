@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -85,23 +86,34 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
     ModelFileError
         Missing, truncated, not a safetensors file, not one of ours, of a newer format, or with altered weights.
     """
+    path = Path(path)
+    with _opened(path) as stream:
+        description = check_description(path, stream.metadata() or {})
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
+    if weights_hash(tensors) != description.get("hash"):
+        raise ModelFileError(f"{path}: its weights do not match the hash in its description; get the file again")
+    return tensors, description
+
+
+def describe(path: str | os.PathLike) -> dict[str, Any]:
+    """The description alone; raises as `load` does, but does not look at the weights."""
+    with _opened(Path(path)) as stream:
+        return check_description(Path(path), stream.metadata() or {})
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise ModelFileError("reading models needs safetensors: pip install 'deepcg[network]'") from error
-
-    path = Path(path)
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
     try:
         with safe_open(path, framework="numpy") as stream:
-            description = check_description(path, stream.metadata() or {})
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
+            yield stream
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path}: truncated or not a safetensors file ({error})") from error
-    if weights_hash(tensors) != description.get("hash"):
-        raise ModelFileError(f"{path}: its weights do not match the hash in its description; get the file again")
-    return tensors, description
 
 
 def check_description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

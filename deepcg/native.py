@@ -12,11 +12,37 @@ from pathlib import Path
 
 import numpy as np
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 LIBRARY = Path(__file__).with_name("libdeepcg.so")
 
-_bytes = ctypes.POINTER(ctypes.c_uint8)
-_doubles = ctypes.POINTER(ctypes.c_double)
+
+class Operator(ctypes.Structure):
+    """`dcg_operator`."""
+
+    _fields_ = (
+        ("shape", ctypes.c_int64 * 3),
+        ("cells", ctypes.c_void_p),
+        ("unit", ctypes.c_double),
+        ("weights", ctypes.c_void_p * 3),
+        ("shift", ctypes.c_void_p),
+        ("periodic", ctypes.c_int32),
+        ("open", ctypes.c_int32),
+    )
+
+
+class Weights(ctypes.Structure):
+    """`dcg_weights`."""
+
+    _fields_ = (
+        ("sweeps", ctypes.c_int32 * 8),
+        ("omega", ctypes.c_float * 2 * 4 * 2),
+        ("codebook", ctypes.c_float * 16),
+        ("local", ctypes.c_int32),
+        ("hidden_weight", ctypes.c_float * 5 * 8),
+        ("hidden_bias", ctypes.c_float * 8),
+        ("output_weight", ctypes.c_float * 8 * 3),
+        ("output_bias", ctypes.c_float * 3),
+    )
 
 
 class KernelError(RuntimeError):
@@ -49,32 +75,71 @@ def load(path: Path = LIBRARY) -> ctypes.CDLL:
 
 def _declare(library: ctypes.CDLL) -> None:
     """The functions' signatures, as the header has them."""
+    pointer, i32, i64, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
+    signatures = {
+        "dcg_stencil_apply": (pointer, pointer, pointer, pointer, pointer, pointer, i32, pointer, pointer, i32),
+        "dcg_unit_apply": (pointer, pointer, pointer, i32),
+        "dcg_dot": (i64, pointer, pointer, pointer),
+        "dcg_axpy": (i64, real, pointer, pointer),
+        "dcg_components": (pointer, i64, pointer, pointer, pointer, pointer),
+        "dcg_project": (i64, pointer, pointer, pointer, i64, pointer, pointer),
+        "dcg_multilevel_create": (pointer, pointer, i32, pointer),
+        "dcg_multilevel_update": (pointer, pointer),
+        "dcg_multilevel_apply": (pointer, pointer, pointer),
+        "dcg_multilevel_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
+        "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
+        "dcg_multilevel_vector": (pointer, i32, i32, pointer),
+    }
+    for name, arguments in signatures.items():
+        getattr(library, name).argtypes = arguments
     library.dcg_last_error.restype = ctypes.c_char_p
-    library.dcg_stencil_apply.argtypes = [
-        ctypes.POINTER(ctypes.c_int64), _bytes, _doubles, _doubles, _doubles, _doubles,
-        ctypes.c_int32, _doubles, _doubles, ctypes.c_int32,
-    ]  # fmt: skip
-    library.dcg_dot.argtypes = [ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, _doubles]
-    library.dcg_axpy.argtypes = [ctypes.c_int64, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p]
+    library.dcg_multilevel_destroy.argtypes = (pointer,)
+    library.dcg_multilevel_destroy.restype = None
 
 
-def _pointer(array: np.ndarray | None, kind=_doubles):
-    return None if array is None else array.ctypes.data_as(kind)
+def call(name: str, *arguments) -> None:
+    """Call a function of the library; arrays are passed by their address.
+
+    Raises
+    ------
+    KernelError
+        With the library's own text.
+    """
+    given = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments]
+    if getattr(_library, name)(*given):
+        raise KernelError(f"{name}: {_library.dcg_last_error().decode()}")
+
+
+def destroy(handle: ctypes.c_void_p) -> None:
+    _library.dcg_multilevel_destroy(handle)
+
+
+def operator(stencil) -> Operator:
+    """A stencil as the kernels take it. It refers to the stencil's arrays, which must outlive it."""
+    axes = (0, 1, 2) if len(stencil.shape) == 3 else (0, 2)  # a 2-D grid (ny, nx) is (ny, 1, nx)
+    op = Operator(shape=(1, 1, 1), cells=stencil.cells.ctypes.data)
+    if stencil.unit is None:
+        op.shift = None if stencil.shift is None else stencil.shift.ctypes.data
+    else:
+        op.unit = stencil.unit
+    for axis, place in enumerate(axes):
+        op.shape[place] = stencil.shape[axis]
+        op.periodic |= stencil.periodic[axis] << place
+        for side in (0, 1):
+            op.open |= stencil.open_sides[axis][side] << (2 * place + side)
+        if stencil.unit is None:
+            op.weights[place] = stencil.weights[axis].ctypes.data
+    return op
 
 
 def _stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
     """out = A x; both C-contiguous float64 over all cells."""
     _check_vectors(stencil.cells.size, x=x, out=out)
-    lacking = 3 - len(stencil.shape)  # 2-D is one layer of 3-D without faces across z
-    shape = (ctypes.c_int64 * 3)(*(1,) * lacking, *stencil.shape)
-    weights = (None,) * lacking + stencil.weights
-    periodic = sum(1 << (axis + lacking) for axis, wrapped in enumerate(stencil.periodic) if wrapped)
-    code = _library.dcg_stencil_apply(
-        shape, _pointer(stencil.cells, _bytes), *map(_pointer, weights), _pointer(stencil.shift),
-        periodic, _pointer(x), _pointer(out), 0,
-    )  # fmt: skip
-    if code:
-        raise KernelError(f"dcg_stencil_apply: {_library.dcg_last_error().decode()}")
+    op = operator(stencil)
+    if stencil.unit is not None:
+        call("dcg_unit_apply", ctypes.byref(op), x, out, 0)
+    else:
+        call("dcg_stencil_apply", op.shape, op.cells, *op.weights, op.shift, op.periodic, x, out, 0)
 
 
 def _check_vectors(size: int, **vectors: np.ndarray) -> None:
@@ -87,26 +152,49 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     """The inner product of two C-contiguous float64 arrays."""
     _check_vectors(a.size, a=a, b=b)
     result = ctypes.c_double()
-    if _library.dcg_dot(a.size, a.ctypes.data, b.ctypes.data, result):
-        raise KernelError(f"dcg_dot: {_library.dcg_last_error().decode()}")
+    call("dcg_dot", a.size, a, b, ctypes.byref(result))
     return result.value
 
 
 def _axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
     """y += alpha x for C-contiguous float64 arrays."""
     _check_vectors(x.size, x=x, y=y)
-    if _library.dcg_axpy(x.size, alpha, x.ctypes.data, y.ctypes.data):
-        raise KernelError(f"dcg_axpy: {_library.dcg_last_error().decode()}")
+    call("dcg_axpy", x.size, alpha, x, y)
 
 
+class SingularRuns:
+    """The singular components' cells as runs along the last axis."""
+
+    def __init__(self, stencil):
+        op, count, numbers = operator(stencil), ctypes.c_int64(), (ctypes.c_int64 * 2)()
+        self._first, self._rest = np.empty(0, np.int64), np.empty((0, 2), np.int64)
+        call("dcg_components", ctypes.byref(op), 0, None, None, ctypes.byref(count), numbers)
+        self.components, self.all_components = numbers
+        if self.components:
+            self._first, self._rest = np.empty(count.value, np.int64), np.empty((count.value, 2), np.int64)
+            call("dcg_components", ctypes.byref(op), count.value, self._first, self._rest, ctypes.byref(count), numbers)
+        self._sizes = np.zeros(self.components, np.int64)
+        np.add.at(self._sizes, self._rest[:, 1], self._rest[:, 0])
+
+    def project(self, v: np.ndarray) -> float:
+        """Take every component's mean off v (flat float64, in place); returns the 2-norm of what was removed."""
+        removed = ctypes.c_double()
+        if not v.flags.c_contiguous or v.dtype != np.float64:
+            raise ValueError("v: a C-contiguous float64 array is needed")
+        call("dcg_project", self._first.size, self._first, self._rest, self._sizes, self.components, v,
+             ctypes.byref(removed))  # fmt: skip
+        return removed.value
+
+
+singular_runs: Callable | None
 stencil_apply: Callable | None
 dot: Callable | None
 axpy: Callable | None
 unavailable: str | None
 try:
     _library = load()
-    stencil_apply, dot, axpy = _stencil_apply, _dot, _axpy
+    stencil_apply, dot, axpy, singular_runs = _stencil_apply, _dot, _axpy, SingularRuns
     unavailable = None
 except (OSError, KernelError) as error:
-    stencil_apply = dot = axpy = None
+    stencil_apply = dot = axpy = singular_runs = None
     unavailable = str(error)

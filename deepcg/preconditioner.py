@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import scipy.sparse.linalg as spla
 
-from . import model_file
+from . import model_file, native
+from .cycle import MultilevelCycle
 from .problem import Poisson
 from .stencil import Array, back, front
 from .vectors import norm2
+from .weights import Weights
+from .weights import load as load_weights
 
 if TYPE_CHECKING:
     from .network import DCDM
@@ -183,7 +186,26 @@ class Foreign:
         return self._layout.guess(z) * self._layout.sign  # M approximates A^-1 as the user knows A
 
 
-NAMED: dict[str, Callable[[Poisson], Preconditioner]] = {"none": Identity, "jacobi": Jacobi}
+def multigrid(problem: Poisson) -> Preconditioner:
+    """The multilevel network with classical weights: a tuned geometric multigrid cycle on the same kernels."""
+    return MultilevelCycle(problem, Weights.classical(), "multigrid")
+
+
+NAMED: dict[str, Callable[[Poisson], Preconditioner]] = {"none": Identity, "jacobi": Jacobi, "multigrid": multigrid}
+
+
+def from_file(problem: Poisson, path: str | os.PathLike, device: str = "auto") -> Preconditioner:
+    """The network in a model file, of either architecture; its description is kept as `description`."""
+    if model_file.describe(path)["architecture"] != "multilevel":
+        return Network.from_file(problem, path, device)
+    weights, description = load_weights(path)
+    if description["dimension"] != problem.ndim:
+        raise ValueError(
+            f"model: {description['name']} is for {description['dimension']}-D problems; this one is {problem.ndim}-D"
+        )
+    cycle = MultilevelCycle(problem, weights, description["name"])
+    cycle.description = description
+    return cycle
 
 
 def build(problem: Poisson, model: Any = "auto", device: str = "auto") -> Preconditioner:
@@ -205,7 +227,7 @@ def build(problem: Poisson, model: Any = "auto", device: str = "auto") -> Precon
     if isinstance(model, str) and model in NAMED:
         return NAMED[model](problem)
     if isinstance(model, (str, os.PathLike)):
-        return Network.from_file(problem, model_file.resolve(model, problem.ndim), device)
+        return from_file(problem, model_file.resolve(model, problem.ndim), device)
     if hasattr(model, "update") and hasattr(model, "linear") and callable(model):
         model.update(problem)
         return model
@@ -217,10 +239,14 @@ def build(problem: Poisson, model: Any = "auto", device: str = "auto") -> Precon
 
 
 def automatic(problem: Poisson) -> str:
-    """The shipped network for the problem's dimension where PyTorch is installed, else Jacobi."""
+    """The shipped multilevel network for the problem's dimension; without the kernels the paper's network, without PyTorch Jacobi."""
+    shipped = model_file.shipped()
+    readable = importlib.util.find_spec("safetensors") is not None
+    if not native.unavailable:
+        learned = f"multilevel-{problem.ndim}d"
+        return learned if readable and learned in shipped else "multigrid"
     name = f"dcdm-{problem.ndim}d"
-    installed = all(importlib.util.find_spec(package) for package in ("torch", "safetensors"))
-    return name if installed and name in model_file.shipped() else "jacobi"
+    return name if readable and importlib.util.find_spec("torch") and name in shipped else "jacobi"
 
 
 class PreconditionerOperator(spla.LinearOperator):

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import preconditioner as preconditioners
-from .krylov import WINDOW, Iterate, conjugate_directions, conjugate_gradients
+from .cycle import MultilevelCycle
+from .krylov import WINDOW, Iterate, conjugate_directions, conjugate_gradients, fused_conjugate_gradients
 from .problem import Poisson
 from .report import SolveInfo
 from .stencil import Array
@@ -114,7 +115,9 @@ class Solver:
         maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
         report = None if callback is None else lambda now: callback(layout.solution(now, b))
         it = Iterate(self._operator, rhs, x, target, maxiter, report)
-        if self.method == "cg":
+        if self.method == "cg" and callback is None and isinstance(self.preconditioner, MultilevelCycle):
+            fused_conjugate_gradients(it, self.preconditioner)
+        elif self.method == "cg":
             # a foreign operator is believed to be SPD, as in SciPy, but not to the point of standing still if it is not
             doubtful = isinstance(self.preconditioner, preconditioners.Foreign) or not self.preconditioner.spd
             conjugate_gradients(it, self.preconditioner, flexible=doubtful)
@@ -161,10 +164,15 @@ class _Operator:
     """The problem as the iterations see it: flat vectors over all cells."""
 
     def __init__(self, problem: Poisson):
-        stencil = problem.stencil
-        self._stencil, self._components = stencil, problem.components
-        self.inverse_diagonal = stencil.inverse_diagonal.reshape(-1)
-        self.norm_bound = stencil.norm_bound
+        self._stencil, self._components = problem.stencil, problem.components
+
+    @property
+    def inverse_diagonal(self) -> Array:
+        return self._stencil.inverse_diagonal.reshape(-1)
+
+    @property
+    def norm_bound(self) -> float:
+        return self._stencil.norm_bound
 
     def apply(self, x: Array, out: Array) -> Array:
         return self._stencil.apply(x, out)

@@ -8,6 +8,7 @@ outside FLUID: a structured vector costs a little memory where there are walls a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +22,25 @@ from .grid import FLUID, SOLID, Grid
 Array = NDArray[np.float64]
 
 
+class FaceWeights(Sequence):
+    """One array per axis, made when first asked for: where every joined face has the same weight, the kernels need none."""
+
+    def __init__(self, ndim: int, make: Callable[[int], Array]):
+        self._made: list[Array | None] = [None] * ndim
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __getitem__(self, axis):
+        if isinstance(axis, slice):
+            return tuple(self[a] for a in range(*axis.indices(len(self))))
+        made = self._made[axis]
+        if made is None:
+            made = self._made[axis] = self._make(axis % len(self))
+        return made
+
+
 @dataclass(frozen=True)
 class Stencil:
     """A 5-point (2-D) or 7-point (3-D) symmetric positive semi-definite operator on a grid.
@@ -29,17 +49,24 @@ class Stencil:
     ----------
     cells : uint8 array
         FLUID, SOLID or OPEN.
-    weights : one float64 array per axis
+    weights : sequence of one float64 array per axis
         Face weights, n+1 along their own axis; 0 at closed faces. On a periodic axis the first and the last
         layer are the same faces, with equal values.
     shift : float64 array of the cells' shape, or None
         Added to the diagonal.
+    periodic : one bool per axis
+    unit : float or None
+        The one weight of all faces between a FLUID cell and one that is not SOLID, where there is but one and no shift.
+    open_sides : one (low, high) pair of bools per axis
+        Whether OPEN cells lie outside; asked for only with `unit`.
     """
 
     cells: NDArray[np.uint8]
-    weights: tuple[Array, ...]
+    weights: Sequence[Array]
     shift: Array | None
     periodic: tuple[bool, ...]
+    unit: float | None = None
+    open_sides: tuple[tuple[bool, bool], ...] = ((False, False),) * 3
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -75,6 +102,8 @@ class Stencil:
     @cached_property
     def norm_bound(self) -> float:
         """An upper bound of ||A||_2 (Gershgorin: twice the largest diagonal entry, shift counted once)."""
+        if self.unit is not None:
+            return 4.0 * len(self.shape) * self.unit
         bound = 2.0 * self.diagonal if self.shift is None else 2.0 * self.diagonal - self.shift * self.fluid
         return float(bound.max())
 
@@ -147,8 +176,23 @@ def build_stencil(grid: Grid, coefficient=None, shift=None) -> Stencil:
     shift : None, scalar or cell array, >= 0
     """
     periodic = tuple(grid.is_periodic(axis) for axis in range(grid.ndim))
+    added = check_shift(shift, grid)
+    unit = uniform_weight(grid) if coefficient is None and added is None else None
+    if unit is not None:
+        sides = tuple((low == "open", high == "open") for low, high in grid.boundary)
+        return Stencil(
+            grid.cells, FaceWeights(grid.ndim, lambda a: _face_weights(grid, a, 1.0)), None, periodic, unit, sides
+        )
     weights = tuple(_face_weights(grid, axis, beta) for axis, beta in enumerate(_face_coefficients(grid, coefficient)))
-    return Stencil(grid.cells, weights, check_shift(shift, grid), periodic)
+    return Stencil(grid.cells, weights, added, periodic)
+
+
+def uniform_weight(grid: Grid) -> float | None:
+    """The weight of every joined face where all cells are cubes of one size; None where they are not."""
+    h = float(grid.widths[0][0])
+    if any((widths != h).any() for widths in grid.widths):
+        return None
+    return h ** (grid.ndim - 2)
 
 
 def _face_weights(grid: Grid, axis: int, beta: Array | float) -> Array:

@@ -17,18 +17,20 @@ CORE = {
     "native": set(),
     "stencil": {"grid", "native"},
     "vectors": {"native", "stencil"},
-    "components": {"stencil"},
+    "components": {"native", "stencil"},
     "layout": {"stencil"},
     "problem": {"components", "grid", "layout", "stencil", "matrix_reader"},
     "krylov": {"stencil", "vectors"},
     "report": {"krylov"},
     "model_file": set(),
+    "weights": {"model_file"},
+    "cycle": {"native", "problem", "stencil", "weights"},
     "network": set(),
     "network_file": {"model_file", "network"},
     "loss": set(),
     "training_data": set(),
-    "preconditioner": {"model_file", "network_file", "network", "problem", "stencil", "vectors"},
-    "solve": {"krylov", "preconditioner", "problem", "report", "stencil", "vectors"},
+    "preconditioner": {"cycle", "weights", "native", "model_file", "network_file", "network", "problem", "stencil", "vectors"},
+    "solve": {"cycle", "krylov", "preconditioner", "problem", "report", "stencil", "vectors"},
 }
 TRAINING = {"loss", "training_data", "trainer", "training_run", "validation"}
 

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 import deepcg
-from deepcg import FLUID, ModelFileError, Poisson, preconditioner, solve
+from deepcg import FLUID, ModelFileError, Poisson, model_file, native, preconditioner, solve
 from deepcg.preconditioner import automatic, build, mean_face_weight
 
 
@@ -212,9 +212,13 @@ def test_a_gpu_that_is_not_there_is_refused(untrained):
 
 
 @pytest.mark.parametrize("dim", [2, 3])
-def test_auto_is_the_shipped_network(dim):
+def test_auto_is_the_multilevel_network(dim, monkeypatch):
+    problem = Poisson(np.zeros((4,) * dim, dtype=np.uint8))
+    learned = f"multilevel-{dim}d"
+    assert automatic(problem) == (learned if learned in model_file.shipped() else "multigrid")
+    monkeypatch.setattr(native, "unavailable", "not built")
     pytest.importorskip("torch")
-    assert automatic(Poisson(np.zeros((4,) * dim, dtype=np.uint8))) == f"dcdm-{dim}d"
+    assert automatic(problem) == f"dcdm-{dim}d"
 
 
 BARE = """
@@ -223,7 +227,7 @@ import numpy as np
 import deepcg
 problem = deepcg.Poisson(np.zeros((6, 7), dtype=np.uint8), boundary="open")
 x, info = deepcg.solve(problem, np.ones((6, 7)))
-assert info == 0 and info.model == "jacobi", info
+assert info == 0 and info.model == ("jacobi" if deepcg.native.unavailable else "multigrid"), info
 try:
     deepcg.solve(problem, np.ones((6, 7)), model="dcdm")
 except (ImportError, deepcg.ModelFileError) as error:
@@ -232,7 +236,7 @@ except (ImportError, deepcg.ModelFileError) as error:
 
 
 def test_numpy_and_scipy_are_all_it_takes(tmp_path):
-    """In an interpreter that has nothing else: "auto" is Jacobi, and a network is refused with what to install."""
+    """In an interpreter that has nothing else: "auto" is the classical cycle, and a network is refused with what to install."""
     for module in (np, scipy):
         folder = Path(module.__file__).parent
         (tmp_path / folder.name).symlink_to(folder)

@@ -34,7 +34,8 @@ def test_matrix_is_the_formula(seed):
     eigenvalues = scipy.linalg.eigvalsh(expected)
     assert eigenvalues[0] >= -1e-13 * max(eigenvalues[-1], 1.0)
     assert problem.stencil.norm_bound >= eigenvalues[-1] * (1 - 1e-12)
-    assert problem.stencil.norm_bound <= 2 * expected.diagonal().max() * (1 + 1e-12)
+    if problem.stencil.unit is None:  # else: that of a cell with all its faces
+        assert problem.stencil.norm_bound <= 2 * expected.diagonal().max() * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("seed", SEEDS[:30])

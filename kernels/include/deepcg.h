@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DCG_ABI_VERSION 1
+#define DCG_ABI_VERSION 2
 
 enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3 };
 
@@ -62,6 +62,22 @@ typedef struct {
   int32_t open;            /* unit > 0: bit 2a: OPEN cells lie below axis a, bit 2a + 1: above */
 } dcg_operator;
 
+/* y = A x for unit > 0, in difference form; without ghosts or weights in memory. */
+DCG_API int dcg_unit_apply(const dcg_operator *op, const double *x, double *y, int32_t threads);
+
+/* The singular components: connected sets of FLUID cells that no OPEN cell and no shift anchors.
+ *
+ * Their cells are given as runs along x: first cell (flat index), length and component (from 0) of each. *runs and *components
+ * are their numbers; at most `capacity` runs are written (first NULL: none), so that a first call with 0 asks for the size.
+ * components[0] is their number, components[1] that of all connected components.
+ */
+DCG_API int dcg_components(const dcg_operator *op, int64_t capacity, int64_t *first, int64_t *length_and_component, int64_t *runs,
+                           int64_t components[2]);
+
+/* Takes the mean of every component off v; *removed becomes the 2-norm of what was taken. sizes: cells of each component. */
+DCG_API int dcg_project(int64_t runs, const int64_t *first, const int64_t *length_and_component, const int64_t *sizes,
+                        int64_t components, double *v, double *removed);
+
 /* The learned weights (deepcg/multilevel.py defines them and proves that any within these bounds keep the network SPD). */
 typedef struct {
   int32_t sweeps[DCG_LEVELS];          /* per level from the finest, 1..DCG_SWEEPS; the last holds for all below */
@@ -88,10 +104,11 @@ DCG_API int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double
  * x, r       over all cells, updated in place: r follows by recurrence, and is the caller's to check
  * target     stops at ||r||_2 <= target
  * history    maxiter values: ||r||_2 after each iteration
+ * steps      2 maxiter values: alpha and beta of each iteration
  * result     0 target reached; 1 maxiter; 2 the direction lost positive curvature or slope (x and r are those before it)
  */
 DCG_API int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, double target, int64_t maxiter, double *history,
-                              int64_t *iterations, int32_t *result);
+                              double *steps, int64_t *iterations, int32_t *result);
 
 /* What a handle holds: number of levels, bytes allocated, and per level (at most `capacity` of them) the cells along each
  * axis, the unknowns and the extra unknowns, five values a level. name: the row kernels in use. */

@@ -244,7 +244,7 @@ void Cycle::relax(Level &level, size_t l, const Team &team, const Stage &stage, 
   const Share own = share_rows(team, level, level.box.n[2], 2 * kLanes);
   for (int64_t j = own.rows.begin; j < own.rows.end; ++j) {
     relax_row(level, l, stage.sweep, stage.pass, stage.first, k, j, own.columns);
-    wrap_row(level, level.x.data(), k, j);
+    wrap_row(level, level.x.data(), k, j, own.columns);
   }
 }
 
@@ -407,7 +407,7 @@ void Cycle::prolong(Level &level, size_t l, const Team &team, int64_t k) {
     } else {
       rows_->mask_weighted(begin, end, level.relax.data() + start, x);
     }
-    wrap_row(level, level.x.data(), k, j);
+    wrap_row(level, level.x.data(), k, j, {mx.first[own.columns.begin], mx.first[own.columns.end]});
   }
 }
 
@@ -470,7 +470,7 @@ void Cycle::solve_directly(Level &level) {
     level.x[level.direct[r]] = sum;
   }
   for (int64_t k = 0; k < level.box.n[0]; ++k)
-    for (int64_t j = 0; j < level.box.n[1]; ++j) wrap_row(level, level.x.data(), k, j);
+    for (int64_t j = 0; j < level.box.n[1]; ++j) wrap_row(level, level.x.data(), k, j, {0, level.box.n[2]});
 }
 
 }  // namespace dcg

@@ -67,14 +67,17 @@ class Cycle {
   const RowKernels *rows_ = nullptr;
 };
 
-// Copies the cells beyond the other end of periodic axes into the ghosts of a row that was just written.
+// Copies columns of a row that were just written into the ghosts of periodic axes.
 template <class T>
-void wrap_row(const Level &level, T *field, int64_t k, int64_t j) {
+void wrap_row(const Level &level, T *field, int64_t k, int64_t j, Range columns) {
   const Box &box = level.box;
   T *row = field + box.at(k, j);
-  if (level.periodic[2] && box.n[2] > 1) row[-1] = row[box.n[2] - 1], row[box.n[2]] = row[0];
+  if (level.periodic[2]) {
+    if (columns.begin == 0) row[box.n[2]] = row[0];
+    if (columns.end == box.n[2]) row[-1] = row[box.n[2] - 1];
+  }
   const auto copy = [&](int64_t offset) {
-    for (int64_t i = 0; i < box.n[2]; ++i) row[i + offset] = row[i];
+    for (int64_t i = columns.begin; i < columns.end; ++i) row[i + offset] = row[i];
   };
   if (level.periodic[1] && box.n[1] > 1) {
     if (j == 0) copy(box.n[1] * box.stride);

@@ -124,14 +124,14 @@ extern "C" int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, dou
 }
 
 extern "C" int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, double target, int64_t maxiter, double *history,
-                                 int64_t *iterations, int32_t *result) {
+                                 double *steps, int64_t *iterations, int32_t *result) {
   return guarded([&] {
-    require(handle && x && r && iterations && result && (history || maxiter == 0), "no argument may be NULL");
+    require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
     Level &finest = *handle->levels[0];
     Outcome outcome;
     with_team(handle->threads, [&](const Team &team) {
       const Outcome mine = conjugate_gradients(handle->cycle, {&finest, handle->op, x, r}, finest, handle->direction, best_rows(),
-                                               team, target, maxiter, history);
+                                               team, target, maxiter, history, steps);
       if (team.rank == 0) outcome = mine;
     });
     *iterations = outcome.iterations, *result = outcome.result;

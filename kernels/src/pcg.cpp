@@ -18,7 +18,7 @@ struct Rows {  // access to the rows of the finest level
   const Level &level;
   const dcg_operator &op;
   const float *zeros;
-  const uint8_t *walls;
+  const uint8_t *walls, *opens;
 
   Around<float> around(const float *p, int64_t k, int64_t j) const {
     const Box &box = level.box;
@@ -31,7 +31,8 @@ struct Rows {  // access to the rows of the finest level
   Around<uint8_t> kinds(int64_t k, int64_t j) const {
     const Box &box = level.box;
     const uint8_t *row = level.cells.data() + box.at(k, j);
-    Around<uint8_t> n{walls, walls, walls, walls};
+    const auto outside = [&](int axis, bool above) { return op.open >> (2 * axis + above) & 1 && level.open_across[axis] ? opens : walls; };
+    Around<uint8_t> n{outside(0, true), outside(0, false), outside(1, true), outside(1, false)};
     if (box.n[0] > 1) n.down = row - box.plane, n.up = row + box.plane;
     if (box.n[1] > 1) n.south = row - box.stride, n.north = row + box.stride;
     return n;
@@ -83,11 +84,11 @@ double load_residual(Level &finest, const double *r, double inverse, const Team 
 }
 
 Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, Field<float> &direction, const RowKernels &rows,
-                            const Team &team, double target, int64_t maxiter, double *history) {
+                            const Team &team, double target, int64_t maxiter, double *history, double *steps) {
   const Box &box = finest.box;
   const std::vector<float> zeros(box.stride + 2 * kLanes, 0.0f);
-  const std::vector<uint8_t> walls(box.stride + 2 * kLanes, 1);
-  const Rows access{finest, system.op, zeros.data() + kLanes, walls.data() + kLanes};
+  const std::vector<uint8_t> walls(box.stride + 2 * kLanes, 1), opens(box.stride + 2 * kLanes, 2);
+  const Rows access{finest, system.op, zeros.data() + kLanes, walls.data() + kLanes, opens.data() + kLanes};
   const int64_t planes = box.n[0], nx = box.n[2];
   const bool split_rows = box.n[1] > 1 || team.size == 1;
   const Range by_row = split_rows ? team.part(box.n[1]) : Range{0, 1};
@@ -115,7 +116,7 @@ Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, F
       for (int64_t j = by_row.begin; j < by_row.end; ++j) {
         const int64_t at = box.at(k, j) + first;
         rows.direction(length, finest.x.data() + at, beta, p + at);
-        if (split_rows || first == 0 || first + length == nx) wrap_row(finest, p, k, j);
+        wrap_row(finest, p, k, j, by_column);
       }
     };
     const auto measure = [&](int64_t k) {
@@ -145,7 +146,10 @@ Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, F
         }
       }
     norm = std::sqrt(team.sum(sum));
-    if (team.rank == 0) history[out.iterations] = norm;
+    if (team.rank == 0) {
+      history[out.iterations] = norm;
+      steps[2 * out.iterations] = alpha, steps[2 * out.iterations + 1] = beta;
+    }
     rho = rho_new;
   }
   out.result = norm <= target ? 0 : 1;

@@ -17,7 +17,7 @@ struct System {  // the user's operator and vectors: x and r over all cells, wit
 };
 
 Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, Field<float> &direction, const RowKernels &rows,
-                            const Team &team, double target, int64_t maxiter, double *history);
+                            const Team &team, double target, int64_t maxiter, double *history, double *steps);
 
 // b = inverse r in single precision, padded; returns r . r
 double load_residual(Level &finest, const double *r, double inverse, const Team &team);

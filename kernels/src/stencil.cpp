@@ -81,3 +81,68 @@ extern "C" int dcg_stencil_apply(const int64_t shape[3], const uint8_t *cells, c
     }
   });
 }
+
+namespace {
+
+// The kinds around a row: one value throughout where the row beside it lies outside a box that is not periodic.
+struct UnitRow {
+  const double *x, *beside[4];
+  const uint8_t *cells, *kinds[4];
+};
+
+inline double difference(double here, double there, uint8_t kind) { return kind != 1 ? here - there : 0.0; }
+
+void unit_row(const UnitRow &r, int64_t nx, double unit, double before, uint8_t kind_before, double after, uint8_t kind_after,
+              double *y) {
+  const auto cell = [&](int64_t i, double west, uint8_t kind_west, double east, uint8_t kind_east) {
+    const double here = r.x[i];
+    double sum = difference(here, west, kind_west) + difference(here, east, kind_east);
+    for (int n = 0; n < 4; ++n) sum += difference(here, r.beside[n][i], r.kinds[n][i]);
+    y[i] = r.cells[i] == 0 ? unit * sum : 0.0;
+  };
+  if (nx == 1) return cell(0, before, kind_before, after, kind_after);
+  cell(0, before, kind_before, r.x[1], r.cells[1]);
+  for (int64_t i = 1; i < nx - 1; ++i) cell(i, r.x[i - 1], r.cells[i - 1], r.x[i + 1], r.cells[i + 1]);
+  cell(nx - 1, r.x[nx - 2], r.cells[nx - 2], after, kind_after);
+}
+
+}  // namespace
+
+// Ledger, bytes per cell: x 8 + y 8 + cells 1 = 17.
+extern "C" int dcg_unit_apply(const dcg_operator *op, const double *x, double *y, int32_t threads) {
+  return dcg::guarded([&] {
+    dcg::require(op && op->cells && x && y, "operator, x and y must not be NULL");
+    dcg::require(op->unit > 0.0, "unit: a positive weight is needed");
+    dcg::require(x != y, "x and y must not be the same array");
+    const int64_t nz = op->shape[0], ny = op->shape[1], nx = op->shape[2];
+    const std::vector<double> zeros(nx, 0.0);
+    const std::vector<uint8_t> walls(nx, 1), opens(nx, 2);
+    const int count = threads > 0 ? threads : omp_get_max_threads();
+    const auto outside = [&](int axis, bool above) { return op->open >> (2 * axis + above) & 1; };
+#pragma omp parallel for num_threads(count) schedule(static) if (nz * ny * nx > 32768)
+    for (int64_t row = 0; row < nz * ny; ++row) {
+      const int64_t at[2] = {row / ny, row % ny}, n[2] = {nz, ny}, stride[2] = {ny * nx, nx};
+      UnitRow r;
+      r.x = x + row * nx, r.cells = op->cells + row * nx;
+      for (int axis = 0; axis < 2; ++axis)
+        for (const bool above : {false, true}) {
+          int64_t there = at[axis] + (above ? 1 : -1);
+          const bool out = there < 0 || there >= n[axis];
+          const bool periodic = (op->periodic >> axis & 1) && n[axis] > 1;
+          if (out && periodic) there = (there + n[axis]) % n[axis];
+          const int place = 2 * axis + above;
+          if (out && !periodic) {
+            const bool open = outside(axis, above) && !(op->periodic >> axis & 1);
+            r.beside[place] = zeros.data(), r.kinds[place] = open ? opens.data() : walls.data();
+          } else {
+            const int64_t offset = (there - at[axis]) * stride[axis];
+            r.beside[place] = r.x + offset, r.kinds[place] = r.cells + offset;
+          }
+        }
+      const bool turns = (op->periodic & 4) && nx > 1;
+      const auto end_kind = [&](bool above) -> uint8_t { return outside(2, above) && !(op->periodic & 4) ? 2 : 1; };
+      unit_row(r, nx, op->unit, turns ? r.x[nx - 1] : 0.0, turns ? r.cells[nx - 1] : end_kind(false), turns ? r.x[0] : 0.0,
+               turns ? r.cells[0] : end_kind(true), y + row * nx);
+    }
+  });
+}
