@@ -14,7 +14,7 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <array>
+#include <cstring>
 #include <map>
 #include <numeric>
 #include <unordered_map>
@@ -152,9 +152,11 @@ class Coarsening {
   void find_parts() {
     std::vector<uint8_t> odd(coarse.box.size, 0);
     full.assign(coarse.box.size, 0);
+    const bool paired = fine.unit && fine.merge[0].pairs && fine.merge[1].pairs && fine.merge[2].pairs && fine.box.n[1] > 1;
     for (int64_t e = 0; e < fine.extras; ++e) odd[block_of(fine.extra_cell[e])] = 1;
     for_blocks([&](const Block &c) {
       if (odd[c.index]) return;
+      if (paired && mark_if_full(c)) return;
       int64_t child[8];
       children(c, child);
       unsigned present = 0;
@@ -179,6 +181,19 @@ class Coarsening {
     for (int64_t e = 0; e < fine.extras; ++e)
       if (fine.relax[fine.box.size + e] != 0.0f) extras_in[number[block_of(fine.extra_cell[e])]].push_back(fine.box.size + e);
     for (size_t b = 0; b < blocks.size(); ++b) split(blocks[b], extras_in[b]);
+  }
+
+  // The common case, two cells at a time: eight FLUID cells of a level where they are joined.
+  bool mark_if_full(const Block &c) {
+    constexpr uint16_t kFluid = 0, kBoth = kPrimary | kPrimary << 8;
+    if (2 * c.k + 1 >= fine.box.n[0] || 2 * c.j + 1 >= fine.box.n[1] || 2 * c.i + 1 >= fine.box.n[2]) return false;
+    const int64_t origin = fine.box.at(2 * c.k, 2 * c.j, 2 * c.i);
+    const int64_t row[4] = {origin, origin + fine.box.stride, origin + fine.box.plane, origin + fine.box.plane + fine.box.stride};
+    for (const int64_t r : row)
+      if (std::memcmp(&fine.cells[r], &kFluid, 2) != 0) return false;
+    for (const int64_t r : row) std::memcpy(&member[r], &kBoth, 2);
+    full[c.index] = 1;
+    return true;
   }
 
   int64_t block_of(int64_t index) const {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 #include "error.hpp"
@@ -58,6 +60,7 @@ class Components {
   const int64_t nz, ny, nx;
   std::vector<Run> runs;
   std::vector<int64_t> start;  // of each row's runs
+  std::vector<uint8_t> has_open;
 
   const uint8_t *row(int64_t k, int64_t j) const { return op.cells + (k * ny + j) * nx; }
 
@@ -81,6 +84,16 @@ class Components {
     return row(c[0], c[1])[c[2]] == 2 && face(axis, k, j, i, below) > 0.0;
   }
 
+  // Whether the row itself or one beside it holds an OPEN cell or ends at an open side, or the row has a shift.
+  bool may_be_anchored(int64_t k, int64_t j) const {
+    if (op.shift || !(op.unit > 0.0)) return true;
+    const int sides = (k == 0 ? 1 : 0) | (k == nz - 1 ? 2 : 0) | (j == 0 ? 4 : 0) | (j == ny - 1 ? 8 : 0) | 48;
+    if (op.open & sides) return true;
+    for (const auto &[dk, dj] : {std::pair{0, 0}, {-1, 0}, {1, 0}, {0, -1}, {0, 1}})
+      if (has_open[(k + dk + nz) % nz * ny + (j + dj + ny) % ny]) return true;
+    return false;
+  }
+
   bool anchored(int64_t k, int64_t j, int64_t i) const {
     if (op.shift && op.shift[(k * ny + j) * nx + i] > 0.0) return true;
     for (int axis = 0; axis < 3; ++axis) {
@@ -92,9 +105,13 @@ class Components {
 
   void find_runs() {
     std::vector<std::vector<Run>> rows(nz * ny);
+    has_open.assign(nz * ny, 0);
+#pragma omp parallel for schedule(static) if (nz * ny * nx > 32768)
+    for (int64_t r = 0; r < nz * ny; ++r) has_open[r] = std::memchr(row(r / ny, r % ny), 2, nx) != nullptr;
 #pragma omp parallel for schedule(static) if (nz * ny * nx > 32768)
     for (int64_t r = 0; r < nz * ny; ++r) {
       const uint8_t *cells = row(r / ny, r % ny);
+      const bool near = may_be_anchored(r / ny, r % ny);
       for (int64_t i = 0; i < nx;) {
         if (cells[i] != 0) {
           ++i;
@@ -103,7 +120,7 @@ class Components {
         int64_t end = i + 1;
         while (end < nx && cells[end] == 0 && (op.unit > 0.0 || face(2, r / ny, r % ny, end, true) > 0.0)) ++end;
         bool held = false;
-        for (int64_t c = i; c < end && !held; ++c) held = anchored(r / ny, r % ny, c);
+        for (int64_t c = i; c < end && !held && near; ++c) held = anchored(r / ny, r % ny, c);
         rows[r].push_back({i, end, 0, held});
         i = end;
       }

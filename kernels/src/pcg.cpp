@@ -18,21 +18,11 @@ struct Rows {  // access to the rows of the finest level
   const Level &level;
   const dcg_operator &op;
   const float *zeros;
-  const uint8_t *walls, *opens;
 
   Around<float> around(const float *p, int64_t k, int64_t j) const {
     const Box &box = level.box;
     const float *row = p + box.at(k, j);
     Around<float> n{zeros, zeros, zeros, zeros};
-    if (box.n[0] > 1) n.down = row - box.plane, n.up = row + box.plane;
-    if (box.n[1] > 1) n.south = row - box.stride, n.north = row + box.stride;
-    return n;
-  }
-  Around<uint8_t> kinds(int64_t k, int64_t j) const {
-    const Box &box = level.box;
-    const uint8_t *row = level.cells.data() + box.at(k, j);
-    const auto outside = [&](int axis, bool above) { return op.open >> (2 * axis + above) & 1 && level.open_across[axis] ? opens : walls; };
-    Around<uint8_t> n{outside(0, true), outside(0, false), outside(1, true), outside(1, false)};
     if (box.n[0] > 1) n.down = row - box.plane, n.up = row + box.plane;
     if (box.n[1] > 1) n.south = row - box.stride, n.north = row + box.stride;
     return n;
@@ -49,8 +39,7 @@ struct Rows {  // access to the rows of the finest level
   }
 };
 
-template <class T>
-Around<T> shifted(Around<T> n, int64_t by) {
+Around<float> shifted(Around<float> n, int64_t by) {
   return {n.up + by, n.down + by, n.north + by, n.south + by};
 }
 
@@ -65,7 +54,7 @@ double row_curvature(const Rows &access, const RowKernels &rows, const float *p,
                      int64_t length, bool unit) {
   const int64_t at = access.level.box.at(k, j) + first;
   const Around<float> n = shifted(access.around(p, k, j), first);
-  if (unit) return rows.curvature_unit(length, p + at, n, access.level.cells.data() + at, shifted(access.kinds(k, j), first));
+  if (unit) return rows.curvature_unit(length, p + at, n, access.level.code.data() + at);
   return rows.curvature_weighted(length, p + at, n, shifted(access.weights(k, j), first));
 }
 
@@ -87,8 +76,7 @@ Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, F
                             const Team &team, double target, int64_t maxiter, double *history, double *steps) {
   const Box &box = finest.box;
   const std::vector<float> zeros(box.stride + 2 * kLanes, 0.0f);
-  const std::vector<uint8_t> walls(box.stride + 2 * kLanes, 1), opens(box.stride + 2 * kLanes, 2);
-  const Rows access{finest, system.op, zeros.data() + kLanes, walls.data() + kLanes, opens.data() + kLanes};
+  const Rows access{finest, system.op, zeros.data() + kLanes};
   const int64_t planes = box.n[0], nx = box.n[2];
   const bool split_rows = box.n[1] > 1 || team.size == 1;
   const Range by_row = split_rows ? team.part(box.n[1]) : Range{0, 1};
@@ -137,8 +125,7 @@ Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, F
         const int64_t row = (k * box.n[1] + j) * nx + first, at = box.at(k, j) + first;
         if (unit) {
           sum += rows.advance_unit(length, alpha, system.op.unit, p + at, shifted(access.around(p, k, j), first),
-                                   finest.cells.data() + at, shifted(access.kinds(k, j), first), system.x + row, system.r + row,
-                                   inverse, finest.b.data() + at);
+                                   finest.code.data() + at, system.x + row, system.r + row, inverse, finest.b.data() + at);
         } else {
           sum += rows.advance_weighted(length, alpha, p + at, shifted(access.around(p, k, j), first),
                                        shifted(access.weights(k, j), first), system.x + row, system.r + row, inverse,

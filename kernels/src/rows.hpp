@@ -8,9 +8,9 @@
 //   restrict         reads 12 transfer weights and one value of a coarse cell for eight fine ones:  52 / 8 = 6.5
 //   prolong          the same, and x 4 + 4                                   14.5
 //   direction        p 4 + 4, z 4                                            12
-//   curvature_unit   p in cache from `direction`, cells 1                     1
-//   advance_unit     p 4, cells 1, x 8 + 8, r 8 + 8, b 4                     41
-//   *_weighted       the same with three double weights instead of cells    +23
+//   curvature_unit   p in cache from `direction`, code 1                      1
+//   advance_unit     p 4, code 1,  x 8 + 8, r 8 + 8, b 4                     41
+//   *_weighted       the same with three double weights instead of codes    +23
 #pragma once
 
 #include <cstdint>
@@ -65,12 +65,12 @@ struct RowKernels {
 
   // Conjugate gradients. p = z + beta p.
   void (*direction)(int64_t n, const float *z, float beta, float *p);
-  // p . A p over a row, A with unit weights (cells: padded kinds) or with `w`.
-  double (*curvature_unit)(int64_t n, const float *p, Around<float> around, const uint8_t *cells, Around<uint8_t> kinds);
+  // p . A p over a row, A with unit weights (by the cells' codes) or with `w`
+  double (*curvature_unit)(int64_t n, const float *p, Around<float> around, const uint8_t *code);
   double (*curvature_weighted)(int64_t n, const float *p, Around<float> around, FineWeights w);
   // x += alpha p, r -= alpha scale A p, b = inverse r in single precision; returns r . r
-  double (*advance_unit)(int64_t n, double alpha, double scale, const float *p, Around<float> around, const uint8_t *cells,
-                         Around<uint8_t> kinds, double *x, double *r, double inverse, float *b);
+  double (*advance_unit)(int64_t n, double alpha, double scale, const float *p, Around<float> around, const uint8_t *code,
+                         double *x, double *r, double inverse, float *b);
   double (*advance_weighted)(int64_t n, double alpha, const float *p, Around<float> around, FineWeights w, double *x, double *r,
                              double inverse, float *b);
   // sum of a b
