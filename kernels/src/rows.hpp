@@ -43,14 +43,14 @@ struct RowKernels {
   const char *name;
 
   // x += factor (b - A x) on cells whose column has parity `odd`; from x = 0 where `first`.
-  void (*relax_unit)(int64_t begin, int64_t end, int odd, bool first, float *x, Around<float> around, const float *b,
+  void (*relax_unit)(int64_t begin, int64_t end, int odd, bool first, float *x, const Around<float> &around, const float *b,
                      const uint8_t *code, const float factor[16]);
-  void (*relax_weighted)(int64_t begin, int64_t end, int odd, bool first, float *x, Around<float> around, const float *b,
-                         WeightRows w, float omega);
+  void (*relax_weighted)(int64_t begin, int64_t end, int odd, bool first, float *x, const Around<float> &around, const float *b,
+                         const WeightRows &w, float omega);
   // out = b - A x
-  void (*residual_unit)(int64_t begin, int64_t end, const float *x, Around<float> around, const float *b, const uint8_t *code,
+  void (*residual_unit)(int64_t begin, int64_t end, const float *x, const Around<float> &around, const float *b, const uint8_t *code,
                         float *out);
-  void (*residual_weighted)(int64_t begin, int64_t end, const float *x, Around<float> around, const float *b, WeightRows w,
+  void (*residual_weighted)(int64_t begin, int64_t end, const float *x, const Around<float> &around, const float *b, const WeightRows &w,
                             float *out);
   // x = 0 where there is no unknown
   void (*mask_unit)(int64_t begin, int64_t end, const uint8_t *code, float *x);
@@ -61,17 +61,17 @@ struct RowKernels {
   // out += a b over a row
   void (*accumulate)(int64_t begin, int64_t end, const float *a, const float *b, float *out);
   // x += P e for fine columns 2 begin .. 2 end of a row, for an axis merged in pairs.
-  void (*prolong_pairs)(int64_t begin, int64_t end, CoarseRows rows, float *x);
+  void (*prolong_pairs)(int64_t begin, int64_t end, const CoarseRows &rows, float *x);
 
   // Conjugate gradients. p = z + beta p.
   void (*direction)(int64_t n, const float *z, float beta, float *p);
   // p . A p over a row, A with unit weights (by the cells' codes) or with `w`
-  double (*curvature_unit)(int64_t n, const float *p, Around<float> around, const uint8_t *code);
-  double (*curvature_weighted)(int64_t n, const float *p, Around<float> around, FineWeights w);
+  double (*curvature_unit)(int64_t n, const float *p, const Around<float> &around, const uint8_t *code);
+  double (*curvature_weighted)(int64_t n, const float *p, const Around<float> &around, const FineWeights &w);
   // x += alpha p, r -= alpha scale A p, b = inverse r in single precision; returns r . r
-  double (*advance_unit)(int64_t n, double alpha, double scale, const float *p, Around<float> around, const uint8_t *code,
+  double (*advance_unit)(int64_t n, double alpha, double scale, const float *p, const Around<float> &around, const uint8_t *code,
                          double *x, double *r, double inverse, float *b);
-  double (*advance_weighted)(int64_t n, double alpha, const float *p, Around<float> around, FineWeights w, double *x, double *r,
+  double (*advance_weighted)(int64_t n, double alpha, const float *p, const Around<float> &around, const FineWeights &w, double *x, double *r,
                              double inverse, float *b);
   // sum of a b
   double (*dot)(int64_t n, const float *a, const float *b);
