@@ -82,11 +82,9 @@ class Iterate:
 
     def __post_init__(self):
         self.r = np.empty_like(self.b)
-        self._true = np.empty_like(self.b)
         self._last_true = np.inf
         self._unhalved = 0
-        norm = self._true_residual()
-        self.r, self._true = self._true, self.r
+        norm = self._true_residual(self.r)
         self.residuals.append(norm)
         if norm <= self.target:
             self.reason = CONVERGED
@@ -107,10 +105,11 @@ class Iterate:
         restart = False
         if norm <= self.target or self.iterations % CHECK_EVERY == 0:
             claimed = norm
-            norm = self._true_residual()
-            np.subtract(self._true, self.r, out=self.r)
+            true = np.empty_like(self.r)
+            norm = self._true_residual(true)
+            np.subtract(true, self.r, out=self.r)
             restart = norm2(self.r) > DISAGREEMENT * norm
-            self.r, self._true = self._true, self.r
+            self.r = true
             if norm <= self.target:
                 self.reason = CONVERGED
             else:
@@ -132,8 +131,7 @@ class Iterate:
         self.iterations += len(residuals)
         self.residuals += residuals
         claimed = self.residuals[-1]
-        norm = self._true_residual()
-        self.r, self._true = self._true, self.r
+        norm = self._true_residual(self.r)
         self.residuals[-1] = norm
         if norm <= self.target:
             self.reason = CONVERGED
@@ -142,12 +140,12 @@ class Iterate:
         if self.reason is None and self.iterations >= self.maxiter:
             self.reason = MAXITER
 
-    def _true_residual(self) -> float:
-        """Evaluate b - A x into the spare vector."""
-        self.operator.apply(self.x, self._true)
-        np.subtract(self.b, self._true, out=self._true)
-        self.operator.project(self._true)
-        return norm2(self._true)
+    def _true_residual(self, out: Array) -> float:
+        """Evaluate b - A x into `out`."""
+        self.operator.apply(self.x, out)
+        np.subtract(self.b, out, out=out)
+        self.operator.project(out)
+        return norm2(out)
 
     def _look_for_floor(self, norm: float, claimed: float) -> None:
         """Stop where rounding forbids more: the true residual is small beside ||A|| ||x|| and no longer falls."""

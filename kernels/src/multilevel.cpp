@@ -65,6 +65,8 @@ void set_up(dcg_multilevel &m) {
     fine = &coarse;
   }
   factorise(*fine);
+  for (auto &anchor : m.levels[0]->anchor) anchor.release();  // what only the set-up needs, where it is large
+  m.levels[0]->shift.release();
   m.direction.resize(m.levels[0]->box.size);
   m.cycle.prepare(m.levels, m.weights, best_rows(), m.threads);
 }

@@ -1,0 +1,183 @@
+"""The multilevel network through its kernels: symmetric, positive, fast to converge, the same whatever the threads."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import reference
+
+import deepcg
+from deepcg import Poisson, gallery, native
+from deepcg.cycle import MultilevelCycle
+from deepcg.weights import Weights
+
+pytestmark = pytest.mark.skipif(native.unavailable is not None, reason="the kernels are not built")
+
+SCENES = [(name, dim) for dim in (2, 3) for name in gallery.names(dim)]
+SIZES = {2: 45, 3: 22}
+
+
+def random_weights(seed: int, sweeps=2) -> Weights:
+    """Anything within the bounds."""
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape):
+        return 2.0 * rng.standard_normal(shape)
+
+    return dataclasses.replace(
+        Weights.classical(sweeps),
+        omega=rng.uniform(0.4, 1.45, (2, 4, 2)),
+        codebook=rng.uniform(0.76, 1.24, 16),
+        hidden_weight=normal(8, 5),
+        hidden_bias=normal(8),
+        output_weight=normal(3, 8),
+        output_bias=normal(3),
+        local=True,
+    )
+
+
+def residual_like(problem: Poisson, seed: int) -> np.ndarray:
+    """A random vector in the range."""
+    v = problem.layout.rhs(np.random.default_rng(seed).standard_normal(problem.shape))
+    problem.components.project(v)
+    return v
+
+
+@pytest.mark.parametrize("weights", [Weights.classical(), random_weights(11), random_weights(12, (1, 2, 3))])
+@pytest.mark.parametrize(("name", "dim"), SCENES)
+def test_symmetric_and_positive(name, dim, weights):
+    problem = gallery.scene(name, SIZES[dim], dim).problem
+    M = MultilevelCycle(problem, weights)
+    v, w = residual_like(problem, 5), residual_like(problem, 6)
+    Mv, Mw = M(v), M(w)
+    assert v @ Mv > 0 and w @ Mw > 0
+    assert abs(v @ Mw - w @ Mv) < 2e-5 * np.sqrt((v @ Mv) * (w @ Mw))
+
+
+@pytest.mark.parametrize("kind", ["physical", "noise"])
+@pytest.mark.parametrize(("name", "dim"), SCENES)
+def test_iterations_do_not_grow_with_size(name, dim, kind):
+    counts = []
+    for size in (SIZES[dim], 2 * SIZES[dim]):
+        scene = gallery.scene(name, size, dim)
+        b = scene.rhs if kind == "physical" else np.random.default_rng(9).standard_normal(scene.rhs.shape)
+        x, info = deepcg.solve(scene.problem, b, model="multigrid", rtol=1e-6)
+        assert info == 0 and info.fallbacks == 0
+        problem = scene.problem
+        right = problem.layout.rhs(b)
+        problem.components.project(right)
+        left = problem.matrix() @ problem.layout.residual(x.reshape(-1))
+        right = problem.layout.residual(right)
+        assert np.linalg.norm(right - left) <= 1.001e-6 * np.linalg.norm(right)
+        counts.append(info.iterations)
+    assert counts[1] <= 11
+    assert counts[1] <= counts[0] + 2
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_problems(seed):
+    problem = Poisson(**reference.random_arguments(seed))
+    b = residual_like(problem, seed).reshape(problem.shape)
+    _, info = deepcg.solve(problem, b, model=MultilevelCycle(problem, Weights.classical(), threads=1 + seed % 3))
+    assert info == 0 and info.iterations <= 20
+
+
+@pytest.mark.parametrize(("name", "dim"), [("porous", 2), ("baffles", 3), ("bubble", 3), ("cavity", 3)])
+def test_the_same_for_any_number_of_threads(name, dim):
+    """One application sums nothing across threads: it is the same to the bit."""
+    problem = gallery.scene(name, 33, dim).problem
+    v = residual_like(problem, 3)
+    one = MultilevelCycle(problem, Weights.classical(), threads=1)(v)
+    for threads in (2, 3, 5):
+        np.testing.assert_array_equal(MultilevelCycle(problem, Weights.classical(), threads=threads)(v), one)
+
+
+def test_a_solve_repeats_to_the_bit():
+    scene = gallery.scene("plume", 40)
+    first, _ = deepcg.solve(scene.problem, scene.rhs, model="multigrid")
+    second, _ = deepcg.solve(scene.problem, scene.rhs, model="multigrid")
+    np.testing.assert_array_equal(first, second)
+
+
+def test_update_serves_other_cells_coefficients_and_shapes():
+    first = gallery.scene("plume", 24).problem
+    M = MultilevelCycle(first, Weights.classical())
+    for other in (gallery.scene("porous", 24), gallery.scene("bubble", 17), gallery.scene("baffles", 30, 2)):
+        M.update(other.problem)
+        v = residual_like(other.problem, 4)
+        np.testing.assert_array_equal(M(v), MultilevelCycle(other.problem, Weights.classical())(v))
+    M.update(first)
+    v = residual_like(first, 8)
+    np.testing.assert_array_equal(M(v), MultilevelCycle(first, Weights.classical())(v))
+
+
+def test_solver_update_is_a_fresh_solve():
+    cells = np.zeros((20, 21, 22), dtype=np.uint8)
+    solver = deepcg.Solver(Poisson(cells, boundary="open"), model="multigrid")
+    cells = cells.copy()
+    cells[5:9, 5:9, 5:9] = deepcg.SOLID
+    solver.update(cells=cells)
+    b = np.random.default_rng(3).standard_normal(cells.shape)
+    x, info = solver.solve(b)
+    y, _ = deepcg.solve(Poisson(cells, boundary="open"), b, model="multigrid")
+    assert info == 0
+    np.testing.assert_array_equal(x, y)
+
+
+def test_a_wall_divides_coarse_cells_into_several_unknowns():
+    problem = gallery.scene("baffles", 32).problem
+    levels = MultilevelCycle(problem, Weights.classical()).levels
+    assert levels[0].extras == 0 and max(level.extras for level in levels) > 0
+
+
+def test_thin_cells_are_merged_first():
+    cells = np.zeros((16, 16), dtype=np.uint8)
+    levels = MultilevelCycle(Poisson(cells, spacing=[0.1, 1.0], boundary="open"), Weights.classical()).levels
+    assert levels[1].shape == (8, 1, 16)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_scale_of_operator_and_right_hand_side_does_not_matter(scale):
+    cells = np.zeros((12, 13, 14), dtype=np.uint8)
+    beta = scale * np.exp(np.random.default_rng(2).standard_normal(cells.shape))
+    b = np.random.default_rng(4).standard_normal(cells.shape)
+    counts = {
+        deepcg.solve(Poisson(cells, coefficient=beta, boundary="open"), b / scale, model="multigrid")[1].iterations
+    }
+    counts.add(
+        deepcg.solve(Poisson(cells, coefficient=beta / scale, boundary="open"), b, model="multigrid")[1].iterations
+    )
+    assert len(counts) == 1
+
+
+def test_attainable_accuracy_is_reached():
+    scene = gallery.scene("plume", 32)
+    _, info = deepcg.solve(scene.problem, scene.rhs, model="multigrid", rtol=1e-15)
+    assert info.reason in ("converged", "attainable accuracy")
+    assert info.residuals[-1] < 1e-12 * info.residuals[0]
+
+
+def test_memory_is_what_the_ledger_says():
+    """48 bytes a cell with constant coefficients, 80 with variable ones, beside b, x and the operator's own arrays."""
+    constant = MultilevelCycle(gallery.scene("plume", 96).problem, Weights.classical())
+    assert constant.memory < 40 * 96**3  # r, 8 bytes a cell, is the solver's
+    variable = MultilevelCycle(gallery.scene("bubble", 96).problem, Weights.classical())
+    assert variable.memory < 72 * 96**3
+
+
+def test_weights_out_of_bounds_are_refused():
+    with pytest.raises(ValueError, match="omega"):
+        Weights.classical(2, 1.5)
+    with pytest.raises(ValueError, match="sweeps"):
+        Weights.classical((2, 5))
+    with pytest.raises(ValueError, match="codebook"):
+        dataclasses.replace(Weights.classical(), codebook=np.full(16, 1.3))
+
+
+def test_vectors_of_another_kind_are_refused():
+    problem = gallery.scene("box", 10).problem
+    M = MultilevelCycle(problem, Weights.classical())
+    with pytest.raises(ValueError, match="r: a C-contiguous float64"):
+        M(np.zeros(10))
+    with pytest.raises(ValueError, match="r: a C-contiguous float64"):
+        M(np.zeros(1000, dtype=np.float32))
