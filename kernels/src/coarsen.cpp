@@ -10,6 +10,7 @@
 // block's other half is a wall, R = 1 / w. deepcg/hierarchy.py states the same in NumPy.
 
 #include "coarsen.hpp"
+#include "series.hpp"
 
 #include <omp.h>
 
@@ -92,6 +93,7 @@ class Coarsening {
     for (size_t n = 0; n < fine.edges.size(); ++n)
       for (const int64_t u : {fine.edges[n].low, fine.edges[n].high}) member[u] |= kTouched, edges_at[u].push_back(n);
     find_parts();
+    flag_rows();
     resize_coarse();
     add_structured();
     add_listed();
@@ -107,6 +109,7 @@ class Coarsening {
   std::unordered_map<int64_t, std::vector<int64_t>> edges_at;  // listed edges by fine unknown
   std::vector<uint8_t> full;                                   // blocks of eight unknowns in one part
   std::vector<Edge> crossing;                                  // fine edges between blocks that are not both primary
+  std::vector<uint8_t> flagged;                                // rows of fine cells with members that are not plainly primary
 
   struct Block {
     int64_t k, j, i, index;
@@ -196,6 +199,14 @@ class Coarsening {
     return true;
   }
 
+  void flag_rows() {
+    if (coarse_of.empty() && edges_at.empty()) return;
+    flagged.assign(fine.box.size / fine.box.stride + 2, 0);
+    for (const auto &[u, parent] : coarse_of) flagged[(u - kLanes) / fine.box.stride] = 1;
+    for (const auto &[u, edges] : edges_at)
+      if (u < fine.box.size) flagged[(u - kLanes) / fine.box.stride] = 1;
+  }
+
   int64_t block_of(int64_t index) const {
     int64_t c[3];
     fine.box.coordinates(index, c);
@@ -277,17 +288,16 @@ class Coarsening {
     return block_of(u);
   }
 
-  // Resistance from the middle of u's block to u, along an axis, for an edge or anchor of weight w on its outer side.
-  float inner(int64_t u, int axis, int side, float w, bool mirrored) const {
+  // The weight of the edges from u into its own block along an axis; side: which half of it u is (0: all of it).
+  float inside(int64_t u, int axis, int side) const {
     if (side == 0) return 0.0f;
-    float inside = 0.0f;
+    float sum = 0.0f;
     if (u < fine.box.size) {
       const int64_t offset = fine.box.offset(axis);
-      inside = side < 0 ? of.weight(u, offset, axis) : of.weight(u - offset, offset, axis);
+      sum = side < 0 ? of.weight(u, offset, axis) : of.weight(u - offset, offset, axis);
     }
-    if (member[u] & kTouched || u >= fine.box.size) inside += listed_inside(u, axis, side);
-    if (inside > 0.0f) return 0.5f / inside;
-    return mirrored ? 0.5f / w : 0.0f;
+    if (member[u] & kTouched || u >= fine.box.size) sum += listed_inside(u, axis, side);
+    return sum;
   }
 
   // The weight of u's listed edges along an axis that stay inside its block.
@@ -318,8 +328,143 @@ class Coarsening {
   // Edges, anchors and shift of primary parts, and their transfer weights.
   void add_structured() {
     std::vector<std::vector<Edge>> found(threads);
+    if constexpr (std::is_same_v<Fine, WeightedFine>) {
+      for_rows([&](int64_t k, int64_t j) { add_rows(k, j, found[omp_get_thread_num()]); });
+      for_rows([&](int64_t k, int64_t j) { anchor_rows(k, j); });
+    } else {
+      add_blocks(found);
+    }
+    for (const auto &part : found) crossing.insert(crossing.end(), part.begin(), part.end());
+  }
+
+  template <class Body>
+  void for_rows(Body &&body) {
+    const Box &box = coarse.box;
+#pragma omp parallel for num_threads(threads) schedule(static) if (box.cells() > 2048)
+    for (int64_t row = 0; row < box.n[0] * box.n[1]; ++row) body(row / box.n[1], row % box.n[1]);
+  }
+
+  // Faces on the high side of a row of blocks, row by row of fine cells.
+  void add_rows(int64_t k, int64_t j, std::vector<Edge> &found) {
+    static thread_local std::vector<float> buffer;
+    const int64_t n = fine.box.n[2], length = fine.box.stride;
+    buffer.resize(3 * length);
+    float *g = buffer.data(), *low = g + length, *high = low + length;
+    const Merge &mz = fine.merge[0], &my = fine.merge[1], &mx = fine.merge[2];
+    const int64_t here = coarse.box.at(k, j), at[2] = {k, j};
+    for (int axis = 0; axis < 2; ++axis) {
+      const Merge &m = axis == 0 ? mz : my, &across = axis == 0 ? my : mz;
+      const int64_t next = neighbour_above(at[axis], axis);
+      if (next < 0) continue;
+      const int64_t u = m.first[at[axis] + 1] - 1, v = m.first[next], other = at[1 - axis];
+      const int64_t there = axis == 0 ? coarse.box.at(next, j) : coarse.box.at(k, next);
+      for (int64_t c = across.first[other]; c < across.first[other + 1]; ++c) {
+        const int64_t row_u = axis == 0 ? fine.box.at(u, c) : fine.box.at(c, u);
+        const int64_t row_v = axis == 0 ? fine.box.at(v, c) : fine.box.at(c, v);
+        const float *w = &fine.weight[axis][row_u];
+        const int side_u = m.side[u], side_v = m.side[v];
+        if (flagged_row(row_u) || flagged_row(row_v)) {
+          for (int64_t i = 0; i < n; ++i) {
+            const Series s = listed_or_series(row_u + i, row_v + i, w[i], axis, side_u, side_v, found);
+            g[i] = s.conductance, low[i] = s.low, high[i] = s.high;
+          }
+        } else {
+          series_row(n, w, side_u ? w - fine.box.offset(axis) : nullptr, side_v ? &fine.weight[axis][row_v] : nullptr, g, low, high);
+        }
+        for (int64_t i = 0; i < n; ++i) {
+          const int64_t c_x = mx.parent[i];
+          coarse.weight[axis][here + c_x] += g[i];
+          coarse.toward[axis][1][here + c_x] += low[i];
+          coarse.toward[axis][0][there + c_x] += high[i];
+        }
+      }
+    }
+    for (int64_t kf = mz.first[k]; kf < mz.first[k + 1]; ++kf)
+      for (int64_t jf = my.first[j]; jf < my.first[j + 1]; ++jf) add_row_along(fine.box.at(kf, jf), here, found);
+  }
+
+  // Faces between the blocks of one row of fine cells.
+  void add_row_along(int64_t row, int64_t here, std::vector<Edge> &found) {
+    const Merge &m = fine.merge[2];
+    const float *w = &fine.weight[2][row];
+    const bool flagged = flagged_row(row);
+    for (int64_t c = 0; c < coarse.box.n[2]; ++c) {
+      const int64_t next = neighbour_above(c, 2);
+      if (next < 0) continue;
+      const int64_t u = m.first[c + 1] - 1, v = m.first[next];
+      const Series s = flagged ? listed_or_series(row + u, row + v, w[u], 2, m.side[u], m.side[v], found)
+                               : in_series(w[u], w[u - 1], m.side[u] == 0, w[v], m.side[v] == 0);
+      coarse.weight[2][here + c] += s.conductance;
+      coarse.toward[2][1][here + c] += s.low;
+      coarse.toward[2][0][here + next] += s.high;
+    }
+  }
+
+  int64_t neighbour_above(int64_t at, int axis) const {
+    const int64_t n = coarse.box.n[axis];
+    if (at + 1 < n) return at + 1;
+    return fine.periodic[axis] && n > 1 ? 0 : -1;  // one block all round has no neighbour
+  }
+
+  bool flagged_row(int64_t index) const {
+    return !flagged.empty() && flagged[(index - kLanes) / fine.box.stride];
+  }
+
+  // Where extra unknowns may be near: a face between primary parts, or an edge for the list.
+  Series listed_or_series(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &found) const {
+    if (!(w > 0.0f)) return {};
+    if (!(member[u] & kPrimary && member[v] & kPrimary)) {
+      found.push_back({u, v, w, static_cast<int8_t>(axis)});
+      return {};
+    }
+    return in_series(w, inside(u, axis, side_u), side_u == 0, inside(v, axis, side_v), side_v == 0);
+  }
+
+  // Anchors and shift of a row of blocks; then what the sums along its faces mean for the prolongation.
+  void anchor_rows(int64_t k, int64_t j) {
+    static thread_local std::vector<float> buffer;
+    const Merge &mz = fine.merge[0], &my = fine.merge[1], &mx = fine.merge[2];
+    const int64_t n = fine.box.n[2], blocks = coarse.box.n[2], here = coarse.box.at(k, j), at[2] = {k, j};
+    for (int axis = 0; axis < 3; ++axis) {
+      buffer.assign(4 * blocks, 0.0f);
+      float *held[2] = {buffer.data(), buffer.data() + blocks}, *dropped[2] = {held[1] + blocks, held[1] + 2 * blocks};
+      for (int64_t kf = mz.first[k]; kf < mz.first[k + 1]; ++kf)
+        for (int64_t jf = my.first[j]; jf < my.first[j + 1]; ++jf) {
+          const int64_t row = fine.box.at(kf, jf);
+          for (int64_t i = 0; i < n; ++i) {
+            const float a = fine.anchor[axis][row + i];
+            if (!(a > 0.0f) || !(member[row + i] & kPrimary)) continue;
+            const int own = axis == 0 ? mz.side[kf] : axis == 1 ? my.side[jf] : mx.side[i];
+            const Anchor s = anchored(a, own ? inside(row + i, axis, own) : 0.0f);
+            const int64_t c = mx.parent[i];
+            coarse.anchor[axis][here + c] += s.conductance;
+            held[own > 0][c] += s.held, dropped[own > 0][c] += s.dropped;
+          }
+          if (axis == 0)
+            for (int64_t i = 0; i < n; ++i)
+              if (member[row + i] & kPrimary) coarse.shift[here + mx.parent[i]] += fine.shift[row + i];
+        }
+      for (int side = 0; side < 2; ++side)
+        for (int64_t c = 0; c < blocks; ++c) {
+          const float joined = side ? coarse.weight[axis][here + c] : below(at, axis, here, c);
+          float &toward = coarse.toward[axis][side][here + c];
+          const float total = joined + held[side][c];
+          coarse.keep[axis][side][here + c] = total > 0.0f ? 1.0f - (toward + dropped[side][c]) / total : 1.0f;
+          toward = total > 0.0f ? toward / total : 0.0f;
+        }
+    }
+  }
+
+  // The weight of a block's face below, which is kept with the block there.
+  float below(const int64_t at[2], int axis, int64_t here, int64_t c) const {
+    const int64_t n = coarse.box.n[axis], position = axis == 2 ? c : at[axis];
+    if (position > 0) return coarse.weight[axis][here + c - coarse.box.offset(axis)];
+    return fine.periodic[axis] && n > 1 ? coarse.weight[axis][here + c + (n - 1) * coarse.box.offset(axis)] : 0.0f;
+  }
+
+  void add_blocks(std::vector<std::vector<Edge>> &found) {
     for_blocks([&](const Block &c) {
-      if (std::is_same_v<Fine, UnitFine> && inside(c)) {
+      if (inside(c)) {
         for (int a = 0; a < 3; ++a) {
           coarse.weight[a][c.index] = 2.0f;
           for (int s = 0; s < 2; ++s) coarse.keep[a][s][c.index] = 0.75f, coarse.toward[a][s][c.index] = 0.25f;
@@ -330,12 +475,7 @@ class Coarsening {
       children(c, child);
       const int64_t at[3] = {c.k, c.j, c.i};
       for (int a = 0; a < 3; ++a) add_axis(c, at[a], a, child, found[omp_get_thread_num()]);
-      float shift = 0.0f;
-      for (const int64_t u : child)
-        if (u >= 0 && member[u] & kPrimary) shift += of.shift(u);
-      coarse.shift[c.index] = shift;
     });
-    for (const auto &part : found) crossing.insert(crossing.end(), part.begin(), part.end());
   }
 
   bool inside(const Block &c) const {  // a full block among six full ones: everything is known
@@ -368,18 +508,15 @@ class Coarsening {
         const float w = last && !turns ? 0.0f : of.weight(high ? u : u - offset, offset, axis);
         const int64_t v = u + to;
         if (w > 0.0f && member[u] & kPrimary && member[v] & kPrimary) {
-          const float r = inner(u, axis, own, w, true);
-          const float g = 1.0f / (r + 1.0f / w + inner(v, axis, other, w, true));
-          joined += g, leaning += g * g * r;
+          const Series s = in_series(w, inside(u, axis, own), own == 0, inside(v, axis, other), other == 0);
+          joined += s.conductance, leaning += s.low;
         } else if (w > 0.0f && high) {
           found.push_back({u, v, w, static_cast<int8_t>(axis)});
         }
         const float a = two || high ? of.anchor(u, offset, axis) : 0.0f;  // a lone child's anchors are counted once
         if (a > 0.0f && member[u] & kPrimary) {
-          const float r = inner(u, axis, own, a, false);
-          const float g = 1.0f / (r + 1.0f / a);
-          anchors += g;
-          if (r > 0.0f) held += g, dropped += g * g * r;
+          const Anchor s = anchored(a, inside(u, axis, own));
+          anchors += s.conductance, held += s.held, dropped += s.dropped;
         }
       }
       if (high) coarse.weight[axis][c.index] = joined;
@@ -399,8 +536,9 @@ class Coarsening {
     });
     std::map<std::tuple<int64_t, int64_t, int8_t>, float> sum;
     for (const Edge &e : crossing) {
-      const float g = 1.0f / (inner(e.low, e.axis, side(e.low, e.axis), e.weight, true) + 1.0f / e.weight +
-                              inner(e.high, e.axis, side(e.high, e.axis), e.weight, true));
+      const int side_low = side(e.low, e.axis), side_high = side(e.high, e.axis);
+      const float g = in_series(e.weight, inside(e.low, e.axis, side_low), side_low == 0, inside(e.high, e.axis, side_high), side_high == 0)
+                          .conductance;
       const int64_t low = coarse_unknown(e.low), high = coarse_unknown(e.high);
       if (low < coarse.box.size && high < coarse.box.size) {
         coarse.weight[e.axis][low] += g;
@@ -418,7 +556,7 @@ class Coarsening {
       const int64_t parent = coarse_unknown(u);
       for (int a = 0; a < 3; ++a) {
         const float w = u < fine.box.size ? of.anchor(u, fine.box.offset(a), a) : fine.anchor[a][u];
-        if (w > 0.0f) coarse.anchor[a][parent] += 1.0f / (inner(u, a, side(u, a), w, false) + 1.0f / w);
+        if (w > 0.0f) coarse.anchor[a][parent] += anchored(w, inside(u, a, side(u, a))).conductance;
       }
       coarse.shift[parent] += u < fine.box.size ? of.shift(u) : fine.shift[u];
       fine.sparse.push_back({u, parent, 1.0f});  // add_structured_rows() takes off what the regular part would give
