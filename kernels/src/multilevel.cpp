@@ -2,71 +2,23 @@
 
 #include <omp.h>
 
-#include <algorithm>
 #include <memory>
 
 #include "error.hpp"
-#include "finest.hpp"
+#include "hierarchy.hpp"
 #include "pcg.hpp"
 
 using namespace dcg;
 
-struct dcg_multilevel {
-  dcg_operator op;
-  dcg_weights weights;
-  int threads;
-  double inverse_scale;  // the finest level's operator is this times the user's
-  std::vector<std::unique_ptr<Level>> pool;
-  std::vector<Level *> levels;
+struct dcg_multilevel : Hierarchy {
   Field<float> direction;
   Cycle cycle;
 };
 
 namespace {
 
-constexpr int64_t kDirect = 64;  // unknowns that are solved for directly
-
-void check(const dcg_operator &op) {
-  require(op.shape[0] > 0 && op.shape[1] > 0 && op.shape[2] > 0, "shape: every size must be at least 1");
-  require(op.cells, "cells must not be NULL");
-  require(op.unit > 0.0 || op.weights[2], "weights: those across x must not be NULL where unit is 0");
-  require(!(op.unit > 0.0 && op.shift), "shift: only with weights");
-}
-
-void check(const dcg_weights &w) {
-  for (const int32_t s : w.sweeps) require(s >= 1 && s <= DCG_SWEEPS, "sweeps: 1 to 4 are needed");
-  for (const auto &level : w.omega)
-    for (const auto &sweep : level)
-      for (const float omega : sweep) require(omega > 0.0f && omega < 1.5f, "omega: values in (0, 3/2) are needed");
-  for (const float c : w.codebook) require(c > 0.75f && c < 1.25f, "codebook: values in (3/4, 5/4) are needed");
-}
-
-Level &level_at(dcg_multilevel &m, size_t l) {
-  while (m.pool.size() <= l) m.pool.push_back(std::make_unique<Level>());
-  return *m.pool[l];
-}
-
 void set_up(dcg_multilevel &m) {
-  Widths widths;
-  m.levels.clear();
-  Level *fine = &level_at(m, 0);
-  m.inverse_scale = build_finest(*fine, m.op, widths, m.threads);
-  if (!fine->unit) finish(*fine, m.weights, true, m.threads);
-  m.levels.push_back(fine);
-  double target = 1e300;
-  for (int a = 0; a < 3; ++a)
-    if (fine->box.n[a] > 1) target = std::min(target, *std::min_element(widths[a].begin(), widths[a].end()));
-  while (fine->unknowns > kDirect && plan_merges(*fine, widths, target)) {
-    Level &coarse = level_at(m, m.levels.size());
-    coarsen(*fine, coarse, m.threads);
-    finish(coarse, m.weights, false, m.threads);
-    add_regular_rows(*fine, coarse);
-    m.levels.push_back(&coarse);
-    fine = &coarse;
-  }
-  factorise(*fine);
-  for (auto &anchor : m.levels[0]->anchor) anchor.release();  // what only the set-up needs, where it is large
-  m.levels[0]->shift.release();
+  m.set_up();
   m.direction.resize(m.levels[0]->box.size);
   m.cycle.prepare(m.levels, m.weights, best_rows(), m.threads);
 }

@@ -1,0 +1,27 @@
+// The hierarchy that both backends run on: every level, built on the host.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "finest.hpp"
+
+namespace dcg {
+
+// Refuse what set_up cannot work with.
+void check(const dcg_operator &op);
+void check(const dcg_weights &weights);
+
+struct Hierarchy {
+  dcg_operator op;
+  dcg_weights weights;
+  int threads;
+  double inverse_scale;  // the finest level's operator is this times the user's
+  std::vector<std::unique_ptr<Level>> pool;
+  std::vector<Level *> levels;  // finest first
+
+  // Builds every level for `op` in the pool's memory.
+  void set_up();
+};
+
+}  // namespace dcg
