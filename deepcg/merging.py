@@ -13,7 +13,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 ROOM = 1.42  # a pair may be this much wider than the level's target width: graded grids merge where they are fine
-SAMPLE = 64  # cells per axis, at most, that the widths are estimated from
+SAMPLE = 16  # cells per axis, at most, that the widths are estimated from
 
 
 def estimate_widths(faces: Floats) -> list[Floats]:

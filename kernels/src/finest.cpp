@@ -159,7 +159,7 @@ void find_widths(const Level &level, Widths &widths) {
   if (level.unit || axes.size() < 2) return;
   std::vector<double> sum[3], count[3];
   for (int a = 0; a < 3; ++a) sum[a].assign(box.n[a], 0.0), count[a].assign(box.n[a], 0.0);
-  constexpr int64_t kSample = 64;  // per axis
+  constexpr int64_t kSample = 16;  // per axis
   int64_t step[3];
   for (int a = 0; a < 3; ++a) step[a] = std::max<int64_t>(1, box.n[a] / kSample);
   for (const int along : axes) {
