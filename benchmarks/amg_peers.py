@@ -120,8 +120,9 @@ repeats : int
 Returns
 -------
 dict with
-    x, laid out as b is; setup_seconds and solve_seconds, lists; iterations; method, the peer's name; converged; cores; settings; version of the
-    library; matrix_seconds, what deepcg's assembly of the matrix took, which no set-up contains
+    x, laid out as b is; setup_seconds and solve_seconds, lists; setup_cpu_seconds and solve_cpu_seconds, lists, the processor's time of all threads or of
+    the first rank (much less than the wall's: the machine was busy); iterations; method, the peer's name; converged; cores; settings; version of
+    the library; matrix_seconds, what deepcg's assembly of the matrix took, which no set-up contains
 
 Raises
 ------

@@ -58,6 +58,16 @@ def dcdm(problem: deepcg.Poisson) -> Any:
     return "dcdm"
 
 
+def multigrid(problem: deepcg.Poisson) -> Any:
+    """CG with the multilevel network's kernels and classical weights."""
+    return "multigrid"
+
+
+def multilevel(problem: deepcg.Poisson) -> Any:
+    """CG with the shipped multilevel network."""
+    return "multilevel"
+
+
 PEERS: dict[str, Callable[[deepcg.Poisson], Any]] = {
     "CG": cg,
     "Jacobi-PCG": jacobi,
@@ -65,6 +75,8 @@ PEERS: dict[str, Callable[[deepcg.Poisson], Any]] = {
     "PyAMG SA-PCG": smoothed_aggregation,
     "PyAMG RS-PCG": ruge_stuben,
     "DCDM network": dcdm,
+    "multigrid": multigrid,
+    "multilevel network": multilevel,
 }
 
 

@@ -26,7 +26,9 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": platform.system() + " " + platform.machine(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("deepcg", "numpy", "scipy", "torch", "pyamg", "ilupp")},
+        "versions": {
+            name: _version(name) for name in ("deepcg", "numpy", "scipy", "torch", "pyamg", "ilupp", "pyamgcl")
+        },
         "commit": _commit(),
     }
 

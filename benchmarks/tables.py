@@ -7,38 +7,17 @@ python -m benchmarks.tables --check    fail where a block is not what the JSON s
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.record import RESULTS
+from benchmarks import multilevel_tables
+from benchmarks.markdown import cases, stated_machine, table
 from deepcg.model_file import write_atomically
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = "<!-- {0}: written by benchmarks/tables.py -->\n{1}\n<!-- end of {0} -->"
-
-
-def cases(name: str) -> list[dict]:
-    """The cases of a results file."""
-    return list(json.loads((RESULTS / f"{name}.json").read_text())["cases"].values())
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; every column but the first is aligned right."""
-    rule = ["---"] + ["---:"] * (len(header) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
-
-
-def stated_machine(figures: dict) -> str:
-    machine = figures["machine"]
-    versions = ", ".join(
-        f"{name} {version}" for name, version in machine["versions"].items() if version and name != "deepcg"
-    )
-    return (
-        f"Measured on {machine['cores']} cores of an {machine['processor']} (Python {machine['python']}, {versions})."
-    )
 
 
 def demo() -> str:
@@ -47,8 +26,8 @@ def demo() -> str:
     rows = [
         [
             case["method"],
-            f"{case['setup_seconds']:.2f}",
-            f"{case['solve_seconds']:.2f}",
+            f"{case['setup_seconds']:.3f}",
+            f"{case['solve_seconds']:.3f}",
             str(case["iterations"]),
             f"{case['true_residual']:.1e}",
         ]
@@ -104,7 +83,14 @@ def gallery() -> str:
     return table(header, rows) + "\n\n" + stated_machine(next(iter(found.values())))
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"demo": demo, "paper": paper, "gallery": gallery}
+BLOCKS: dict[str, Callable[[], str]] = {
+    "demo": demo,
+    "race": multilevel_tables.race,
+    "iterations": multilevel_tables.iterations,
+    "learning": multilevel_tables.learning,
+    "paper": paper,
+    "gallery": gallery,
+}
 
 
 def filled(text: str) -> str:
