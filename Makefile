@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-KERNEL_SOURCES := $(wildcard kernels/src/*) $(wildcard kernels/include/*)
+KERNEL_SOURCES := $(wildcard kernels/src/*) $(wildcard kernels/cuda/*) $(wildcard kernels/include/*)
 
 # Without an NVIDIA GPU, the version that has a build for CPUs; with one, whatever the package index has for it.
 TORCH := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo "torch>=2.6" || echo "torch==2.13.0")
@@ -67,4 +67,4 @@ results: setup
 	$(BIN)/python -m benchmarks.tables
 
 clean:
-	rm -rf $(VENV) build out *.egg-info deepcg/libdeepcg.so
+	rm -rf $(VENV) build out *.egg-info deepcg/libdeepcg*.so

@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent
 
 CODE = ["-std=c++17", "-O3", "-fopenmp", "-fPIC", "-fvisibility=hidden"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi"]
+CUDA_SOURCES = ("hierarchy", "coarsen", "finish", "finest", "error")  # the set-up, which runs on the host
+CUDA_ARCHITECTURES = (75, 80, 90)  # and 90 as PTX, for whatever comes after
 CONTRACTION = {"rows_avx2.cpp": "fast"}  # fused multiply-add where the file asks for the instruction; elsewhere as written
 
 
@@ -39,6 +41,25 @@ def build_kernels(target: Path) -> None:
 
         objects = list(pool.map(compile_one, sources))
         subprocess.run([compiler, "-shared", "-fopenmp", *objects, "-o", str(target)], check=True)
+        build_cuda(target.with_name("libdeepcg_cuda.so"), [o for o in objects if Path(o).stem in CUDA_SOURCES], folder)
+
+
+def build_cuda(target: Path, objects: list[str], folder: str) -> None:
+    """Compile kernels/cuda/ where nvcc is found (NVCC or PATH; an empty NVCC: not at all); the rest works without it."""
+    nvcc = os.environ.get("NVCC", shutil.which("nvcc"))
+    if not nvcc:
+        return
+    target.unlink(missing_ok=True)  # an older one would not fit
+    made = str(Path(folder) / "deepcg_cuda.o")
+    machines = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in CUDA_ARCHITECTURES]
+    machines.append(f"-gencode=arch=compute_{CUDA_ARCHITECTURES[-1]},code=compute_{CUDA_ARCHITECTURES[-1]}")
+    code = ["-std=c++17", "-O3", "-Xcompiler=-fPIC,-fvisibility=hidden,-fopenmp", f"-I{ROOT / 'kernels' / 'include'}"]
+    source = str(ROOT / "kernels" / "cuda" / "deepcg_cuda.cu")
+    try:
+        subprocess.run([nvcc, *code, *machines, "-c", source, "-o", made], check=True)
+        subprocess.run([nvcc, "-shared", "-Xcompiler=-fopenmp", made, *objects, "-o", str(target)], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"deepcg: the CUDA kernels were not built, and device='cuda' will not work for them: {error}")
 
 
 class BuildKernelsInPlace(Command):
