@@ -63,9 +63,7 @@ class MultilevelCycle:
         self.description: dict[str, Any] = {}
         self._handle = ctypes.c_void_p()
         self._hold(problem)
-        given = native.Weights(local=weights.local)
-        for field, value in weights.tensors().items():
-            ctypes.memmove(ctypes.byref(given, getattr(native.Weights, field).offset), value.ctypes.data, value.nbytes)
+        given = native.weights(weights)
         native.call(
             "dcg_multilevel_create",
             ctypes.byref(self._operator),

@@ -132,6 +132,14 @@ def operator(stencil) -> Operator:
     return op
 
 
+def weights(given) -> Weights:
+    """A multilevel network's weights (`deepcg.weights.Weights`) as the kernels take them."""
+    made = Weights(local=given.local)
+    for field, value in given.tensors().items():
+        ctypes.memmove(ctypes.byref(made, getattr(Weights, field).offset), value.ctypes.data, value.nbytes)
+    return made
+
+
 def _stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
     """out = A x; both C-contiguous float64 over all cells."""
     _check_vectors(stencil.cells.size, x=x, out=out)

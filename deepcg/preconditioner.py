@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse.linalg as spla
 
 from . import model_file, native
+from .cuda import CudaCycle
 from .cycle import MultilevelCycle
 from .problem import Poisson
 from .stencil import Array, back, front
@@ -186,9 +187,14 @@ class Foreign:
         return self._layout.guess(z) * self._layout.sign  # M approximates A^-1 as the user knows A
 
 
-def multigrid(problem: Poisson) -> Preconditioner:
+def multilevel(problem: Poisson, weights: Weights, name: str, device: str = "auto") -> MultilevelCycle | CudaCycle:
+    """The multilevel network through the kernels for `device`; "auto" is the CPU."""
+    return (CudaCycle if device == "cuda" else MultilevelCycle)(problem, weights, name)
+
+
+def multigrid(problem: Poisson, device: str = "auto") -> Preconditioner:
     """The multilevel network with classical weights: a tuned geometric multigrid cycle on the same kernels."""
-    return MultilevelCycle(problem, Weights.classical(), "multigrid")
+    return multilevel(problem, Weights.classical(), "multigrid", device)
 
 
 NAMED: dict[str, Callable[[Poisson], Preconditioner]] = {"none": Identity, "jacobi": Jacobi, "multigrid": multigrid}
@@ -203,7 +209,7 @@ def from_file(problem: Poisson, path: str | os.PathLike, device: str = "auto") -
         raise ValueError(
             f"model: {description['name']} is for {description['dimension']}-D problems; this one is {problem.ndim}-D"
         )
-    cycle = MultilevelCycle(problem, weights, description["name"])
+    cycle = multilevel(problem, weights, description["name"], device)
     cycle.description = description
     return cycle
 
@@ -225,7 +231,7 @@ def build(problem: Poisson, model: Any = "auto", device: str = "auto") -> Precon
     if isinstance(model, str) and model == "auto":
         model = automatic(problem)
     if isinstance(model, str) and model in NAMED:
-        return NAMED[model](problem)
+        return multigrid(problem, device) if model == "multigrid" else NAMED[model](problem)
     if isinstance(model, (str, os.PathLike)):
         return from_file(problem, model_file.resolve(model, problem.ndim), device)
     if hasattr(model, "update") and hasattr(model, "linear") and callable(model):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import preconditioner as preconditioners
+from .cuda import CudaCycle
 from .cycle import MultilevelCycle
 from .krylov import WINDOW, Iterate, conjugate_directions, conjugate_gradients, fused_conjugate_gradients
 from .problem import Poisson
@@ -115,7 +116,7 @@ class Solver:
         maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
         report = None if callback is None else lambda now: callback(layout.solution(now, b))
         it = Iterate(self._operator, rhs, x, target, maxiter, report)
-        if self.method == "cg" and callback is None and isinstance(self.preconditioner, MultilevelCycle):
+        if self.method == "cg" and callback is None and isinstance(self.preconditioner, (MultilevelCycle, CudaCycle)):
             fused_conjugate_gradients(it, self.preconditioner)
         elif self.method == "cg":
             # a foreign operator is believed to be SPD, as in SciPy, but not to the point of standing still if it is not

@@ -30,12 +30,14 @@ CORE = {
     "couplings": {"hierarchy"},
     "multilevel_layers": {"couplings", "hierarchy"},
     "multilevel": {"couplings", "hierarchy", "multilevel_layers", "problem", "weights"},
+    "device_array": set(),
+    "cuda": {"native", "problem", "weights", "cycle", "device_array"},
     "network": set(),
     "network_file": {"model_file", "network"},
     "loss": set(),
     "training_data": set(),
-    "preconditioner": {"cycle", "weights", "native", "model_file", "network_file", "network", "problem", "stencil", "vectors"},
-    "solve": {"cycle", "krylov", "preconditioner", "problem", "report", "stencil", "vectors"},
+    "preconditioner": {"cuda", "cycle", "weights", "native", "model_file", "network_file", "network", "problem", "stencil", "vectors"},
+    "solve": {"cuda", "cycle", "device_array", "krylov", "preconditioner", "problem", "report", "stencil", "vectors"},
 }
 TRAINING = {"loss", "training_data", "trainer", "training_run", "validation"}
 
