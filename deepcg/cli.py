@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .sources import System
-    from .trainer import Training
 
 EXTRAS = {
     "torch": "network",
@@ -213,15 +212,33 @@ def _save_npy(path: Path, x: np.ndarray, force: bool) -> Path:
 
 
 @main.command()
+@click.option(
+    "--architecture", type=click.Choice(["dcdm", "multilevel"]), default="dcdm", show_default=True,
+    help="dcdm: the paper's network; multilevel: the default solver's weights.",
+)  # fmt: skip
 @click.option("--dim", type=click.IntRange(2, 3), help="Dimension of the network.  [default: 3]")
 @click.option(
     "--stage", "stages", multiple=True, metavar="SIZE:STEPS:BATCH", help="Repeatable, in order of growing SIZE."
 )
 @click.option("--rate", type=click.FloatRange(0.0, min_open=True), help="Largest learning rate of Adam.")
 @click.option("--seed", type=int, help="Of the weights and of the training data.")
-@click.option("--ritz-vectors", type=click.IntRange(1), help="At most this many per box.")
-@click.option("--layers", type=Numbers("BEFORE,COARSE,AFTER", (3,), "4,6,4"), help="Even numbers of convolutions.")
-@click.option("--name", help="The network's.  [default: dcdm-2d or dcdm-3d]")
+@click.option("--ritz-vectors", type=click.IntRange(1), help="dcdm: at most this many per box.")
+@click.option(
+    "--layers", type=Numbers("BEFORE,COARSE,AFTER", (3,), "4,6,4"), help="dcdm: even numbers of convolutions."
+)
+@click.option(
+    "--sweeps", type=Numbers("N[,N...]", tuple(range(1, 9)), "2,3,4"),
+    help="multilevel: sweeps per level from the finest, 1 to 4; the last holds for all below.",
+)  # fmt: skip
+@click.option("--local/--no-local", default=None, help="multilevel: train the local function too, or only relaxation.")
+@click.option("--steps", type=click.IntRange(1), help="multilevel: steps of the optimiser.")
+@click.option("--batch", type=click.IntRange(1), help="multilevel: scenes a step.")
+@click.option("--from", "start", metavar="MODEL", help="multilevel: start from this model's weights.")
+@click.option(
+    "--geometry", multiple=True, metavar="FILE",
+    help="multilevel: train on your own cells (.npy) or surfaces (meshes) instead of random scenes; repeatable.",
+)  # fmt: skip
+@click.option("--name", help="The network's.  [default: ARCHITECTURE-DIMd]")
 @click.option("--checkpoint", type=FILE, help="Kept up to date while training.  [default: out/NAME.checkpoint]")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint, exactly where it stopped.")
 @click.option("--output", type=FILE, help="The model file.  [default: out/NAME.safetensors]")
@@ -231,16 +248,30 @@ def _save_npy(path: Path, x: np.ndarray, force: bool) -> Path:
 @click.option("--force", is_flag=True, help="Replace files that are there already, start over.")
 @click.pass_context
 def train(
-    ctx: click.Context, name, checkpoint, resume, output, loss_curve, validate_every, device, force, **settings
+    ctx: click.Context,
+    architecture,
+    name,
+    checkpoint,
+    resume,
+    output,
+    loss_curve,
+    validate_every,
+    device,
+    force,
+    **settings,
 ) -> None:
-    """Train a network, without solutions, on the obstacle-free box.
+    """Train a network, without solutions: dcdm on the obstacle-free box, multilevel on random scenes.
 
     What is not given is as the shipped networks were trained. Ctrl-C keeps the run in the checkpoint.
 
     \b
     Train the shipped networks again:
+      deepcg train --architecture multilevel --dim 3
+      deepcg train --architecture multilevel --dim 2
       deepcg train --dim 3
       deepcg train --dim 2
+    Adapt the default network to your own family of geometries:
+      deepcg train --architecture multilevel --dim 3 --from multilevel-3d --geometry pump.stl --steps 200 --name pump
     A quick one, to see it work (a minute), and its use:
       deepcg train --dim 2 --stage 16:200:16 --stage 32:100:8 --name quick --loss-curve out/quick.png
       deepcg solve sphere --dim 2 --model out/quick.safetensors
@@ -251,9 +282,10 @@ def train(
     """
     from . import training_run as runs
     from .preconditioner import torch_device
-    from .trainer import Trainer
 
-    name = name or runs.default_name(settings["dim"] or 3)
+    kind = runs.ARCHITECTURES[architecture]
+    given = _given(settings, kind.options)
+    name = name or runs.default_name(settings["dim"] or 3, architecture)
     if Path(name).name != name or name in (".", ".."):
         raise ValueError(f"--name: {name!r} given; a plain name such as dcdm-3d is needed")
     checkpoint = checkpoint or Path("out") / f"{name}.checkpoint"
@@ -265,12 +297,12 @@ def train(
     if resume:
         if not checkpoint.is_file():
             raise FileNotFoundError(f"--checkpoint: {checkpoint}: no such file; leave --resume out to start")
-        trainer = Trainer.resume(checkpoint, torch_device(device))
-        _check_settings(checkpoint, trainer.training, settings)
+        trainer = kind.trainer.resume(checkpoint, torch_device(device))
+        _check_settings(checkpoint, trainer.training, given)
     else:
         if checkpoint.exists() and not force:
             raise FileExistsError(f"--checkpoint: {checkpoint} exists; --resume goes on with it, --force starts over")
-        trainer = Trainer(_training(settings), torch_device(device))
+        trainer = kind.trainer(kind.training(**given), torch_device(device))
 
     again = runs.command(trainer.training, name)
     click.echo(f"{again}\n{trainer.training.steps} steps on {trainer.device}, checkpoint {checkpoint}")
@@ -283,11 +315,7 @@ def train(
         ctx.exit(130)
     facts = runs.finish(trainer, name, output, force)
     click.echo(f"Written: {output}")
-    validation = facts["validation"]
-    click.echo(
-        f"Loss {facts['final_loss']:.4f}, {facts['seconds']:g} s; iterations to 1e-4 at size {validation['size']}: "
-        f"{validation['box']:g} in the box, {validation['sphere']:g} past a sphere"
-    )
+    click.echo(f"Loss {facts['final_loss']:.4f}, {facts['seconds']:g} s; {kind.summary(facts['validation'])}")
     if loss_curve is not None:
         from . import plots
 
@@ -296,27 +324,31 @@ def train(
         click.echo(f"Written: {written}")
 
 
-def _given(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a training that the user gave."""
+def _given(settings: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
+    """The settings of a training that the user gave.
+
+    Raises
+    ------
+    ValueError
+        One of them is not this architecture's.
+    """
     from .trainer import Stage
 
     given = {key: value for key, value in settings.items() if value not in (None, ())}
+    for key in given:
+        if key != "dim" and key not in options:
+            option = {"stages": "--stage", "start": "--from"}.get(key, f"--{key.replace('_', '-')}")
+            raise ValueError(f"{option}: not an option of this --architecture, which has {', '.join(options.values())}")
     if "stages" in given:
         given["stages"] = tuple(Stage.parse(text) for text in given["stages"])
     return given
 
 
-def _training(settings: dict[str, Any]) -> Training:
-    from .trainer import Training
-
-    return Training(**_given(settings))
-
-
-def _check_settings(checkpoint: Path, training: Training, settings: dict[str, Any]) -> None:
+def _check_settings(checkpoint: Path, training: Any, given: dict[str, Any]) -> None:
     """A resumed run keeps its settings; whoever gives others is told."""
-    for key, value in _given(settings).items():
+    for key, value in given.items():
         if getattr(training, key) != value:
-            option = {"stages": "--stage"}.get(key, f"--{key.replace('_', '-')}")
+            option = {"stages": "--stage", "start": "--from"}.get(key, f"--{key.replace('_', '-')}")
             raise ValueError(
                 f"{option}: {value} given, but the run in {checkpoint} has {getattr(training, key)}; leave it out to "
                 "resume, or start a new run under another --name"
@@ -366,7 +398,7 @@ def _describe(path: Path) -> None:
         "sizes": ", ".join(f"{key} {_value(value)}" for key, value in facts["sizes"].items()),
         "hash": facts["hash"],
         "normalisation": facts["normalisation"],
-        "self-test": _self_test(path),
+        "self-test": _self_test(path, facts["architecture"]),
         "trained by": training.pop("command", "(not recorded)"),
     }
     for key, value in rows.items():
@@ -386,7 +418,15 @@ def _value(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _self_test(path: Path) -> str:
+def _self_test(path: Path, architecture: str) -> str:
+    if architecture == "multilevel":
+        from . import native
+        from .multilevel_file import check_self_test
+
+        if native.unavailable:
+            return "not run: it needs the compiled kernels"
+        check_self_test(path)
+        return "passed"
     if importlib.util.find_spec("torch") is None:
         return "not run: it needs PyTorch (pip install 'deepcg[network]')"
     from .network_file import load_network

@@ -88,12 +88,18 @@ class Multilevel(nn.Module):
         Whether there is a local function; without it its factors are 1.
     seed : int
         Of the hidden layer's initial weights. They have no effect before training: all factors are 1, omega too.
+    neutral : 2 or 3, optional
+        Keeps the local function's factors at 1 inside a uniform grid of that dimension, whatever the other weights: what is
+        learned near walls and jumps then costs nothing where there are none. The output's bias is no parameter of its own then.
     """
 
-    def __init__(self, sweeps: int | Sequence[int] = 2, local: bool = True, seed: int = 2311):
+    inside: Tensor | None
+
+    def __init__(
+        self, sweeps: int | Sequence[int] = 2, local: bool = True, seed: int = 2311, neutral: int | None = None
+    ):
         super().__init__()
-        per_level = [sweeps] if isinstance(sweeps, int) else list(sweeps)
-        self.sweeps = (per_level + [per_level[-1]] * LEVELS)[:LEVELS]
+        self.set_sweeps(sweeps)
         self.local = local
         generator = torch.Generator().manual_seed(seed)
         self.raw_omega = nn.Parameter(torch.full((2, SWEEPS, 2), 0.5))
@@ -101,7 +107,14 @@ class Multilevel(nn.Module):
         self.hidden_weight = nn.Parameter(2.0 * torch.randn(HIDDEN, FEATURES, generator=generator))
         self.hidden_bias = nn.Parameter(torch.randn(HIDDEN, generator=generator))
         self.output_weight = nn.Parameter(torch.zeros(OUTPUTS, HIDDEN))
-        self.output_bias = nn.Parameter(torch.zeros(OUTPUTS))
+        self.output_bias = nn.Parameter(torch.zeros(OUTPUTS), requires_grad=neutral is None)
+        inside = None if neutral is None else torch.tensor([0.0, 0.0, 1.0 / neutral, 1.0 / neutral, 0.0])
+        self.register_buffer("inside", inside, persistent=False)  # features of a cell far from everything
+
+    def set_sweeps(self, sweeps: int | Sequence[int]) -> None:
+        """Of each level from the finest; the last holds for all below."""
+        per_level = [sweeps] if isinstance(sweeps, int) else list(sweeps)
+        self.sweeps = (per_level + [per_level[-1]] * LEVELS)[:LEVELS]
 
     @property
     def omega(self) -> Tensor:
@@ -113,10 +126,19 @@ class Multilevel(nn.Module):
         """(16,) factors in (3/4, 5/4)."""
         return 1.0 + 0.25 * softsign(self.raw_codebook)
 
+    @property
+    def bias(self) -> Tensor:
+        """(3,) the output's bias."""
+        if self.inside is None:
+            return self.output_bias
+        return -self.output_weight @ self._hidden(self.inside)
+
+    def _hidden(self, features: Tensor) -> Tensor:
+        return softsign(features @ self.hidden_weight.T + self.hidden_bias)
+
     def local_factors(self, features: Tensor) -> Tensor:
         """(n, 3) factors of relaxation, edges and the odds of leaning, from (n, 5) features."""
-        hidden = softsign(features @ self.hidden_weight.T + self.hidden_bias)
-        out = softsign(hidden @ self.output_weight.T + self.output_bias)
+        out = softsign(self._hidden(features) @ self.output_weight.T + self.bias)
         return 1.0 + out * out.new_tensor([0.25, 0.25, 0.5])
 
     def setup(self, problem: Poisson | Hierarchy) -> Levels:
@@ -182,7 +204,7 @@ class Multilevel(nn.Module):
             hidden_weight=array(self.hidden_weight),
             hidden_bias=array(self.hidden_bias),
             output_weight=array(self.output_weight),
-            output_bias=array(self.output_bias),
+            output_bias=array(self.bias),
             local=self.local,
         )
 

@@ -94,7 +94,7 @@ def loss_curve(
     path : path ending in .png, .svg or .pdf
     losses : one float per step
     validation : list of dicts with "step" and figures such as "box" and "sphere"
-        As in `deepcg.trainer.History`.
+        As in `deepcg.training_loop.History`.
     title, overwrite : see `convergence`
 
     Returns

@@ -7,22 +7,18 @@ step), so a resumed run continues exactly where it stopped.
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from . import model_file
 from .grid import Boundary, check_boundary
 from .loss import box_operator, residual_after_step
 from .network import CHANNELS_LAST, DCDM, channels_last
 from .training_data import RitzBasis, ritz_basis, steps_for_memory
+from .training_loop import TrainingLoop, learning_rate
 
 
 @dataclass(frozen=True)
@@ -97,74 +93,38 @@ class Training:
         raise IndexError("step lies beyond the last stage")
 
     def learning_rate(self, step: int) -> float:
-        warm = min(1.0, (step + 1) / 100)
-        return self.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / self.steps)))
+        return learning_rate(self.rate, step, self.steps)
 
 
-@dataclass
-class History:
-    """What a run has seen: the loss of every step, validation figures, and the seconds spent."""
+class Trainer(TrainingLoop):
+    """A run of the paper's network."""
 
-    losses: list[float] = field(default_factory=list)
-    validation: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-
-
-class Trainer:
-    """A run: network, optimiser, history; `run()` trains, `save_checkpoint()` and `resume()` keep it."""
+    training: Training
 
     def __init__(self, training: Training, device: str = "cpu"):
-        self.training, self.device, self.step, self.history = training, torch.device(device), 0, History()
         check_boundary(training.boundary, training.dim)
         torch.manual_seed(training.seed)
-        self.network = channels_last(DCDM(training.dim, training.layers), self.device)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), training.rate)
+        place = torch.device(device)
+        super().__init__(training, channels_last(DCDM(training.dim, training.layers), place), place)
         self._apply = box_operator(training.dim, training.boundary)
         self._basis: tuple[int, RitzBasis] | None = None
 
-    def run(
-        self,
-        on_step: Callable[[int, float], None] | None = None,
-        validate: Callable[[DCDM], dict[str, Any]] | None = None,
-        validate_every: int = 500,
-        checkpoint: Path | None = None,
-        checkpoint_every: int = 200,
-    ) -> None:
-        """Train from the present step to the last.
+    @classmethod
+    def from_saved(cls, settings: dict[str, Any], device: str) -> Trainer:
+        training = Training(
+            **{
+                **settings,
+                "layers": tuple(settings["layers"]),
+                "boundary": tuple(tuple(pair) for pair in settings["boundary"]),
+                "stages": tuple(Stage(**stage) for stage in settings["stages"]),
+            }
+        )
+        return cls(training, device)
 
-        Parameters
-        ----------
-        on_step : called with (step, loss)
-        validate : gives figures for the present network, kept in the history
-        checkpoint : file written every `checkpoint_every` steps and at the end
-        """
-        started = time.perf_counter() - self.history.seconds
-        while self.step < self.training.steps:
-            loss = self._one_step()
-            self.history.losses.append(loss)
-            self.history.seconds = time.perf_counter() - started
-            self.step += 1
-            last = self.step == self.training.steps
-            if validate and (last or self.step % validate_every == 0):
-                self.history.validation.append({"step": self.step, **validate(self.network)})
-            if checkpoint and (last or self.step % checkpoint_every == 0):
-                self.save_checkpoint(checkpoint)
-            if on_step:
-                on_step(self.step, loss)
-
-    def _one_step(self) -> float:
+    def losses(self) -> list[Callable[[], torch.Tensor]]:
         number, stage = self.training.at(self.step)
         b = self._batch(number, stage)
-        loss = residual_after_step(self._apply, b, self.network(b))
-        value = loss.item()
-        if not math.isfinite(value):
-            raise FloatingPointError(f"step {self.step}: the loss is {value}; lower the learning rate (--rate)")
-        self.optimiser.param_groups[0]["lr"] = self.training.learning_rate(self.step)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        return value
+        return [lambda: residual_after_step(self._apply, b, self.network(b))]
 
     def _batch(self, number: int, stage: Stage) -> torch.Tensor:
         if self._basis is None or self._basis[0] != number:
@@ -183,51 +143,3 @@ class Trainer:
             return self._apply(torch.from_numpy(v).reshape(1, 1, *shape)).reshape(-1).numpy()
 
         return ritz_basis(apply, shape, steps, self.training.seed)
-
-    def save_checkpoint(self, path: Path) -> None:
-        """Write weights, optimiser state and history as one safetensors file."""
-        from safetensors.torch import save
-
-        tensors = {f"network.{name}": value.contiguous() for name, value in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            for key, value in self.optimiser.state.get(parameter, {}).items():
-                tensors[f"adam.{key}.{name}"] = value.contiguous().clone()
-        run = {"training": asdict(self.training), "step": self.step, "history": asdict(self.history)}
-        content = save(tensors, metadata={"run": json.dumps(run)})
-        model_file.write_atomically(path, content, overwrite=True)
-
-    @classmethod
-    def resume(cls, path: Path, device: str = "cpu") -> Trainer:
-        """A run as `save_checkpoint` left it."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="torch") as stream:
-                run = json.loads((stream.metadata() or {})["run"])
-                tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
-        except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
-            raise model_file.ModelFileError(f"{path}: not a training checkpoint ({error!r})") from error
-        saved = run["training"]
-        training = Training(
-            **{
-                **saved,
-                "layers": tuple(saved["layers"]),
-                "boundary": tuple(tuple(pair) for pair in saved["boundary"]),
-                "stages": tuple(Stage(**stage) for stage in saved["stages"]),
-            }
-        )
-        trainer = cls(training, device)
-        names = {f"network.{name}": name for name in trainer.network.state_dict()}
-        trainer.network.load_state_dict({name: tensors[key] for key, name in names.items()})
-        for name, parameter in trainer.network.named_parameters():
-            state = {
-                key.split(".")[1]: value
-                for key, value in tensors.items()
-                if key.endswith(f".{name}") and key.startswith("adam.")
-            }
-            # Adam keeps its count of steps, a scalar, on the CPU and the rest beside the weights.
-            state = {key: value.to(trainer.device) if value.ndim else value for key, value in state.items()}
-            if state:
-                trainer.optimiser.state[parameter] = state
-        trainer.step, trainer.history = run["step"], History(**run["history"])
-        return trainer

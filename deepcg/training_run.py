@@ -7,16 +7,18 @@ import shlex
 import signal
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .network import DCDM
+from .multilevel_file import save_weights
+from .multilevel_training import MultilevelTrainer, MultilevelTraining
 from .network_file import save_network
-from .trainer import History, Trainer, Training
-from .validation import iterations
+from .trainer import Trainer, Training
+from .training_loop import History, TrainingLoop
+from .validation import best_classical, iterations, multilevel_iterations
 
 FINAL_STEPS = 100  # the final loss is the mean over as many
 
@@ -25,30 +27,106 @@ class Interrupted(Exception):
     """Ctrl-C, after the step under way was finished and the checkpoint written."""
 
 
-def default_name(dim: int) -> str:
-    return f"dcdm-{dim}d"
+@dataclass(frozen=True)
+class Architecture:
+    """What `deepcg train` needs to know of a network's kind.
+
+    Attributes
+    ----------
+    name : as in model files
+    training : dataclass of settings
+    trainer : its runs
+    options : the settings' fields and the options that set them, in the order of the command
+    validate : (network, dim) figures of a network in training
+    save : (path, network, dim, name, training, overwrite) writes the model file
+    summary : one line on a finished run's validation
+    """
+
+    name: str
+    training: type
+    trainer: Any
+    options: dict[str, str]
+    validate: Callable[[Any, int], dict[str, Any]]
+    save: Callable[..., Any]
+    summary: Callable[[dict[str, Any]], str]
 
 
-def command(training: Training, name: str) -> str:
+def _save_dcdm(path: Path, network: Any, dim: int, name: str, training: dict[str, Any], overwrite: bool) -> None:
+    save_network(path, network, name, training, overwrite)
+
+
+def _save_multilevel(path: Path, network: Any, dim: int, name: str, training: dict[str, Any], overwrite: bool) -> None:
+    weights = network.weights()
+    save_weights(path, weights, dim, name, {**training, "classical": best_classical(weights, dim)}, overwrite)
+
+
+DCDM_OPTIONS = {
+    "stages": "--stage",
+    "rate": "--rate",
+    "seed": "--seed",
+    "ritz_vectors": "--ritz-vectors",
+    "layers": "--layers",
+}
+MULTILEVEL_OPTIONS = {
+    "sweeps": "--sweeps",
+    "local": "--local/--no-local",
+    "steps": "--steps",
+    "batch": "--batch",
+    "rate": "--rate",
+    "seed": "--seed",
+    "start": "--from",
+    "geometry": "--geometry",
+}
+ARCHITECTURES = {
+    "dcdm": Architecture(
+        "dcdm", Training, Trainer, DCDM_OPTIONS, lambda network, dim: iterations(network), _save_dcdm,
+        lambda v: f"iterations to 1e-4 at size {v['size']}: {v['box']:g} in the box, {v['sphere']:g} past a sphere",
+    ),
+    "multilevel": Architecture(
+        "multilevel", MultilevelTraining, MultilevelTrainer, MULTILEVEL_OPTIONS,
+        lambda network, dim: multilevel_iterations(network.weights(), dim), _save_multilevel,
+        lambda v: f"iterations to 1e-6: {v['gallery']:.2f} on the gallery at size {v['size']}, {v['random']:.2f} on random scenes",
+    ),
+}  # fmt: skip
+
+
+def of(training: Any) -> Architecture:
+    """The architecture that settings belong to."""
+    return next(kind for kind in ARCHITECTURES.values() if isinstance(training, kind.training))
+
+
+def default_name(dim: int, architecture: str = "dcdm") -> str:
+    return f"{architecture}-{dim}d"
+
+
+def command(training: Any, name: str) -> str:
     """The command that trains the same network again; what is the default is left out."""
-    default = Training(dim=training.dim)
-    words = ["deepcg", "train", "--dim", str(training.dim)]
-    if training.stages != default.stages:
-        for stage in training.stages:
-            words += ["--stage", f"{stage.size}:{stage.steps}:{stage.batch}"]
-    for option, value, usual in (
-        ("--rate", training.rate, default.rate),
-        ("--seed", training.seed, default.seed),
-        ("--ritz-vectors", training.ritz_vectors, default.ritz_vectors),
-        ("--layers", ",".join(map(str, training.layers)), ",".join(map(str, default.layers))),
-        ("--name", name, default_name(training.dim)),
-    ):
-        if value != usual:
-            words += [option, str(value)]
+    kind = of(training)
+    default = kind.training(dim=training.dim)
+    words = ["deepcg", "train"]
+    if kind.name != "dcdm":
+        words += ["--architecture", kind.name]
+    words += ["--dim", str(training.dim)]
+    for field, option in kind.options.items():
+        value = getattr(training, field)
+        if value == getattr(default, field):
+            continue
+        if isinstance(value, bool):
+            words.append(option.split("/")[not value])
+        elif field == "stages":
+            for stage in value:
+                words += [option, f"{stage.size}:{stage.steps}:{stage.batch}"]
+        elif field == "geometry":
+            for path in value:
+                words += [option, path]
+        else:
+            words += [option, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    if name != default_name(training.dim, kind.name):
+        words += ["--name", name]
     return shlex.join(words)
 
 
-def run(trainer: Trainer, checkpoint: Path, validate_every: int) -> None:
+def run(trainer: TrainingLoop, checkpoint: Path, validate_every: int) -> None:
     """Train to the last step under a progress bar.
 
     Raises
@@ -71,14 +149,16 @@ def run(trainer: Trainer, checkpoint: Path, validate_every: int) -> None:
                 trainer.save_checkpoint(checkpoint)
                 raise Interrupted(f"stopped after step {step} of {total}; {checkpoint} holds the run")
 
-        trainer.run(on_step, iterations, validate_every, checkpoint)
+        kind, dim = of(trainer.training), trainer.training.dim
+        trainer.run(on_step, lambda network: kind.validate(network, dim), validate_every, checkpoint)
 
 
-def finish(trainer: Trainer, name: str, output: Path, overwrite: bool) -> dict[str, Any]:
+def finish(trainer: TrainingLoop, name: str, output: Path, overwrite: bool) -> dict[str, Any]:
     """Write the model file of a finished run; returns what it says about the training."""
+    kind = of(trainer.training)
     validation = trainer.history.validation
     if not validation or validation[-1]["step"] != trainer.step:
-        validation.append({"step": trainer.step, **iterations(trainer.network)})
+        validation.append({"step": trainer.step, **kind.validate(trainer.network, trainer.training.dim)})
     last = trainer.history.losses[-FINAL_STEPS:]
     training = {
         "command": command(trainer.training, name),
@@ -88,8 +168,7 @@ def finish(trainer: Trainer, name: str, output: Path, overwrite: bool) -> dict[s
         "final_loss": sum(last) / len(last),
         "validation": validation[-1],
     }
-    network: DCDM = trainer.network
-    save_network(output, network, name, training, overwrite)
+    kind.save(output, trainer.network, trainer.training.dim, name, training, overwrite)
     return training
 
 

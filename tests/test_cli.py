@@ -241,12 +241,12 @@ def test_recorded_command_gives_the_same_weights(trained):
 def test_defaults_are_those_of_the_shipped_networks():
     pytest.importorskip("torch")
     from deepcg.trainer import Training
-    from deepcg.training_run import command
+    from deepcg.training_run import DCDM_OPTIONS, command
 
     for dim in (2, 3):
         settings = cli.main.commands["train"].make_context("train", ["--dim", str(dim)]).params
         given = {key: settings[key] for key in ("dim", "stages", "rate", "seed", "ritz_vectors", "layers")}
-        assert cli._training(given) == Training(dim=dim)
+        assert Training(**cli._given(given, DCDM_OPTIONS)) == Training(dim=dim)
         assert command(Training(dim=dim), f"dcdm-{dim}d") == f"deepcg train --dim {dim}"
 
 

@@ -39,7 +39,16 @@ CORE = {
     "preconditioner": {"cuda", "cycle", "weights", "native", "model_file", "network_file", "network", "problem", "stencil", "vectors"},
     "solve": {"cuda", "cycle", "device_array", "krylov", "preconditioner", "problem", "report", "stencil", "vectors"},
 }
-TRAINING = {"loss", "training_data", "trainer", "training_run", "validation"}
+TRAINING = {
+    "loss",
+    "training_data",
+    "training_loop",
+    "training_scenes",
+    "trainer",
+    "multilevel_training",
+    "training_run",
+    "validation",
+}
 
 
 def imported(module: str) -> set[str]:
