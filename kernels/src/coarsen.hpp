@@ -13,6 +13,9 @@ using Widths = std::vector<double>[3];
 void copy_ghosts(const Level &level, Field<float> &f);
 void copy_ghosts(const Level &level, Field<float> (&fields)[3]);
 
+// The relative widths of the finest level's cells.
+void find_widths(const Level &level, Widths &widths);
+
 // The merges of a level: pairs of cells not wider than 1.4 times `target`, which doubles until some are merged.
 // Returns false where nothing is left to merge.
 bool plan_merges(Level &level, Widths &widths, double &target);

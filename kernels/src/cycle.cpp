@@ -14,7 +14,7 @@ namespace dcg {
 
 namespace {
 
-constexpr int64_t kSmall = 4096;  // cells: a level below is swept by one thread, without barriers
+constexpr int64_t kSmall = 16384; // cells: a level below is swept by one thread, without barriers
 
 // Rows of a plane for this thread; a plane of one row is shared by columns instead.
 struct Share {
