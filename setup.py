@@ -16,9 +16,12 @@ ROOT = Path(__file__).parent
 
 CODE = ["-std=c++17", "-O3", "-fopenmp", "-fPIC", "-fvisibility=hidden"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi"]
-CUDA_SOURCES = ("hierarchy", "coarsen", "finish", "finest", "error")  # the set-up, which runs on the host
+# What libdeepcg_cuda.so does without; it takes the set-up, which runs on the host.
+CPU_ONLY = ("components", "cycle", "multilevel", "pcg", "rows_avx2", "rows_generic", "stencil", "vectors")
 CUDA_ARCHITECTURES = (75, 80, 90)  # and 90 as PTX, for whatever comes after
-CONTRACTION = {"rows_avx2.cpp": "fast"}  # fused multiply-add where the file asks for the instruction; elsewhere as written
+CONTRACTION = {
+    "rows_avx2.cpp": "fast"
+}  # fused multiply-add where the file asks for the instruction; elsewhere as written
 
 
 def build_kernels(target: Path) -> None:
@@ -41,7 +44,7 @@ def build_kernels(target: Path) -> None:
 
         objects = list(pool.map(compile_one, sources))
         subprocess.run([compiler, "-shared", "-fopenmp", *objects, "-o", str(target)], check=True)
-        build_cuda(target.with_name("libdeepcg_cuda.so"), [o for o in objects if Path(o).stem in CUDA_SOURCES], folder)
+        build_cuda(target.with_name("libdeepcg_cuda.so"), [o for o in objects if Path(o).stem not in CPU_ONLY], folder)
 
 
 def build_cuda(target: Path, objects: list[str], folder: str) -> None:
@@ -57,7 +60,10 @@ def build_cuda(target: Path, objects: list[str], folder: str) -> None:
     source = str(ROOT / "kernels" / "cuda" / "deepcg_cuda.cu")
     try:
         subprocess.run([nvcc, *code, *machines, "-c", source, "-o", made], check=True)
-        subprocess.run([nvcc, "-shared", "-Xcompiler=-fopenmp", made, *objects, "-o", str(target)], check=True)
+        subprocess.run(
+            [nvcc, "-shared", "-Xcompiler=-fopenmp", "-Xlinker=--no-undefined", made, *objects, "-o", str(target)],
+            check=True,
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"deepcg: the CUDA kernels were not built, and device='cuda' will not work for them: {error}")
 
