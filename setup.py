@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 CODE = ["-std=c++17", "-O3", "-fopenmp", "-fPIC", "-fvisibility=hidden"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi"]
 # What libdeepcg_cuda.so does without; it takes the set-up, which runs on the host.
-CPU_ONLY = ("components", "cycle", "multilevel", "pcg", "rows_avx2", "rows_generic", "stencil", "vectors")
+CPU_ONLY = ("components", "cycle", "multilevel", "pcg", "rows_avx2", "rows_generic", "stencil", "transfers", "vectors")
 CUDA_ARCHITECTURES = (75, 80, 90)  # and 90 as PTX, for whatever comes after
 CONTRACTION = {
     "rows_avx2.cpp": "fast"

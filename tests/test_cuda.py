@@ -16,7 +16,7 @@ from deepcg.device_array import device_array, from_capsule, on_gpu
 from deepcg.weights import Weights
 
 KERNELS = Path(__file__).parents[1] / "kernels"
-CPU_ONLY = ("components", "cycle", "multilevel", "pcg", "rows_avx2", "rows_generic", "stencil", "vectors")
+CPU_ONLY = ("components", "cycle", "multilevel", "pcg", "rows_avx2", "rows_generic", "stencil", "transfers", "vectors")
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None or native.unavailable is not None, reason="needs g++ and the compiled kernels"
@@ -158,6 +158,13 @@ def test_large_and_small_levels_are_both_there(on_host):
     cycle = CudaCycle(build((33, 32, 40), "open"), Weights.classical())
     assert 1 < cycle.small_levels < len(MultilevelCycle(build((33, 32, 40), "open"), Weights.classical()).levels)
     assert cycle.kernels == "host" and cycle.memory > 8 * 33 * 32 * 40
+
+
+@needs_compiler
+def test_what_benchmarks_measure(on_host):
+    cycle = CudaCycle(build((17, 23), "open"), Weights.classical())
+    assert cycle.seconds("sweep", 1)[1] == 26 * 17 * 23
+    assert cycle.seconds("copy", 1)[1] > 0 and cycle.seconds("cycle", 1)[0] > 0
 
 
 @needs_compiler

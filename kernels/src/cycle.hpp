@@ -67,6 +67,30 @@ class Cycle {
   const RowKernels *rows_ = nullptr;
 };
 
+// Rows of a plane for this thread; a plane of one row is shared by columns instead.
+struct Share {
+  Range rows, columns;
+};
+
+inline Share share(const Team &team, int64_t rows, int64_t columns, int64_t grain) {
+  if (rows > 1 || team.size == 1) return {team.part(rows), {0, columns}};
+  return {{0, 1}, team.part(columns, grain)};
+}
+
+// Where rows turn round, the thread that has the row has all of it.
+inline Share share_rows(const Team &team, const Level &level, int64_t columns, int64_t grain) {
+  if (level.periodic[2] && level.box.n[1] == 1) return {{0, team.rank == 0 ? 1 : 0}, {0, columns}};
+  return share(team, level.box.n[1], columns, grain);
+}
+
+// Changes an extra unknown. What it gives its primary neighbours is kept in their right-hand sides, so that the sweeps
+// need not know of it.
+inline void change_extra(Level &level, int64_t e, float change) {
+  level.x[level.box.size + e] += change;
+  for (int64_t m = level.neighbour_start[e]; m < level.neighbour_start[e + 1]; ++m)
+    if (level.neighbours[m].unknown < level.box.size) level.b[level.neighbours[m].unknown] += level.neighbours[m].weight * change;
+}
+
 // Copies columns of a row that were just written into the ghosts of periodic axes.
 template <class T>
 void wrap_row(const Level &level, T *field, int64_t k, int64_t j, Range columns) {
