@@ -6,7 +6,9 @@ the problem and of the coarser networks of resistors that follow from it (`deepc
 - omega: relaxation factors, on the finest and on coarser levels, by sweep and colour, in (0, 3/2);
 - codebook: factors of it in (3/4, 5/4) on a finest level of unit weights, by the number of a cell's joined faces and whether one is OPEN;
 - a local function of each unknown's surroundings - shares of its diagonal that lie in anchors, in the shift, along its strongest
-  and its weakest axis, and in differences between opposite faces - with one hidden layer of eight, softsign throughout. It gives
+  and its weakest axis, and in differences between opposite faces - with one hidden layer of eight, softsign throughout. The hidden
+  layer counts by what it differs from its value without anchors, shift and differences: inside a regular grid, stretched or not,
+  the function is constant, and trained networks leave it at 1 there, so that what helps at walls costs nothing far from them. It gives
   factors of the relaxation and of the edges, both in (3/4, 5/4), and of the odds in (1/2, 3/2) by which a fine unknown leans on its
   parent's neighbour in the prolongation. An edge takes both its ends' factors, an anchor its unknown's twice. The finest
   level is the problem's own operator: there the function changes the relaxation only, and with unit weights nothing.
@@ -93,12 +95,11 @@ class Multilevel(nn.Module):
         learned near walls and jumps then costs nothing where there are none. The output's bias is no parameter of its own then.
     """
 
-    inside: Tensor | None
-
     def __init__(
         self, sweeps: int | Sequence[int] = 2, local: bool = True, seed: int = 2311, neutral: int | None = None
     ):
         super().__init__()
+        self._regular: Tensor
         self.set_sweeps(sweeps)
         self.local = local
         generator = torch.Generator().manual_seed(seed)
@@ -107,9 +108,8 @@ class Multilevel(nn.Module):
         self.hidden_weight = nn.Parameter(2.0 * torch.randn(HIDDEN, FEATURES, generator=generator))
         self.hidden_bias = nn.Parameter(torch.randn(HIDDEN, generator=generator))
         self.output_weight = nn.Parameter(torch.zeros(OUTPUTS, HIDDEN))
-        self.output_bias = nn.Parameter(torch.zeros(OUTPUTS), requires_grad=neutral is None)
-        inside = None if neutral is None else torch.tensor([0.0, 0.0, 1.0 / neutral, 1.0 / neutral, 0.0])
-        self.register_buffer("inside", inside, persistent=False)  # features of a cell far from everything
+        self.output_bias = nn.Parameter(torch.zeros(OUTPUTS), requires_grad=False)  # regular grids stay as they are
+        self.register_buffer("_regular", torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0]), persistent=False)
 
     def set_sweeps(self, sweeps: int | Sequence[int]) -> None:
         """Of each level from the finest; the last holds for all below."""
@@ -126,19 +126,10 @@ class Multilevel(nn.Module):
         """(16,) factors in (3/4, 5/4)."""
         return 1.0 + 0.25 * softsign(self.raw_codebook)
 
-    @property
-    def bias(self) -> Tensor:
-        """(3,) the output's bias."""
-        if self.inside is None:
-            return self.output_bias
-        return -self.output_weight @ self._hidden(self.inside)
-
-    def _hidden(self, features: Tensor) -> Tensor:
-        return softsign(features @ self.hidden_weight.T + self.hidden_bias)
-
     def local_factors(self, features: Tensor) -> Tensor:
         """(n, 3) factors of relaxation, edges and the odds of leaning, from (n, 5) features."""
-        out = softsign(self._hidden(features) @ self.output_weight.T + self.bias)
+        here, regular = ((f @ self.hidden_weight.T) + self.hidden_bias for f in (features, features * self._regular))
+        out = softsign((softsign(here) - softsign(regular)) @ self.output_weight.T + self.output_bias)
         return 1.0 + out * out.new_tensor([0.25, 0.25, 0.5])
 
     def setup(self, problem: Poisson | Hierarchy) -> Levels:
@@ -204,7 +195,7 @@ class Multilevel(nn.Module):
             hidden_weight=array(self.hidden_weight),
             hidden_bias=array(self.hidden_bias),
             output_weight=array(self.output_weight),
-            output_bias=array(self.bias),
+            output_bias=array(self.output_bias),
             local=self.local,
         )
 

@@ -80,7 +80,7 @@ class MultilevelTrainer(TrainingLoop):
             network = Multilevel.from_weights(weights)
             network.set_sweeps(training.sweeps)
         else:
-            network = Multilevel(training.sweeps, training.local, training.seed, neutral=training.dim)
+            network = Multilevel(training.sweeps, training.local, training.seed)
         for path in training.geometry:
             if not Path(path).is_file():
                 raise FileNotFoundError(f"--geometry: {path}: no such file")

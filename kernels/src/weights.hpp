@@ -15,13 +15,16 @@ struct Local {
 
 inline float softsign(float v) { return v / (1.0f + std::fabs(v)); }
 
-// The learned function of a cell's surroundings: one hidden layer, bounded throughout.
+// The learned function of a cell's surroundings: one hidden layer, bounded throughout. Features: shares of the diagonal that lie
+// in anchors, in the shift, along the strongest and the weakest axis, in differences between opposite faces. What counts is the
+// difference that anchors, shift and unevenness make: inside a regular grid, isotropic or not, only the bias is left.
 inline Local evaluate(const dcg_weights &w, const float features[DCG_FEATURES]) {
   float hidden[DCG_HIDDEN], out[DCG_OUTPUTS];
   for (int h = 0; h < DCG_HIDDEN; ++h) {
-    float sum = w.hidden_bias[h];
-    for (int f = 0; f < DCG_FEATURES; ++f) sum += w.hidden_weight[h][f] * features[f];
-    hidden[h] = softsign(sum);
+    const float *weight = w.hidden_weight[h];
+    const float regular = w.hidden_bias[h] + weight[2] * features[2] + weight[3] * features[3];
+    const float sum = regular + weight[0] * features[0] + weight[1] * features[1] + weight[4] * features[4];
+    hidden[h] = softsign(sum) - softsign(regular);
   }
   for (int o = 0; o < DCG_OUTPUTS; ++o) {
     float sum = w.output_bias[o];
