@@ -57,6 +57,7 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
         "dcg_cuda_apply": (pointer, pointer, pointer, pointer),
         "dcg_cuda_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer, pointer),
         "dcg_cuda_info": (pointer, pointer, pointer, pointer, pointer),
+        "dcg_cuda_time": (pointer, i32, i32, pointer, pointer),
         "dcg_cuda_allocate": (i64, pointer),
         "dcg_cuda_copy": (pointer, pointer, i64, pointer),
     }
@@ -103,7 +104,7 @@ class CudaCycle:
         self._library = library()
         self.name, self.weights = name, weights
         self.description: dict[str, Any] = {}
-        self._buffers: list[_Buffer] = []
+        self._buffers: list[Buffer] = []
         self._cells = problem.stencil.cells.size
         self._call(
             "dcg_cuda_create",
@@ -190,6 +191,13 @@ class CudaCycle:
         """How many of the coarsest levels are one launch."""
         return self._info()[1]
 
+    def seconds(self, what: str, repeats: int = 20) -> tuple[float, int]:
+        """For benchmarks: the median time of a "copy", of a "sweep" over the finest level or of a "cycle", and the bytes moved."""
+        taken, moved = ctypes.c_double(), ctypes.c_int64()
+        number = ("copy", "sweep", "cycle").index(what)
+        self._call("dcg_cuda_time", self._handle, number, repeats, ctypes.byref(taken), ctypes.byref(moved))
+        return taken.value, moved.value
+
     def _info(self) -> tuple[int, int, int, str]:
         levels, small, memory, name = ctypes.c_int32(), ctypes.c_int32(), ctypes.c_int64(), ctypes.c_char_p()
         self._call("dcg_cuda_info", self._handle, *(ctypes.byref(v) for v in (levels, small, memory, name)))
@@ -206,9 +214,9 @@ class CudaCycle:
             raise ValueError(f"{name}: a C-contiguous float64 array of {self._cells} values is needed")
         return v
 
-    def _buffer(self, which: int) -> _Buffer:
+    def _buffer(self, which: int) -> Buffer:
         while len(self._buffers) <= which:
-            self._buffers.append(_Buffer(self._library, 8 * self._cells))
+            self._buffers.append(Buffer(self._library, 8 * self._cells))
         return self._buffers[which]
 
     def _call(self, name: str, *arguments) -> None:
@@ -220,14 +228,24 @@ class CudaCycle:
             self._handle = ctypes.c_void_p()
 
 
-class _Buffer:
-    """Device memory for a vector of the host."""
+class Buffer:
+    """Device memory for a vector of the host; itself an array on the GPU."""
 
     def __init__(self, opened: ctypes.CDLL, size: int):
         self._library, self._size = opened, size
         memory = ctypes.c_void_p()
         call(opened, "dcg_cuda_allocate", size, ctypes.byref(memory))
         self.pointer = memory.value or 0
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {
+            "shape": (self._size // 8,),
+            "typestr": "<f8",
+            "data": (self.pointer, False),
+            "strides": None,
+            "version": 3,
+        }
 
     def set(self, v: np.ndarray) -> None:
         call(self._library, "dcg_cuda_copy", self.pointer, v.ctypes.data, self._size, None)

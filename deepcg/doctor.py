@@ -69,6 +69,11 @@ def examine() -> dict[str, list[Check]]:
             _guarded(
                 "CUDA GPU", _cuda, "needs an NVIDIA driver and a CUDA build of torch: https://pytorch.org/get-started"
             ),
+            _guarded(
+                "CUDA kernels",
+                _cuda_kernels,
+                "needs an NVIDIA GPU with its driver, and nvcc in the PATH for: make build",
+            ),
         ],
         "Shipped models": _models(),
     }
@@ -160,6 +165,23 @@ def _cuda() -> str:
     if total != 64:
         raise RuntimeError(f"a sum on the GPU gives {total} where 64 is right")
     return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+
+
+def _cuda_kernels() -> str:
+    import numpy as np
+
+    from .cuda import CudaCycle
+    from .cycle import MultilevelCycle
+    from .gallery import scene
+    from .weights import Weights
+
+    problem = scene("sphere", 24, 3).problem
+    gpu, cpu = (kind(problem, Weights.classical()) for kind in (CudaCycle, MultilevelCycle))
+    r = np.random.default_rng(2311).standard_normal(problem.shape).reshape(-1)
+    z = cpu(r)
+    if not np.linalg.norm(gpu(r) - z) <= 1e-5 * np.linalg.norm(z):
+        raise RuntimeError("the multilevel network on the GPU is another one than on the CPU")
+    return f"{gpu.kernels}, as on the CPU to rounding"
 
 
 def _models() -> list[Check]:

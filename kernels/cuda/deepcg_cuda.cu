@@ -125,6 +125,32 @@ extern "C" int dcg_cuda_info(const dcg_cuda *handle, int32_t *levels, int32_t *s
   });
 }
 
+extern "C" int dcg_cuda_time(dcg_cuda *handle, int32_t what, int32_t repeats, double *seconds, int64_t *bytes) {
+  return guarded([&] {
+    require(handle && seconds && bytes && repeats > 0, "no argument may be NULL, and repeats must be positive");
+    require(what >= DCG_CUDA_COPY && what <= DCG_CUDA_CYCLE, "what: there is no such measurement");
+    constexpr int64_t kBuffer = int64_t{1} << 28;  // more than any cache holds
+    Arena arena;
+    const Launcher launcher;
+    const LevelView &finest = handle->levels.views[0];
+    const int64_t cells = finest.grid.extent().count();
+    char *buffer = what == DCG_CUDA_COPY ? arena.zeros<char>(2 * kBuffer) : nullptr;
+    *bytes = what == DCG_CUDA_COPY ? 2 * kBuffer : what == DCG_CUDA_SWEEP ? (finest.unit ? 26 : 64) * cells : 0;
+    std::vector<double> found;
+    for (int n = -1; n < repeats; ++n) {  // once to warm up
+      const double one = seconds_of([&] {
+        if (what == DCG_CUDA_COPY) copy_within(buffer + kBuffer, buffer, kBuffer, {});
+        if (what == DCG_CUDA_CYCLE) handle->levels.cycle(launcher);
+        if (what == DCG_CUDA_SWEEP)
+          for (int p = 0; p < finest.passes; ++p) over(launcher, Relax<LevelView>{finest, 0, p, false});
+      });
+      if (n >= 0) found.push_back(one);
+    }
+    std::sort(found.begin(), found.end());
+    *seconds = found[found.size() / 2];
+  });
+}
+
 extern "C" int dcg_cuda_allocate(int64_t bytes, void **memory) {
   return guarded([&] {
     require(bytes > 0 && memory, "bytes must be positive and memory not NULL");

@@ -1,6 +1,7 @@
 // The few calls of the CUDA runtime that are needed, and what stands in for them where the sources are compiled for the host.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -56,8 +57,25 @@ inline void copy(void *to, const void *from, size_t bytes, Stream stream) {  // 
   check_call(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream));
   check_call(cudaStreamSynchronize(stream));
 }
+inline void copy_within(void *to, const void *from, size_t bytes, Stream stream) {  // on the device, not waited for
+  check_call(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream));
+}
 inline void clear(void *memory, size_t bytes, Stream stream) { check_call(cudaMemsetAsync(memory, 0, bytes, stream)); }
 inline void wait(Stream stream) { check_call(cudaStreamSynchronize(stream)); }
+
+// Seconds that work on the default stream takes.
+template <class Work>
+double seconds_of(Work &&work) {
+  cudaEvent_t begin, end;
+  float milliseconds = 0.0f;
+  check_call(cudaEventCreate(&begin)), check_call(cudaEventCreate(&end));
+  check_call(cudaEventRecord(begin));
+  work();
+  check_call(cudaEventRecord(end)), check_call(cudaEventSynchronize(end));
+  check_call(cudaEventElapsedTime(&milliseconds, begin, end));
+  cudaEventDestroy(begin), cudaEventDestroy(end);
+  return 1e-3 * milliseconds;
+}
 
 #else
 
@@ -71,9 +89,17 @@ inline void *allocate(size_t bytes) {
   return memory;
 }
 inline void release(void *memory) { std::free(memory); }
+inline void copy_within(void *to, const void *from, size_t bytes, Stream) { std::memcpy(to, from, bytes); }
 inline void copy(void *to, const void *from, size_t bytes, Stream) { std::memcpy(to, from, bytes); }
 inline void clear(void *memory, size_t bytes, Stream) { std::memset(memory, 0, bytes); }
 inline void wait(Stream) {}
+
+template <class Work>
+double seconds_of(Work &&work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
 
 #endif
 

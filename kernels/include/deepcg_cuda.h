@@ -39,6 +39,12 @@ DCG_API int dcg_cuda_cg(dcg_cuda *handle, double *x, double *r, double target, i
 /* What a handle holds: levels, how many of them one block serves, bytes on the device, the device's name (valid until destroy). */
 DCG_API int dcg_cuda_info(const dcg_cuda *handle, int32_t *levels, int32_t *small, int64_t *bytes, const char **name);
 
+enum { DCG_CUDA_COPY = 0, DCG_CUDA_SWEEP = 1, DCG_CUDA_CYCLE = 2 };
+
+/* For benchmarks: seconds (the median of `repeats`) of a copy within the device's memory, of one sweep over the finest level, or of a whole
+ * cycle; bytes: read and written at least, 0 for the cycle. */
+DCG_API int dcg_cuda_time(dcg_cuda *handle, int32_t what, int32_t repeats, double *seconds, int64_t *bytes);
+
 /* Device memory for vectors that come from the host, and copies either way: told apart by their addresses. The stream's work before
  * a copy is done after it. */
 DCG_API int dcg_cuda_allocate(int64_t bytes, void **memory);
