@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import demo, peers, tables
+from benchmarks import demo, iterations, learning, peers, tables, timing
 from benchmarks.record import Record, true_residual
 from deepcg import Poisson, gallery
 
@@ -65,3 +65,41 @@ def test_readme_says_what_the_json_says():
 def test_a_changed_figure_is_noticed():
     text = tables.README.read_text()
     assert tables.filled(text.replace("| CG |", "| CG | 1", 1)) == text
+
+
+def test_alternating_repeats_are_all_kept():
+    case = gallery.scene("plume", 16)
+    models = {"multigrid": lambda problem: "multigrid", "jacobi": lambda problem: "jacobi"}
+    figures = timing.alternate(case.problem, case.rhs, models, 1e-6, 3, timing.remake(case.problem))
+    for found in figures.values():
+        assert len(found["raw_setup_seconds"]) == len(found["raw_solve_seconds"]) == 3
+        assert found["converged"] and found["true_residual"] <= 1e-6
+        assert found["solve_seconds"] == sorted(found["raw_solve_seconds"])[1]
+
+
+def test_a_remade_problem_is_the_same():
+    for name in ("plume", "bubble", "stretched"):
+        problem = gallery.scene(name, 12).problem
+        again = timing.remake(problem)()
+        assert again is not problem
+        assert (again.matrix() - problem.matrix()).nnz == 0
+
+
+def test_the_classical_opponent_is_the_best_of_the_search():
+    def case(a, b):
+        times = {"learned": 0.1, "V2 omega 1": a, "V2 omega 1.2": b}
+        return {"variants": {label: {"solve_seconds": value} for label, value in times.items()}}
+
+    assert learning.tuned([case(1.0, 2.0), case(1.0, 0.6)]) == "V2 omega 1"
+    assert learning.tuned([case(1.0, 2.0), case(1.0, 0.4)]) == "V2 omega 1.2"
+
+
+def test_every_case_of_the_iterations_is_run_and_resumed(tmp_path, monkeypatch):
+    monkeypatch.setattr(iterations, "MODELS", ("multigrid",))
+    record = Record(tmp_path / "iterations.json")
+    iterations.run_scene(record, "porous", 12, 2, 1)
+    assert len(record.cases) == 4
+    for found in record.cases.values():
+        assert found["models"]["multigrid"]["true_residual"] <= found["rtol"]
+    monkeypatch.setattr(gallery, "scene", None)  # nothing is made again
+    iterations.run_scene(Record(tmp_path / "iterations.json"), "porous", 12, 2, 1)

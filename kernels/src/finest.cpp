@@ -56,41 +56,44 @@ void copy_cells(Level &level, const dcg_operator &op, int threads) {
   }
 }
 
+// Codes of a row from its kinds and those of its six neighbours, where `walls` stands for rows that are not there.
+void row_codes(int64_t n, const uint8_t *__restrict cell, const uint8_t *down, const uint8_t *up, const uint8_t *south,
+               const uint8_t *north, uint8_t more, uint8_t *__restrict code) {
+  const uint8_t *west = cell - 1, *east = cell + 1;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const uint8_t joined = static_cast<uint8_t>((west[i] != 1) + (east[i] != 1) + (south[i] != 1) + (north[i] != 1) + (down[i] != 1) +
+                                                (up[i] != 1));
+    const uint8_t open = (west[i] == 2) | (east[i] == 2) | (south[i] == 2) | (north[i] == 2) | (down[i] == 2) | (up[i] == 2);
+    const uint8_t all = static_cast<uint8_t>((joined + more) | (open | (more > 0)) << 3);
+    code[i] = cell[i] == 0 ? all : uint8_t{0};
+  }
+}
+
 void find_codes(Level &level, int threads) {
   const Box &box = level.box;
   level.code.resize(box.size);
   std::fill(level.code.data(), level.code.data() + box.size, uint8_t{0});
-  const int64_t rows = box.n[0] * box.n[1];
+  const int64_t rows = box.n[0] * box.n[1], n = box.n[2];
   level.row_begin.assign(rows, 0), level.row_end.assign(rows, 0);
+  const std::vector<uint8_t> walls(n, 1);
+  const uint8_t more = static_cast<uint8_t>((box.n[0] == 1 ? level.open_across[0] : 0) + (box.n[1] == 1 ? level.open_across[1] : 0));
   int64_t unknowns = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : unknowns) if (box.cells() > 16384)
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t start = box.at(row / box.n[1], row % box.n[1]);
     const uint8_t *cell = level.cells.data() + start;
     uint8_t *code = level.code.data() + start;
-    int64_t first = box.n[2], last = -1;
-    for (int64_t i = 0; i < box.n[2]; ++i) code[i] = 0;
-    for (int a = 0; a < 3; ++a) {
-      if (!box.has_ghosts(a)) {
-        const int open = level.open_across[a];
-        for (int64_t i = 0; i < box.n[2]; ++i) code[i] = static_cast<uint8_t>((code[i] + open) | (open ? 8 : 0));
-        continue;
-      }
-      for (const int64_t offset : {-box.offset(a), box.offset(a)}) {
-        const uint8_t *__restrict beside = cell + offset;
-        for (int64_t i = 0; i < box.n[2]; ++i)
-          code[i] = static_cast<uint8_t>((code[i] + (beside[i] != 1)) | (beside[i] == 2 ? 8 : 0));
-      }
-    }
-    for (int64_t i = 0; i < box.n[2]; ++i) {
-      if (cell[i] != 0) code[i] = 0;
-      if (code[i] == 0) continue;
-      first = std::min(first, i), last = i;
-      ++unknowns;
-    }
-    if (last < 0) continue;
+    const auto beside = [&](int axis, int64_t offset) { return box.n[axis] > 1 ? cell + offset : walls.data(); };
+    row_codes(n, cell, beside(0, -box.plane), beside(0, box.plane), beside(1, -box.stride), beside(1, box.stride), more, code);
+    int64_t first = 0, last = n, in_use = 0;
+    for (int64_t i = 0; i < n; ++i) in_use += code[i] != 0;
+    if (in_use == 0) continue;
+    while (code[first] == 0) ++first;
+    while (code[last - 1] == 0) --last;
+    unknowns += in_use;
     level.row_begin[row] = static_cast<int32_t>(first / kLanes * kLanes);
-    level.row_end[row] = static_cast<int32_t>((last / kLanes + 1) * kLanes);
+    level.row_end[row] = static_cast<int32_t>((last + kLanes - 1) / kLanes * kLanes);
   }
   level.unknowns = unknowns;
 }
