@@ -74,6 +74,7 @@ class Iterate:
     target: float
     maxiter: int
     callback: Callable[[Array], None] | None = None
+    from_zero: bool = False  # x is 0, so that b is its residual
     residuals: list[float] = field(default_factory=list)
     iterations: int = 0
     fallbacks: int = 0
@@ -81,10 +82,14 @@ class Iterate:
     condition: float | None = None
 
     def __post_init__(self):
-        self.r = np.empty_like(self.b)
         self._last_true = np.inf
         self._unhalved = 0
-        norm = self._true_residual(self.r)
+        if self.from_zero:
+            self.r = self.b.copy()
+            norm = norm2(self.r)
+        else:
+            self.r = np.empty_like(self.b)
+            norm = self._true_residual(self.r)
         self.residuals.append(norm)
         if norm <= self.target:
             self.reason = CONVERGED

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from . import preconditioner as preconditioners
 from .cuda import CudaCycle
 from .cycle import MultilevelCycle
+from .device_array import on_gpu
+from .device_solve import DeviceIterate, refuse
 from .krylov import WINDOW, Iterate, conjugate_directions, conjugate_gradients, fused_conjugate_gradients
 from .problem import Poisson
 from .report import SolveInfo
@@ -103,6 +105,8 @@ class Solver:
         self, b: ArrayLike, x0: ArrayLike | None = None, callback: Callable | None = None
     ) -> tuple[Array, SolveInfo]:
         """Solve A x = b; see `deepcg.solve`."""
+        if on_gpu(b):
+            return self._solve_on_gpu(b, x0, callback)
         started = time.perf_counter()
         layout = self.problem.layout
         rhs = layout.rhs(b)
@@ -115,7 +119,7 @@ class Solver:
         target = max(self.rtol * layout.reference_norm(b, rhs), self.atol)
         maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
         report = None if callback is None else lambda now: callback(layout.solution(now, b))
-        it = Iterate(self._operator, rhs, x, target, maxiter, report)
+        it = Iterate(self._operator, rhs, x, target, maxiter, report, from_zero=x0 is None)
         if self.method == "cg" and callback is None and isinstance(self.preconditioner, (MultilevelCycle, CudaCycle)):
             fused_conjugate_gradients(it, self.preconditioner)
         elif self.method == "cg":
@@ -135,6 +139,25 @@ class Solver:
         )
         return layout.solution(it.x, b), info
 
+    def _solve_on_gpu(self, b: Any, x0: Any, callback: Callable | None) -> tuple[Any, SolveInfo]:
+        """The same for a b that lives on a GPU, without moving it; x is made there."""
+        started = time.perf_counter()
+        cycle = refuse(self.preconditioner, callback)
+        it: Any = DeviceIterate(self.problem, cycle, b, x0, self.rtol, self.atol)
+        if it.projected:
+            self._refuse_inconsistent(it.projected, it.norm)
+        it.run(self._operator, 10 * self.problem.size if self.maxiter is None else self.maxiter)
+        seconds = time.perf_counter() - started
+        info = SolveInfo.of(
+            it,
+            setup_seconds=self.setup_seconds,
+            solve_seconds=seconds,
+            model=cycle.name,
+            method="cg",
+            projected=it.projected,
+        )
+        return it.x, info
+
     def _solve_scaled(self, scale: float, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None):
         """Solve for `scale` (a power of two) times b, and scale back: for numbers whose squares have no floating point."""
         scaled = copy.copy(self)
@@ -152,13 +175,16 @@ class Solver:
         removed = self._operator.project(rhs)
         if removed <= 1e-12 * norm:
             return 0.0
+        self._refuse_inconsistent(removed, norm)
+        return removed
+
+    def _refuse_inconsistent(self, removed: float, norm: float) -> None:
         if self.inconsistent == "error":
             raise InconsistentError(
                 f"b: {removed:.3e} of its norm {norm:.3e} lies outside the range of the operator, which is singular on "
                 f"{self.problem.components.count} component(s) without an OPEN face; make b sum to zero there, or pass "
                 "inconsistent='project'"
             )
-        return removed
 
 
 class _Operator:
@@ -206,7 +232,8 @@ def solve(
     A : deepcg.Poisson or SciPy sparse matrix
         A matrix needs `grid` (or `coordinates`) and must be a 5- or 7-point stencil, see `Poisson.from_matrix`.
     b : array
-        Of the cells' shape, or flat over the unknowns (the matrix' rows).
+        Of the cells' shape, or flat over the unknowns (the matrix' rows). On a GPU (PyTorch, CuPy, DLPack; float64) of the cells' shape:
+        it is then solved for there, without copies of b or x, and device="auto" means "cuda".
     x0 : array, optional
         Initial guess, laid out like b or flat. Not changed.
     grid : cells array or shape, for a matrix
@@ -243,6 +270,8 @@ def solve(
     ----------
     Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems", ICML 2023.
     """
+    if device == "auto" and on_gpu(b):
+        device = "cuda"
     solver = Solver(
         A, model=model, method=method, device=device, window=window, rtol=rtol, atol=atol, maxiter=maxiter,
         inconsistent=inconsistent, grid=grid, coordinates=coordinates,

@@ -90,20 +90,32 @@ struct UnitRow {
   const uint8_t *cells, *kinds[4];
 };
 
-inline double difference(double here, double there, uint8_t kind) { return kind != 1 ? here - there : 0.0; }
+inline double difference(double here, double there, uint8_t kind) { return (here - there) * static_cast<double>(kind != 1); }
+
+inline double unit_cell(const UnitRow &r, int64_t i, double west, uint8_t kind_west, double east, uint8_t kind_east, double unit) {
+  const double here = r.x[i];
+  double sum = difference(here, west, kind_west) + difference(here, east, kind_east);
+  for (int n = 0; n < 4; ++n) sum += difference(here, r.beside[n][i], r.kinds[n][i]);
+  return r.cells[i] == 0 ? unit * sum : 0.0;
+}
 
 void unit_row(const UnitRow &r, int64_t nx, double unit, double before, uint8_t kind_before, double after, uint8_t kind_after,
-              double *y) {
-  const auto cell = [&](int64_t i, double west, uint8_t kind_west, double east, uint8_t kind_east) {
-    const double here = r.x[i];
-    double sum = difference(here, west, kind_west) + difference(here, east, kind_east);
-    for (int n = 0; n < 4; ++n) sum += difference(here, r.beside[n][i], r.kinds[n][i]);
-    y[i] = r.cells[i] == 0 ? unit * sum : 0.0;
-  };
-  if (nx == 1) return cell(0, before, kind_before, after, kind_after);
-  cell(0, before, kind_before, r.x[1], r.cells[1]);
-  for (int64_t i = 1; i < nx - 1; ++i) cell(i, r.x[i - 1], r.cells[i - 1], r.x[i + 1], r.cells[i + 1]);
-  cell(nx - 1, r.x[nx - 2], r.cells[nx - 2], after, kind_after);
+              double *__restrict y) {
+  if (nx == 1) {
+    y[0] = unit_cell(r, 0, before, kind_before, after, kind_after, unit);
+    return;
+  }
+  y[0] = unit_cell(r, 0, before, kind_before, r.x[1], r.cells[1], unit);
+  const double *x = r.x, *b0 = r.beside[0], *b1 = r.beside[1], *b2 = r.beside[2], *b3 = r.beside[3];
+  const uint8_t *c = r.cells, *k0 = r.kinds[0], *k1 = r.kinds[1], *k2 = r.kinds[2], *k3 = r.kinds[3];
+#pragma omp simd
+  for (int64_t i = 1; i < nx - 1; ++i) {
+    double sum = difference(x[i], x[i - 1], c[i - 1]) + difference(x[i], x[i + 1], c[i + 1]);
+    sum += difference(x[i], b0[i], k0[i]) + difference(x[i], b1[i], k1[i]);
+    sum += difference(x[i], b2[i], k2[i]) + difference(x[i], b3[i], k3[i]);
+    y[i] = unit * sum * static_cast<double>(c[i] == 0);
+  }
+  y[nx - 1] = unit_cell(r, nx - 1, r.x[nx - 2], r.cells[nx - 2], after, kind_after, unit);
 }
 
 }  // namespace
