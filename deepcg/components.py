@@ -32,6 +32,13 @@ class SingularComponents:
         else:
             self._label(stencil)
 
+    @property
+    def runs(self) -> tuple[NDArray, NDArray]:
+        """The components' cells as runs along the last axis: first cell of each; its length and component. Needs the kernels."""
+        if self._runs is None:
+            raise RuntimeError(f"runs of components need the compiled kernels: {native.unavailable}")
+        return self._runs.runs
+
     def _label(self, stencil: Stencil) -> None:
         """The reference, by SciPy's labels."""
         labels, self.total = label_components(stencil)

@@ -49,6 +49,22 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
         raise UnavailableError(
             f"{path}: ABI version {found}, this deepcg needs {ABI_VERSION}; build it again: make build"
         )
+    try:
+        _declare(opened)
+    except AttributeError as error:  # a function that is not there
+        raise UnavailableError(
+            f"{path}: not the kernels of this deepcg; build it again: make build ({error})"
+        ) from error
+    count = ctypes.c_int32()
+    if opened.dcg_cuda_devices(ctypes.byref(count)) or not count.value:
+        raise UnavailableError(
+            "device: 'cuda' given, but no NVIDIA GPU with a driver is found here; use 'auto' or 'cpu'"
+        )
+    return opened
+
+
+def _declare(opened: ctypes.CDLL) -> None:
+    """The functions' signatures, as the header has them."""
     pointer, i32, i64, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
     signatures = {
         "dcg_cuda_devices": (pointer,),
@@ -56,6 +72,8 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
         "dcg_cuda_update": (pointer, pointer),
         "dcg_cuda_apply": (pointer, pointer, pointer, pointer),
         "dcg_cuda_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer, pointer),
+        "dcg_cuda_set_components": (pointer, i64, pointer, pointer, i64),
+        "dcg_cuda_residual": (pointer, pointer, pointer, pointer, pointer, pointer, pointer),
         "dcg_cuda_info": (pointer, pointer, pointer, pointer, pointer),
         "dcg_cuda_time": (pointer, i32, i32, pointer, pointer),
         "dcg_cuda_allocate": (i64, pointer),
@@ -66,12 +84,6 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
     for name in ("dcg_cuda_destroy", "dcg_cuda_free"):
         getattr(opened, name).argtypes, getattr(opened, name).restype = (pointer,), None
     opened.dcg_cuda_last_error.restype = ctypes.c_char_p
-    count = i32()
-    if opened.dcg_cuda_devices(ctypes.byref(count)) or not count.value:
-        raise UnavailableError(
-            "device: 'cuda' given, but no NVIDIA GPU with a driver is found here; use 'auto' or 'cpu'"
-        )
-    return opened
 
 
 class CudaCycle:
@@ -106,6 +118,7 @@ class CudaCycle:
         self.description: dict[str, Any] = {}
         self._buffers: list[Buffer] = []
         self._cells = problem.stencil.cells.size
+        self._components_of: Poisson | None = None
         self._call(
             "dcg_cuda_create",
             ctypes.byref(native.operator(problem.stencil)),
@@ -119,6 +132,7 @@ class CudaCycle:
         self._call("dcg_cuda_update", self._handle, ctypes.byref(native.operator(problem.stencil)))
         self._cells = problem.stencil.cells.size
         self._buffers.clear()
+        self._components_of = None
 
     def __call__(self, r, out=None):
         """z = M r, over all cells.
@@ -175,6 +189,31 @@ class CudaCycle:
         )  # fmt: skip
         n = iterations.value
         return Run(history[:n].tolist(), steps[:n, 0].tolist(), steps[1:n, 1].tolist(), result.value == 2)
+
+    def residual(self, problem: Poisson, b, x, r) -> tuple[float, float]:
+        """r = b - A x, less the mean of every singular component; x None: b alone. All on the GPU, over all cells.
+
+        Returns
+        -------
+        ||r||_2 and the 2-norm of what was taken off.
+        """
+        if self._components_of is not problem:
+            first, rest = problem.components.runs
+            self._call(
+                "dcg_cuda_set_components",
+                self._handle,
+                first.size,
+                first.ctypes.data,
+                rest.ctypes.data,
+                problem.components.count,
+            )
+            self._components_of = problem
+        norm, removed = ctypes.c_double(), ctypes.c_double()
+        addresses = (self._address(b, "b"), None if x is None else self._address(x, "x"), self._address(r, "r", True))
+        self._call(
+            "dcg_cuda_residual", self._handle, *addresses, ctypes.byref(norm), ctypes.byref(removed), current_stream(b)
+        )
+        return norm.value, removed.value
 
     @property
     def memory(self) -> int:
@@ -257,6 +296,26 @@ class Buffer:
     def __del__(self):
         if getattr(self, "pointer", 0):
             self._library.dcg_cuda_free(self.pointer)
+
+
+def to_host(v) -> np.ndarray:
+    """A copy of an array on the GPU, flat."""
+    found = device_array(v, "array")
+    made = np.empty(math.prod(found.shape))
+    call(library(), "dcg_cuda_copy", made.ctypes.data, found.pointer, made.nbytes, current_stream(v))
+    return made
+
+
+def to_device(values: np.ndarray, v) -> None:
+    """Copy a flat float64 array into one on the GPU."""
+    call(
+        library(),
+        "dcg_cuda_copy",
+        device_array(v, "array", True).pointer,
+        values.ctypes.data,
+        values.nbytes,
+        current_stream(v),
+    )
 
 
 def call(opened: ctypes.CDLL, name: str, *arguments) -> None:

@@ -184,6 +184,11 @@ class SingularRuns:
         self._sizes = np.zeros(self.components, np.int64)
         np.add.at(self._sizes, self._rest[:, 1], self._rest[:, 0])
 
+    @property
+    def runs(self) -> tuple[np.ndarray, np.ndarray]:
+        """First cell of each run; its length and component."""
+        return self._first, self._rest
+
     def project(self, v: np.ndarray) -> float:
         """Take every component's mean off v (flat float64, in place); returns the 2-norm of what was removed."""
         removed = ctypes.c_double()

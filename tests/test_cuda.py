@@ -213,6 +213,53 @@ class FakeGpuArray:
                 "version": 3} | self._changes  # fmt: skip
 
 
+def empty_like(v):
+    """What `deepcg.device_array.empty_like` looks for in an array's library."""
+    return FakeGpuArray(np.full_like(v.values, np.nan))
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", ((17, 23), (2, 9, 16), (13, 17, 19)))
+def test_solve_where_b_lives(on_host, shape, kind):
+    problem = build(shape, kind)
+    rng = np.random.default_rng(5)
+    b = rng.standard_normal(problem.shape)  # values outside FLUID are ignored, those outside the range are projected
+    x, info = deepcg.solve(problem, FakeGpuArray(b), model="multigrid")
+    expected, on_cpu = deepcg.solve(problem, b, model="multigrid")
+    assert info == 0 and info.fallbacks == 0 and abs(info.iterations - on_cpu.iterations) <= 1
+    assert info.projected == pytest.approx(on_cpu.projected, rel=1e-10)
+    assert info.residuals[0] == pytest.approx(on_cpu.residuals[0], rel=1e-10)
+    left = problem.layout.rhs(b) - problem.stencil.apply(x.values.reshape(-1), np.empty(b.size))
+    problem.components.project(left)
+    assert np.linalg.norm(left) == pytest.approx(info.residuals[-1], rel=1e-6)
+    assert info.residuals[-1] <= 1e-6 * info.residuals[0]
+    assert (x.values[problem.stencil.cells != deepcg.FLUID] == 0).all()
+    assert np.linalg.norm(x.values - expected) <= 1e-3 * np.linalg.norm(expected)
+    _, info = deepcg.solve(problem, FakeGpuArray(b), x0=x, model="multigrid")
+    assert info == 0 and info.iterations == 0
+
+
+@needs_compiler
+def test_what_the_gpu_cannot_do_is_refused_or_ended_on_the_host(on_host):
+    problem = build((17, 23), "open")
+    b = FakeGpuArray(np.random.default_rng(5).standard_normal(problem.shape))
+    with pytest.raises(ValueError, match="lives on a GPU"):
+        deepcg.solve(problem, b, model="multigrid", device="cpu")
+    with pytest.raises(ValueError, match="callback"):
+        deepcg.solve(problem, b, model="multigrid", callback=print)
+    with pytest.raises(ValueError, match="over all cells"):
+        deepcg.solve(problem, FakeGpuArray(np.ones(7)), model="multigrid")
+    with pytest.raises(ValueError, match="NaN"):
+        deepcg.solve(problem, FakeGpuArray(np.full(problem.shape, np.nan)), model="multigrid")
+    with pytest.raises(deepcg.solve.__globals__["InconsistentError"]):
+        deepcg.solve(build((17, 23), "singular"), b, model="multigrid", inconsistent="error")
+    _, info = deepcg.solve(problem, b, model="multigrid", maxiter=2)
+    assert info > 0 and info.iterations == 2
+    _, info = deepcg.solve(problem, b, model="multigrid", rtol=1e-17)
+    assert info.reason == "attainable accuracy" and info.residuals[-1] < 1e-13 * info.residuals[0]
+
+
 @needs_compiler
 def test_arrays_on_the_device_are_used_as_they_are(on_host):
     problem = build((13, 17, 19), "open")

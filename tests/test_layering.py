@@ -32,12 +32,13 @@ CORE = {
     "multilevel": {"couplings", "hierarchy", "multilevel_layers", "problem", "weights"},
     "device_array": set(),
     "cuda": {"native", "problem", "weights", "cycle", "device_array"},
+    "device_solve": {"cuda", "device_array", "krylov", "problem"},
     "network": set(),
     "network_file": {"model_file", "network"},
     "loss": set(),
     "training_data": set(),
     "preconditioner": {"cuda", "cycle", "weights", "native", "model_file", "network_file", "network", "problem", "stencil", "vectors"},
-    "solve": {"cuda", "cycle", "device_array", "krylov", "preconditioner", "problem", "report", "stencil", "vectors"},
+    "solve": {"cuda", "cycle", "device_array", "device_solve", "krylov", "preconditioner", "problem", "report", "stencil", "vectors"},
 }
 TRAINING = {
     "loss",

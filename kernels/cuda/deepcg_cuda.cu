@@ -4,7 +4,9 @@
 
 #include <omp.h>
 
-#include "krylov.hpp"
+#include <tuple>
+
+#include "residual.hpp"
 #include "upload.hpp"
 
 using namespace dcg;
@@ -18,6 +20,8 @@ struct dcg_cuda {
   Arena arena;
   Levels levels;
   Krylov krylov;
+  Arena components;
+  RunsView runs;
 };
 
 namespace {
@@ -25,9 +29,9 @@ namespace {
 FineView fine_view(const dcg_operator &op, const LevelView &finest, Arena &arena) {
   FineView fine{};
   fine.grid = finest.grid, fine.unit = op.unit, fine.code = finest.code;
-  if (op.unit > 0.0) return fine;
   const int64_t cells = op.shape[0] * op.shape[1] * op.shape[2];
   fine.cells = arena.upload(op.cells, cells);
+  if (op.unit > 0.0) return fine;
   for (int a = 0; a < 3; ++a)
     if (op.weights[a]) fine.weight[a] = arena.upload(op.weights[a], cells / op.shape[a] * (op.shape[a] + 1));
   if (op.shift) fine.shift = arena.upload(op.shift, cells);
@@ -40,6 +44,7 @@ void set_up(dcg_cuda &m, const dcg_operator &op) {
   Hierarchy hierarchy;
   hierarchy.op = op, hierarchy.weights = m.weights, hierarchy.threads = m.threads;
   hierarchy.set_up();
+  m.components = Arena(), m.runs = RunsView{};
   m.arena = Arena(), m.levels = Levels();  // before the new arrays: both at once might not fit
   m.levels = Upload(hierarchy, m.arena).run();
   m.inverse_scale = hierarchy.inverse_scale;
@@ -113,6 +118,25 @@ extern "C" int dcg_cuda_cg(dcg_cuda *handle, double *x, double *r, double target
       copy(steps, found + maxiter, 2 * sizeof(double) * end.iterations, on);
     }
     *iterations = end.iterations, *result = end.result;
+  });
+}
+
+extern "C" int dcg_cuda_set_components(dcg_cuda *handle, int64_t runs, const int64_t *first, const int64_t *length_and_component,
+                                       int64_t components) {
+  return guarded([&] {
+    require(handle && ((first && length_and_component) || runs == 0), "no argument may be NULL");
+    handle->components = Arena();
+    handle->runs = upload_runs(handle->components, runs, first, length_and_component, components);
+    wait({});
+  });
+}
+
+extern "C" int dcg_cuda_residual(dcg_cuda *handle, const double *b, const double *x, double *r, double *norm, double *removed,
+                                 void *stream) {
+  return guarded([&] {
+    require(handle && b && r && norm && removed && r != x, "no argument but x may be NULL, and r must not be x");
+    const Krylov &k = handle->krylov;
+    std::tie(*norm, *removed) = true_residual(k.fine, handle->runs, k.partial, &k.now->norm, b, x, r, static_cast<Stream>(stream));
   });
 }
 

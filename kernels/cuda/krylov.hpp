@@ -11,9 +11,9 @@ namespace dcg::cuda {
 struct FineView {  // the user's operator in double precision
   Grid grid;
   double unit;
-  const uint8_t *code;     // unit
-  const uint8_t *cells;    // not unit, as are the rest; no ghosts
-  const double *weight[3], *shift;
+  const uint8_t *cells;             // no ghosts
+  const uint8_t *code;              // unit
+  const double *weight[3], *shift;  // not unit; no ghosts
 
   DCG_BOTH int index(int k, int j, int i) const { return (k * grid.n[1] + j) * grid.n[2] + i; }
 

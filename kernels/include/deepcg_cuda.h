@@ -36,6 +36,15 @@ DCG_API int dcg_cuda_apply(dcg_cuda *handle, const double *r, double *z, void *s
 DCG_API int dcg_cuda_cg(dcg_cuda *handle, double *x, double *r, double target, int64_t maxiter, double *history, double *steps,
                         int64_t *iterations, int32_t *result, void *stream);
 
+/* The singular components' cells, as dcg_components gives them; needed by the next function only, and anew after an update. */
+DCG_API int dcg_cuda_set_components(dcg_cuda *handle, int64_t runs, const int64_t *first, const int64_t *length_and_component,
+                                    int64_t components);
+
+/* r = b - A x in difference form (x NULL: b), 0 outside FLUID, less the mean of every singular component. *norm = ||r||_2, *removed the
+ * 2-norm of what was taken off. r may be b. Waits for the end. */
+DCG_API int dcg_cuda_residual(dcg_cuda *handle, const double *b, const double *x, double *r, double *norm, double *removed,
+                              void *stream);
+
 /* What a handle holds: levels, how many of them one block serves, bytes on the device, the device's name (valid until destroy). */
 DCG_API int dcg_cuda_info(const dcg_cuda *handle, int32_t *levels, int32_t *small, int64_t *bytes, const char **name);
 
