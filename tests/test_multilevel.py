@@ -203,9 +203,7 @@ def test_symmetric_and_positive_definite(name, seed):
     check_spd(gallery.scene(name[:-4], {2: 28, 3: 10}[dim], dim).problem, seed, (1, 2))
 
 
-@pytest.mark.parametrize(
-    "case", ["narrow walls, periodic", "peri peri peri (3, 5, 17) coefficient", "porous 2-D"]
-)
+@pytest.mark.parametrize("case", ["narrow walls, periodic", "peri peri peri (3, 5, 17) coefficient", "porous 2-D"])
 def test_symmetric_and_positive_definite_where_colours_would_couple(case):
     for seed in SEEDS:
         check_spd(CASES[case](), seed, (1, 2))
