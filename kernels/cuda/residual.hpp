@@ -64,6 +64,7 @@ struct Residual {  // r = b - A x in difference form; x NULL: 0
 struct RunsView {
   int runs, components;
   const int *first, *length, *component, *start;  // start: first run of each component, one more than there are
+  const double *cells;  // of each component
   double *sum, *mean, *removed;
 };
 
@@ -82,9 +83,7 @@ struct Means {
   DCG_BOTH void operator()(const Block &block) const {
     double removed = 0.0;
     for (int c = 0; c < v.components; ++c) {
-      double cells = 0.0;
-      for (int m = v.start[c]; m < v.start[c + 1]; ++m) cells += v.length[m];
-      const double mean = block.sum(v.start[c + 1] - v.start[c], v.sum + v.start[c]) / cells;
+      const double cells = v.cells[c], mean = block.sum(v.start[c + 1] - v.start[c], v.sum + v.start[c]) / cells;
       block.once([&] { v.mean[c] = mean; });
       removed += cells * mean * mean;
     }
@@ -123,16 +122,18 @@ inline RunsView upload_runs(Arena &arena, int64_t runs, const int64_t *first, co
   std::vector<std::vector<int64_t>> of(components);
   for (int64_t m = 0; m < runs; ++m) of[length_and_component[2 * m + 1]].push_back(m);
   std::vector<int> firsts, lengths, numbers, start{0};
+  std::vector<double> cells(components, 0.0);
   for (int64_t c = 0; c < components; ++c) {
     for (const int64_t m : of[c]) {
       firsts.push_back(static_cast<int>(first[m])), lengths.push_back(static_cast<int>(length_and_component[2 * m]));
-      numbers.push_back(static_cast<int>(c));
+      numbers.push_back(static_cast<int>(c)), cells[c] += static_cast<double>(length_and_component[2 * m]);
     }
     start.push_back(static_cast<int>(firsts.size()));
   }
   RunsView v{};
   v.runs = static_cast<int>(runs), v.components = static_cast<int>(components);
   v.first = arena.upload(firsts), v.length = arena.upload(lengths), v.component = arena.upload(numbers), v.start = arena.upload(start);
+  v.cells = arena.upload(cells);
   v.sum = arena.zeros<double>(runs), v.mean = arena.zeros<double>(components), v.removed = arena.zeros<double>(1);
   return v;
 }
