@@ -55,8 +55,13 @@ INDEFINITE = "breakdown: a direction of non-positive curvature was met; the oper
 class Operator(Protocol):
     """What the iterations need of A; vectors are flat float64."""
 
-    inverse_diagonal: Array  # flat, 0 where there is no unknown
-    norm_bound: float  # an upper bound of ||A||_2
+    @property
+    def inverse_diagonal(self) -> Array:
+        """Flat, 0 where there is no unknown."""
+
+    @property
+    def norm_bound(self) -> float:
+        """An upper bound of ||A||_2."""
 
     def apply(self, x: Array, out: Array) -> Array: ...
 

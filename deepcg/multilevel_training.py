@@ -53,7 +53,7 @@ class MultilevelTraining:
     dim: int = 3
     sweeps: tuple[int, ...] = (2, 3, 4)
     local: bool = True
-    steps: int = 800
+    steps: int = 250
     batch: int = 4
     errors: int = 2
     iterations: int = 4

@@ -70,7 +70,7 @@ class Weights:
             raise ValueError(f"codebook: values between {FACTOR[0]} and {FACTOR[1]}, exclusive, are needed")
 
     @classmethod
-    def classical(cls, sweeps: int | Sequence[int] = (2, 3, 4), omega: float = 1.15) -> Weights:
+    def classical(cls, sweeps: int | Sequence[int] = (2, 3, 4), omega: float = 1.2) -> Weights:
         """A geometric multigrid cycle: one relaxation factor, and nothing that depends on the surroundings.
 
         Parameters
@@ -80,13 +80,13 @@ class Weights:
         """
         given = [sweeps] if isinstance(sweeps, int) else list(sweeps)
         return cls(
-            sweeps=np.array((given + [given[-1]] * LEVELS)[:LEVELS]),
-            omega=np.full((2, SWEEPS, 2), omega),
-            codebook=np.ones(CODES),
-            hidden_weight=np.zeros((HIDDEN, FEATURES)),
-            hidden_bias=np.zeros(HIDDEN),
-            output_weight=np.zeros((OUTPUTS, HIDDEN)),
-            output_bias=np.zeros(OUTPUTS),
+            sweeps=np.array((given + [given[-1]] * LEVELS)[:LEVELS], np.int32),
+            omega=np.full((2, SWEEPS, 2), omega, np.float32),
+            codebook=np.ones(CODES, np.float32),
+            hidden_weight=np.zeros((HIDDEN, FEATURES), np.float32),
+            hidden_bias=np.zeros(HIDDEN, np.float32),
+            output_weight=np.zeros((OUTPUTS, HIDDEN), np.float32),
+            output_bias=np.zeros(OUTPUTS, np.float32),
             local=False,
         )
 
