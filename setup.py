@@ -1,6 +1,7 @@
 """Builds the kernels (one shared library behind a C ABI) beside the package; everything else is in pyproject.toml."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,8 +17,9 @@ ROOT = Path(__file__).parent
 
 CODE = ["-std=c++17", "-O3", "-fopenmp", "-fPIC", "-fvisibility=hidden"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi"]
-# What libdeepcg_cuda.so does without; it takes the set-up, which runs on the host.
-CPU_ONLY = ("components", "cycle", "multilevel", "pcg", "rows_avx2", "rows_generic", "stencil", "transfers", "vectors")
+CPU_CYCLE = re.compile(
+    r'#include "(cycle|pcg|rows)[.]'
+)  # sources that libdeepcg_cuda.so does without; it takes the set-up
 CUDA_ARCHITECTURES = (75, 80, 90)  # and 90 as PTX, for whatever comes after
 CONTRACTION = {
     "rows_avx2.cpp": "fast"
@@ -44,7 +46,8 @@ def build_kernels(target: Path) -> None:
 
         objects = list(pool.map(compile_one, sources))
         subprocess.run([compiler, "-shared", "-fopenmp", *objects, "-o", str(target)], check=True)
-        build_cuda(target.with_name("libdeepcg_cuda.so"), [o for o in objects if Path(o).stem not in CPU_ONLY], folder)
+        set_up = [o for o, source in zip(objects, sources, strict=True) if not CPU_CYCLE.search(source.read_text())]
+        build_cuda(target.with_name("libdeepcg_cuda.so"), set_up, folder)
 
 
 def build_cuda(target: Path, objects: list[str], folder: str) -> None:
