@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from .stencil import Array, Stencil
+from .vectors import norm2
 
 
 class Layout(Protocol):
@@ -76,7 +77,7 @@ class CellLayout:
         return full.copy() if np.shape(b) == full.shape else full[self._stencil.fluid]
 
     def reference_norm(self, b: ArrayLike, projected: Array) -> float:
-        return float(np.linalg.norm(projected))
+        return norm2(projected)
 
     def _to_cells(self, v: ArrayLike, name: str) -> Array:
         stencil = self._stencil

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .layout import check_finite, check_vector
 from .stencil import Array
+from .vectors import norm2
 
 
 class MatrixLayout:
@@ -86,7 +87,7 @@ class MatrixLayout:
     def reference_norm(self, b: ArrayLike, projected: Array) -> float:
         """||b||2 of the user's b, less what the projection took off it."""
         if not self._eliminated.size:
-            return float(np.linalg.norm(projected))
+            return norm2(projected)
         rows = self._to_rows(b, "b")
         kept = self.sign * projected.reshape(-1)[self._kept_cell] + self._moved(rows)
         return float(np.hypot(np.linalg.norm(kept), np.linalg.norm(rows[self._eliminated])))

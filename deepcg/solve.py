@@ -20,6 +20,7 @@ from .krylov import WINDOW, Iterate, conjugate_directions, conjugate_gradients, 
 from .problem import Poisson
 from .report import SolveInfo
 from .stencil import Array
+from .vectors import norm2
 
 METHODS = ("auto", "cg", "dcd")
 MODERATE = 1e-100, 1e100  # magnitudes whose squares neither over- nor underflow
@@ -171,7 +172,7 @@ class Solver:
 
     def _project(self, rhs: Array) -> float:
         """Project b onto the range in place; what rounding leaves outside counts as nothing."""
-        norm = float(np.linalg.norm(rhs))
+        norm = norm2(rhs)
         removed = self._operator.project(rhs)
         if removed <= 1e-12 * norm:
             return 0.0

@@ -18,7 +18,7 @@ CORE = {
     "stencil": {"grid", "native"},
     "vectors": {"native", "stencil"},
     "components": {"native", "stencil"},
-    "layout": {"stencil"},
+    "layout": {"stencil", "vectors"},
     "problem": {"components", "grid", "layout", "stencil", "matrix_reader"},
     "krylov": {"stencil", "vectors"},
     "report": {"krylov"},

@@ -246,8 +246,9 @@ double Cycle::dot(const Level &level, const Team &team, int64_t k) const {
   const Share own = share(team, level.box.n[1], level.box.n[2], 2 * kLanes);
   double sum = 0.0;
   for (int64_t j = own.rows.begin; j < own.rows.end; ++j) {
-    const int64_t start = level.box.at(k, j) + own.columns.begin;
-    sum += rows_->dot(own.columns.end - own.columns.begin, level.x.data() + start, level.b.data() + start);
+    const int64_t row = level.row(k, j), begin = std::max<int64_t>(own.columns.begin, level.row_begin[row]);
+    const int64_t end = std::min<int64_t>(own.columns.end, level.row_end[row]), start = level.box.at(k, j) + begin;
+    if (begin < end) sum += rows_->dot(end - begin, level.x.data() + start, level.b.data() + start);
   }
   return sum;
 }

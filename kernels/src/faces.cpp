@@ -180,7 +180,7 @@ void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int6
       const float w = last && !turns ? 0.0f : of.weight(high ? u : u - offset, offset, axis);
       const int64_t v = u + to;
       if (w > 0.0f && member[u] & kPrimary && member[v] & kPrimary) {
-        const Series s = in_series(w, inside(u, axis, own), own == 0, inside(v, axis, other), other == 0);
+        const Series s = in_series(w, 1.0f, own == 0, 1.0f, other == 0);  // inside a block, too, every edge is 1, or counts as w
         joined += s.conductance, leaning += s.low;
       } else if (w > 0.0f && high) {
         found.push_back({u, v, w, static_cast<int8_t>(axis)});

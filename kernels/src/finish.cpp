@@ -102,10 +102,14 @@ class Finishing {
   // Learned factors of relaxation, edges and prolongation from what surrounds each unknown.
   void learn() {
     relax_factor.assign(level.box.size + level.extras, 1.0f);
-    std::vector<float> edge(level.box.size + level.extras, 1.0f);
+    Field<float> edge;
+    edge.resize(level.box.size + level.extras);
+    std::fill(edge.data(), edge.data() + edge.size(), 1.0f);
+    const bool neutral = std::all_of(weights.output_bias, weights.output_bias + DCG_OUTPUTS, [](float bias) { return bias == 0.0f; });
     const auto one = [&](int64_t u) {
       const Sums s = sums(u);
       if (!(s.edges > 0.0f)) return;
+      if (neutral && s.anchors == 0.0f && level.shift[u] == 0.0f && s.uneven == 0.0f) return;  // all factors are 1 there
       float most = 0.0f, least = s.total;
       for (int a = 0; a < 3; ++a) {
         if (level.box.n[a] == 1) continue;
@@ -129,16 +133,15 @@ class Finishing {
     for_cells(level, threads, one);
     for (int64_t e = 0; e < level.extras; ++e) one(level.box.size + e);
     if (finest) return;
+    copy_ghosts(level, edge);
     for_cells(level, threads, [&](int64_t u) {
       for (int a = 0; a < 3; ++a) {
-        int64_t c[3];
-        level.box.coordinates(u, c);
-        const int64_t v = c[a] + 1 < level.box.n[a] ? u + level.box.offset(a) : u - (level.box.n[a] - 1) * level.box.offset(a);
-        level.weight[a][u] *= edge[u] * edge[v];
+        if (level.box.n[a] > 1) level.weight[a][u] *= edge[u] * edge[u + level.box.offset(a)];
+        level.anchor[a][u] *= edge[u] * edge[u];
       }
     });
-    for (int64_t u = 0; u < level.box.size + level.extras; ++u)
-      for (auto &anchor : level.anchor) anchor[u] *= edge[u] * edge[u];
+    for (int64_t e = level.box.size; e < level.box.size + level.extras; ++e)
+      for (auto &anchor : level.anchor) anchor[e] *= edge[e] * edge[e];
     for (Edge &e : level.edges) e.weight *= edge[e.low] * edge[e.high];
     list_neighbours();
     copy_ghosts(level, level.weight);

@@ -2,6 +2,7 @@
 // unknowns for cells that a wall divides.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -10,6 +11,7 @@
 
 namespace dcg {
 
+constexpr size_t kHuge = size_t{1} << 20, kStagger = 4928, kPlaces = 13;  // bytes, bytes, places
 constexpr int64_t kLanes = 8;  // floats in a SIMD pack; rows start at multiples of it
 
 // A zeroed array on a cache-line boundary.
@@ -18,27 +20,31 @@ class Field {
  public:
   void resize(int64_t n) {
     if (n > capacity_) {
-      const size_t bytes = (sizeof(T) * n + 63) / 64 * 64;
-      data_.reset(static_cast<T *>(std::aligned_alloc(64, bytes)));
-      if (!data_) throw std::bad_alloc();
+      // Large arrays start at different places of a page: at equal ones, sweeps over several would keep evicting each other.
+      static std::atomic<unsigned> count{0};
+      const size_t bytes = sizeof(T) * n, skip = bytes < kHuge ? 0 : kStagger * (count++ % kPlaces), whole = (bytes + skip + 63) / 64 * 64;
+      block_.reset(static_cast<char *>(std::aligned_alloc(64, whole)));
+      if (!block_) throw std::bad_alloc();
+      data_ = reinterpret_cast<T *>(block_.get() + skip);
       capacity_ = n;
     }
     size_ = n;
   }
-  void release() { data_.reset(), size_ = capacity_ = 0; }
-  T *data() { return data_.get(); }
-  const T *data() const { return data_.get(); }
-  T &operator[](int64_t i) { return data_.get()[i]; }
-  const T &operator[](int64_t i) const { return data_.get()[i]; }
+  void release() { block_.reset(), data_ = nullptr, size_ = capacity_ = 0; }
+  T *data() { return data_; }
+  const T *data() const { return data_; }
+  T &operator[](int64_t i) { return data_[i]; }
+  const T &operator[](int64_t i) const { return data_[i]; }
   int64_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   int64_t bytes() const { return capacity_ * static_cast<int64_t>(sizeof(T)); }
 
  private:
   struct Free {
-    void operator()(T *p) const { std::free(p); }
+    void operator()(char *p) const { std::free(p); }
   };
-  std::unique_ptr<T, Free> data_;
+  std::unique_ptr<char, Free> block_;
+  T *data_ = nullptr;
   int64_t size_ = 0, capacity_ = 0;
 };
 

@@ -67,7 +67,11 @@ double load_residual(Level &finest, const double *r, double inverse, const Team 
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     float *b = finest.b.data() + box.at(row / box.n[1], row % box.n[1]);
     const double *from = r + row * box.n[2];
-    for (int64_t i = 0; i < box.n[2]; ++i) b[i] = static_cast<float>(inverse * from[i]), sum += from[i] * from[i];
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < box.n[2]; ++i) {
+      b[i] = static_cast<float>(inverse * from[i]);
+      sum += from[i] * from[i];
+    }
   }
   return team.sum(sum);
 }
@@ -81,9 +85,13 @@ Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, F
   const bool split_rows = box.n[1] > 1 || team.size == 1;
   const Range by_row = split_rows ? team.part(box.n[1]) : Range{0, 1};
   const Range by_column = split_rows ? Range{0, nx} : team.part(nx, 2 * kLanes);
-  const int64_t first = by_column.begin, length = by_column.end - by_column.begin;
   const bool turns = finest.periodic[0], unit = finest.unit;
   float *p = direction.data();
+  // This thread's columns of a row, as far as there are unknowns in it; elsewhere p, r and the change of x are 0.
+  const auto in_use = [&](int64_t k, int64_t j) -> Range {
+    const int64_t row = finest.row(k, j);
+    return {std::max<int64_t>(by_column.begin, finest.row_begin[row]), std::min<int64_t>(by_column.end, finest.row_end[row])};
+  };
 
   double norm = std::sqrt(load_residual(finest, system.r, 1.0, team));
   const double inverse = norm > 0.0 ? 1.0 / norm : 1.0;  // keeps what the cycle sees near 1 at the start
@@ -102,13 +110,18 @@ Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, F
     double curvature = 0.0;
     const auto set_direction = [&](int64_t k) {
       for (int64_t j = by_row.begin; j < by_row.end; ++j) {
-        const int64_t at = box.at(k, j) + first;
-        rows.direction(length, finest.x.data() + at, beta, p + at);
+        const Range c = in_use(k, j);
+        if (c.begin >= c.end) continue;
+        const int64_t at = box.at(k, j) + c.begin;
+        rows.direction(c.end - c.begin, finest.x.data() + at, beta, p + at);
         wrap_row(finest, p, k, j, by_column);
       }
     };
     const auto measure = [&](int64_t k) {
-      for (int64_t j = by_row.begin; j < by_row.end; ++j) curvature += row_curvature(access, rows, p, k, j, first, length, unit);
+      for (int64_t j = by_row.begin; j < by_row.end; ++j) {
+        const Range c = in_use(k, j);
+        if (c.begin < c.end) curvature += row_curvature(access, rows, p, k, j, c.begin, c.end - c.begin, unit);
+      }
     };
     const int64_t lag = turns ? planes : 2;
     for (int64_t step = 0; step < planes + lag; ++step) {
@@ -122,6 +135,9 @@ Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, F
     double sum = 0.0;
     for (int64_t k = 0; k < planes; ++k)
       for (int64_t j = by_row.begin; j < by_row.end; ++j) {
+        const Range c = in_use(k, j);
+        if (c.begin >= c.end) continue;
+        const int64_t first = c.begin, length = c.end - c.begin;
         const int64_t row = (k * box.n[1] + j) * nx + first, at = box.at(k, j) + first;
         if (unit) {
           sum += rows.advance_unit(length, alpha, system.op.unit, p + at, shifted(access.around(p, k, j), first),
