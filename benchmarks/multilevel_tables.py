@@ -1,4 +1,4 @@
-"""README's blocks about the multilevel network, from results/iterations.json, race.json and learning.json."""
+"""README's blocks about the multilevel network, from results/iterations.json, race.json, learning.json and roofline.json."""
 
 from __future__ import annotations
 
@@ -100,6 +100,23 @@ def learning() -> str:
         rows.append([f"**all at {size}^{dim}** (best classical: {best})", "", "", "", "", f"**{ratio:.2f}**"])
     header = ["scene", "classical iterations", "learned", "classical solve ms", "learned", "times faster"]
     return table(header, rows) + "\n\n" + stated_machine(cases("learning")[0])
+
+
+def roofline() -> str:
+    """Memory, set-up and cycle by size, and the cycle's bytes per second beside a triad's."""
+    rows = [
+        [
+            f"{case['scene']} {case['size']}^3",
+            f"{case['bytes_per_cell']:.1f}",
+            f"{1e3 * case['setup_seconds']:.1f}",
+            f"{1e3 * case['cycle_seconds']:.1f}",
+            f"{case['bandwidth'] / 1e9:.1f}",
+            f"{case['triad'] / 1e9:.1f}",
+        ]
+        for case in cases("roofline")
+    ]
+    header = ["scene", "bytes a cell", "set-up ms", "cycle ms", "cycle GB/s", "triad GB/s"]
+    return table(header, rows) + "\n\n" + stated_machine(cases("roofline")[0])
 
 
 def mean(values: Iterable[float]) -> float:

@@ -87,6 +87,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "demo": demo,
     "race": multilevel_tables.race,
     "iterations": multilevel_tables.iterations,
+    "roofline": multilevel_tables.roofline,
     "learning": multilevel_tables.learning,
     "paper": paper,
     "gallery": gallery,

@@ -42,7 +42,7 @@ def two_large_boxes():
 def check(problem, b, figures, repeats):
     assert figures["x"].shape == b.shape
     assert figures["converged"] and true_residual(problem, figures["x"], b) <= RTOL * (1 + 1e-6)
-    for key in ("setup_seconds", "solve_seconds"):
+    for key in ("setup_seconds", "solve_seconds", "setup_cpu_seconds", "solve_cpu_seconds"):
         assert len(figures[key]) == repeats and all(seconds > 0 for seconds in figures[key])
     assert 1 <= figures["iterations"] < 60
     mean_removed = problem.layout.rhs(figures["x"])
