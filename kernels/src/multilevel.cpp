@@ -30,6 +30,7 @@ void with_team(int threads, Body &&body) {
   {
 #pragma omp single
     shared = std::make_unique<Shared>(omp_get_num_threads());
+    const FlushDenormals flush;
     body(Team{omp_get_thread_num(), omp_get_num_threads(), shared.get()});
   }
 }
