@@ -6,8 +6,8 @@
 Each runs in a process of its own, on `cores` OpenMP threads (AMGCL) or MPI ranks (PETSc), and stops by the norm of its unpreconditioned
 residual. The answer comes back with it: the residual is to be recomputed with `record.true_residual`.
 
-To get them: `make bench-peers`. AMGCL is pyamgcl, compiled against Boost's headers (its last release is 1.0.0.post4; AMGCL itself has gone on since). PETSc is Debian's
-(python3-petsc4py, with hypre and MPI), or any petsc4py that this interpreter imports.
+To get them: `make bench-peers`. AMGCL is pyamgcl, compiled against Boost's headers (its last release is 1.0.0.post4; AMGCL itself has gone on since).
+PETSc is Debian's (python3-petsc4py, with hypre and MPI), or any petsc4py that this interpreter imports.
 
 Settings
 --------
