@@ -181,14 +181,9 @@ class CudaCycle:
         return run
 
     def _iterate(self, x: int, r: int, target: float, maxiter: int, stream: int | None) -> Run:
-        history, steps = np.empty(maxiter), np.empty((maxiter, 2))
-        iterations, result = ctypes.c_int64(), ctypes.c_int32()
-        self._call(
-            "dcg_cuda_cg", self._handle, x, r, target, maxiter, history.ctypes.data, steps.ctypes.data,
-            ctypes.byref(iterations), ctypes.byref(result), stream,
-        )  # fmt: skip
-        n = iterations.value
-        return Run(history[:n].tolist(), steps[:n, 0].tolist(), steps[1:n, 1].tolist(), result.value == 2)
+        return Run.of(
+            maxiter, lambda *told: self._call("dcg_cuda_cg", self._handle, x, r, target, maxiter, *told, stream)
+        )
 
     def residual(self, problem: Poisson, b, x, r) -> tuple[float, float]:
         """r = b - A x, less the mean of every singular component; x None: b alone. All on the GPU, over all cells.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,15 @@ class Run:
     alphas: list[float]
     betas: list[float]
     broken: bool
+
+    @classmethod
+    def of(cls, maxiter: int, iterate: Callable[..., None]) -> Run:
+        """What `iterate` writes where it is told to: addresses of the history, of the steps, of their number and of the result."""
+        history, steps = np.empty(maxiter), np.empty((maxiter, 2))
+        iterations, result = ctypes.c_int64(), ctypes.c_int32()
+        iterate(history.ctypes.data, steps.ctypes.data, ctypes.byref(iterations), ctypes.byref(result))
+        n = iterations.value
+        return cls(history[:n].tolist(), steps[:n, 0].tolist(), steps[1:n, 1].tolist(), result.value == 2)
 
 
 class MultilevelCycle:
@@ -84,8 +94,9 @@ class MultilevelCycle:
         del before
 
     def __call__(self, r: Array) -> Array:
+        native.check_vectors(self._stencil.cells.size, r=r)
         z = np.empty(self._stencil.cells.size)
-        native.call("dcg_multilevel_apply", self._handle, self._checked(r, "r"), z)
+        native.call("dcg_multilevel_apply", self._handle, r, z)
         return z
 
     def conjugate_gradients(self, x: Array, r: Array, target: float, maxiter: int) -> Run:
@@ -98,19 +109,10 @@ class MultilevelCycle:
         target : stops at ||r||_2 <= target
         maxiter : int
         """
-        history, steps = np.empty(maxiter), np.empty((maxiter, 2))
-        iterations, result = ctypes.c_int64(), ctypes.c_int32()
-        native.call(
-            "dcg_multilevel_cg", self._handle, self._checked(x, "x"), self._checked(r, "r"), target, maxiter, history,
-            steps, ctypes.byref(iterations), ctypes.byref(result),
-        )  # fmt: skip
-        n = iterations.value
-        return Run(history[:n].tolist(), steps[:n, 0].tolist(), steps[1:n, 1].tolist(), result.value == 2)
-
-    def _checked(self, v: Array, name: str) -> Array:
-        if v.dtype != np.float64 or not v.flags.c_contiguous or v.size != self._stencil.cells.size:
-            raise ValueError(f"{name}: a C-contiguous float64 array of {self._stencil.cells.size} values is needed")
-        return v
+        native.check_vectors(self._stencil.cells.size, x=x, r=r)
+        return Run.of(
+            maxiter, lambda *told: native.call("dcg_multilevel_cg", self._handle, x, r, target, maxiter, *told)
+        )
 
     @property
     def levels(self) -> list[LevelInfo]:

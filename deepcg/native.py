@@ -142,7 +142,7 @@ def weights(given) -> Weights:
 
 def _stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
     """out = A x; both C-contiguous float64 over all cells."""
-    _check_vectors(stencil.cells.size, x=x, out=out)
+    check_vectors(stencil.cells.size, x=x, out=out)
     op = operator(stencil)
     if stencil.unit is not None:
         call("dcg_unit_apply", ctypes.byref(op), x, out, 0)
@@ -150,7 +150,8 @@ def _stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
         call("dcg_stencil_apply", op.shape, op.cells, *op.weights, op.shift, op.periodic, x, out, 0)
 
 
-def _check_vectors(size: int, **vectors: np.ndarray) -> None:
+def check_vectors(size: int, **vectors: np.ndarray) -> None:
+    """ValueError for a vector that the kernels cannot take by its address."""
     for name, vector in vectors.items():
         if vector.dtype != np.float64 or not vector.flags.c_contiguous or vector.size != size:
             raise ValueError(f"{name}: a C-contiguous float64 array of {size} values is needed")
@@ -158,7 +159,7 @@ def _check_vectors(size: int, **vectors: np.ndarray) -> None:
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
     """The inner product of two C-contiguous float64 arrays."""
-    _check_vectors(a.size, a=a, b=b)
+    check_vectors(a.size, a=a, b=b)
     result = ctypes.c_double()
     call("dcg_dot", a.size, a, b, ctypes.byref(result))
     return result.value
@@ -166,7 +167,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
 
 def _axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
     """y += alpha x for C-contiguous float64 arrays."""
-    _check_vectors(x.size, x=x, y=y)
+    check_vectors(x.size, x=x, y=y)
     call("dcg_axpy", x.size, alpha, x, y)
 
 

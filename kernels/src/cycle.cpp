@@ -166,15 +166,6 @@ void Cycle::run_stage(size_t l, const Team &team, const Stage &stage, int64_t k)
   }
 }
 
-Around<float> Cycle::around(const Level &level, const float *field, int64_t k, int64_t j) const {
-  const Box &box = level.box;
-  const float *row = field + box.at(k, j), *none = zeros_.data() + kLanes;
-  Around<float> n{none, none, none, none};
-  if (box.n[0] > 1) n.down = row - box.plane, n.up = row + box.plane;
-  if (box.n[1] > 1) n.south = row - box.stride, n.north = row + box.stride;
-  return n;
-}
-
 WeightRows Cycle::weight_rows(const Level &level, int64_t k, int64_t j) const {
   const Box &box = level.box;
   const int64_t row = box.at(k, j);
@@ -219,7 +210,7 @@ void Cycle::relax_row(Level &level, size_t l, int sweep, int pass, bool first, i
   if (odd_x) std::copy(x + pack, x + pack + kLanes, kept);
   const int colour = pass & 1, parity = static_cast<int>((k + j + colour) & 1);
   const float omega = weights_.omega[l > 0][sweep][colour];
-  const Around<float> n = around(level, level.x.data(), k, j);
+  const Around<float> n = rows_beside(level, level.x.data(), k, j, zeros_.data() + kLanes);
   if (level.unit) {
     rows_->relax_unit(begin, end, parity, first, x, n, level.b.data() + start, level.code.data() + start, factors_[sweep][colour]);
   } else {

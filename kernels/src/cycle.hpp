@@ -46,7 +46,6 @@ class Cycle {
   void prolong_listed(Level &level, const Level &coarse, int64_t begin, int64_t end);
 
   int sweeps(size_t l) const;
-  Around<float> around(const Level &level, const float *field, int64_t k, int64_t j) const;
   WeightRows weight_rows(const Level &level, int64_t k, int64_t j) const;
 
   struct Buffers {  // of one level
@@ -81,6 +80,16 @@ inline Share share(const Team &team, int64_t rows, int64_t columns, int64_t grai
 inline Share share_rows(const Team &team, const Level &level, int64_t columns, int64_t grain) {
   if (level.periodic[2] && level.box.n[1] == 1) return {{0, team.rank == 0 ? 1 : 0}, {0, columns}};
   return share(team, level.box.n[1], columns, grain);
+}
+
+// The rows beside a row of a padded field; `none` stands for those of an axis of one cell.
+inline Around<float> rows_beside(const Level &level, const float *field, int64_t k, int64_t j, const float *none) {
+  const Box &box = level.box;
+  const float *row = field + box.at(k, j);
+  Around<float> n{none, none, none, none};
+  if (box.n[0] > 1) n.down = row - box.plane, n.up = row + box.plane;
+  if (box.n[1] > 1) n.south = row - box.stride, n.north = row + box.stride;
+  return n;
 }
 
 // Changes an extra unknown. What it gives its primary neighbours is kept in their right-hand sides, so that the sweeps

@@ -19,14 +19,7 @@ struct Rows {  // access to the rows of the finest level
   const dcg_operator &op;
   const float *zeros;
 
-  Around<float> around(const float *p, int64_t k, int64_t j) const {
-    const Box &box = level.box;
-    const float *row = p + box.at(k, j);
-    Around<float> n{zeros, zeros, zeros, zeros};
-    if (box.n[0] > 1) n.down = row - box.plane, n.up = row + box.plane;
-    if (box.n[1] > 1) n.south = row - box.stride, n.north = row + box.stride;
-    return n;
-  }
+  Around<float> around(const float *p, int64_t k, int64_t j) const { return rows_beside(level, p, k, j, zeros); }
   FineWeights weights(int64_t k, int64_t j) const {
     const int64_t ny = level.box.n[1], nx = level.box.n[2], row = (k * ny + j) * nx;
     FineWeights w{};
