@@ -45,6 +45,35 @@ class Weights(ctypes.Structure):
     )
 
 
+_LINK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64),
+    ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p),
+)  # fmt: skip
+_UNLINK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_SPREAD = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p
+)
+_ADD = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_SUM = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
+
+
+class Ranks(ctypes.Structure):
+    """`dcg_ranks`."""
+
+    _fields_ = (
+        ("ranks", ctypes.c_int32 * 3),
+        ("place", ctypes.c_int32 * 3),
+        ("starts", ctypes.POINTER(ctypes.c_int64) * 3),
+        ("gather", ctypes.c_int64),
+        ("context", ctypes.c_void_p),
+        ("link", _LINK),
+        ("unlink", _UNLINK),
+        ("spread", _SPREAD),
+        ("add", _ADD),
+        ("sum", _SUM),
+    )
+
+
 class KernelError(RuntimeError):
     """A kernel refused its arguments or failed; the text is the library's own."""
 
@@ -84,6 +113,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_components": (pointer, i64, pointer, pointer, pointer, pointer),
         "dcg_project": (i64, pointer, pointer, pointer, i64, pointer, pointer),
         "dcg_multilevel_create": (pointer, pointer, i32, pointer),
+        "dcg_multilevel_create_on_ranks": (pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_update": (pointer, pointer),
         "dcg_multilevel_apply": (pointer, pointer, pointer),
         "dcg_multilevel_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
