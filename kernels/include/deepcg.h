@@ -107,8 +107,8 @@ typedef struct {
   int64_t gather;            /* levels of at most so many cells live on rank 0; 0: 32768 */
   void *context;             /* handed to the functions below */
 
-  /* A star forest: place leaf[m] of an array here is a copy of place root[m] of an array of rank owner[m], for m < n. `size`: places of the
-   * arrays that have the roots here. A root may have any number of leaves, a leaf has one root, which may be here. */
+  /* A star forest: place leaf[m] of an array here is a copy of place root[m] of an array of rank owner[m], another one, for m < n. `size`:
+   * places of the arrays that have the roots here. A root may have any number of leaves, also several on one rank. */
   int (*link)(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **links);
   int (*unlink)(void *context, void *links);
   int (*spread)(void *context, void *links, int32_t bytes, const void *roots, void *leaves); /* leaves = roots; may be one array */
@@ -118,8 +118,9 @@ typedef struct {
 
 /* As dcg_multilevel_create, for this rank's cells of an operator that is spread over ranks: shape, cells, weights (faces on both
  * sides of the cells) and shift are those of its box; unit, periodic and open refer to the whole grid. The network is that of one rank
- * to rounding. Functions of such a handle are collective but for _info, and their vectors run over the rank's own cells;
- * dcg_multilevel_update takes operators of the same shape only. *ranks and what it points to may go, the context must stay. */
+ * to rounding. A level of which some rank would have no cells, or with a cut periodic axis of odd length, lives on rank 0 whatever its size.
+ * Functions of such a handle are collective but for _info, and their vectors run over the rank's own cells; dcg_multilevel_update
+ * takes operators of the same shape only. *ranks and what it points to may go, the context must stay. */
 DCG_API int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_weights *weights, int32_t threads, const dcg_ranks *ranks,
                                            dcg_multilevel **handle);
 

@@ -136,13 +136,13 @@ void copy_weights(Level &level, const dcg_operator &op, double scale, int thread
 
 }  // namespace
 
-Largest largest(const dcg_operator &op) {
+Largest largest(const dcg_operator &op, int threads) {
   double weight = 0.0, shift = 0.0;
   for (int a = 0; a < 3; ++a) {
     if (!op.weights[a]) continue;
     int64_t n = 1;
     for (int b = 0; b < 3; ++b) n *= op.shape[b] + (a == b);
-#pragma omp parallel for reduction(max : weight)
+#pragma omp parallel for num_threads(threads) reduction(max : weight)
     for (int64_t i = 0; i < n; ++i) weight = std::max(weight, op.weights[a][i]);
   }
   if (weight == 0.0 && op.shift)

@@ -10,7 +10,7 @@ namespace dcg {
 struct Largest {
   double weight = 0.0, shift = 0.0;
 };
-Largest largest(const dcg_operator &op);
+Largest largest(const dcg_operator &op, int threads);
 
 // Cells, weights and anchors of the finest level. Returns the factor by which the level's operator is the user's. `most`: of the whole grid.
 double build_finest(Level &level, const dcg_operator &op, const Largest &most, int threads);

@@ -30,7 +30,7 @@ Level &Hierarchy::next_level() {
 void Hierarchy::set_up() {
   levels.clear();
   Level &finest = next_level();
-  inverse_scale = build_finest(finest, op, largest(op), threads);
+  inverse_scale = build_finest(finest, op, largest(op, threads), threads);
   WidthSamples samples(finest.box.n);
   constexpr int64_t kOrigin[3] = {0, 0, 0};
   samples.take(finest, kOrigin, finest.box.n, kOrigin);

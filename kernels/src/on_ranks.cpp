@@ -77,7 +77,7 @@ dcg_weights from_level(const dcg_weights &weights, size_t l) {
 }  // namespace
 
 OnRanks::OnRanks(const dcg_ranks &ranks, const dcg_operator &op, const dcg_weights &weights, int threads)
-    : ranks_(ranks, op.shape), weights_(weights), threads_(threads) {
+    : ranks_(ranks), weights_(weights), threads_(threads) {
   set_up(op);
 }
 
@@ -157,7 +157,7 @@ void OnRanks::set_up(const dcg_operator &op) {
   agree_on(op);
   op_ = op;
   const Layout own = Layout::own(ranks_, op.periodic);
-  Largest most = largest(op);
+  Largest most = largest(op, threads_);
   most = {ranks_.largest(most.weight), ranks_.largest(most.shift)};
 
   // Own cells and what is next to them: for the size of the problem, and the widths.

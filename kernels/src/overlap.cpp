@@ -151,17 +151,17 @@ void hold_level(Ranks &ranks, const Level &made, const Layout &blocks, const Lay
   level.unit = false;
   level.extras = 0, level.extra_cell.clear(), level.edges.clear(), level.sparse.clear();
 
-  std::vector<Home> home(level.box.size);  // of held cells
+  const bool divided = ranks.sum(static_cast<double>(made.extras)) > 0.0;
+  std::vector<Home> home(divided ? level.box.size : 0);  // of held cells
   Copies cells;
   for_homes(to, blocks, kOrigin, shape, [&](const int64_t at[3], const Home &found) {
     const int64_t u = level.box.at(at[0], at[1], at[2]);
-    home[u] = found;
+    if (divided) home[u] = found;
     cells.add(u, found.rank, found.in_box(), ranks.number);
   });
   cells.link(ranks, made.box.size);
 
   // Extra unknowns: how many each cell has, and where its owner keeps the first one.
-  const bool divided = ranks.sum(static_cast<double>(made.extras)) > 0.0;
   Copies extras, edges;
   EdgeList theirs, mine;
   std::vector<int32_t> first(level.box.size, -1);

@@ -3,12 +3,13 @@
 #include "ranks.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "error.hpp"
 
 namespace dcg {
 
-Ranks::Ranks(const dcg_ranks &given, const int64_t shape[3]) : count(1), gather(given.gather > 0 ? given.gather : 32768), calls_(given) {
+Ranks::Ranks(const dcg_ranks &given) : count(1), gather(given.gather > 0 ? given.gather : 32768), calls_(given) {
   require(given.link && given.unlink && given.spread && given.add && given.sum, "ranks: none of its functions may be NULL");
   require(given.gather >= 0, "ranks.gather: a number of cells, or 0 for the default, is needed");
   for (int a = 0; a < 3; ++a) {
@@ -19,13 +20,13 @@ Ranks::Ranks(const dcg_ranks &given, const int64_t shape[3]) : count(1), gather(
     starts[a].assign(given.starts[a], given.starts[a] + ranks[a] + 1);
     require(starts[a][0] == 0, "ranks.starts: the first slab starts at cell 0");
     for (int p = 0; p < ranks[a]; ++p) require(starts[a][p] < starts[a][p + 1], "ranks.starts: every slab needs at least one cell");
-    require(starts[a][place[a] + 1] - starts[a][place[a]] == shape[a], "shape: not that of this rank's cells by ranks.starts");
   }
   number = (place[0] * ranks[1] + place[1]) * ranks[2] + place[2];
 }
 
 void Ranks::sum(double *values, int64_t n) {
   if (!failed_ && count > 1) failed_ = calls_.sum(calls_.context, n, values) != 0;
+  if (failed_) std::fill(values, values + n, std::numeric_limits<double>::quiet_NaN());
 }
 
 double Ranks::largest(double value) {

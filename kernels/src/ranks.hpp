@@ -10,16 +10,16 @@ namespace dcg {
 
 class Ranks {
  public:
-  // Refuses what no grid can be cut into; `shape` is that of this rank's box.
-  Ranks(const dcg_ranks &given, const int64_t shape[3]);
+  // Refuses what no grid can be cut into.
+  explicit Ranks(const dcg_ranks &given);
 
   int ranks[3], place[3];
   int count, number;  // of all, this rank's
   std::vector<int64_t> starts[3];
   int64_t gather;
 
-  // Sums over all ranks. After a failure of the caller's functions nothing is sent any more, until check() throws: what runs in
-  // between, maybe a team of threads, must not throw.
+  // Sums over all ranks. After a failure of the caller's functions nothing is sent any more and sums are NaN, until check() throws: what
+  // runs in between, maybe a team of threads, must not throw.
   void sum(double *values, int64_t n);
   double sum(double value) { return sum(&value, 1), value; }
   double largest(double value);

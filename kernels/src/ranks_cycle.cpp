@@ -14,6 +14,15 @@
 
 namespace dcg {
 
+namespace {
+
+void clear(float *values, int64_t n, const Team &team) {
+  const Range mine = team.part(n, 16);
+  std::fill(values + mine.begin, values + mine.end, 0.0f);
+}
+
+}  // namespace
+
 void OnRanks::refresh(const Copies &copies, float *values, const Team &team) {
   if (team.rank == 0) copies.spread(values, values);
   team.barrier();
@@ -29,10 +38,10 @@ void OnRanks::visit(size_t l, const Team &team) {
   Cycle &cycle = part.cycle;
   const auto &own = cycle.buffers_[0];
 
-  for (const auto &[f, n] : {std::pair{&level.x, level.box.size + level.extras}, std::pair{&image.b, image.box.size + image.extras}}) {
-    const Range mine = team.part(n, 16);
-    std::fill(f->data() + mine.begin, f->data() + mine.end, 0.0f);
-  }
+  // The first pass starts from 0 where it comes, and ghosts are read after they were refreshed; but not on axes of odd length.
+  const int64_t kept = own.odd_axes.empty() ? level.box.size : 0;
+  clear(level.x.data() + kept, level.box.size + level.extras - kept, team);
+  clear(image.b.data(), image.b.size(), team);
   team.barrier();
   for (const auto &stage : own.down) {
     if (stage.kind != Cycle::Stage::kRelax) break;
@@ -62,10 +71,7 @@ void OnRanks::visit(size_t l, const Team &team) {
 // The correction that level `l` gives to residuals in image.b, in image.x.
 void OnRanks::below(const Copies &down, Level &image, size_t l, const Team &team) {
   Level *next = l < cut_ ? &parts_[l]->level : gathered_.levels.empty() ? nullptr : gathered_.levels[0];
-  if (next) {
-    const Range mine = team.part(next->b.size(), 16);
-    std::fill(next->b.data() + mine.begin, next->b.data() + mine.end, 0.0f);
-  }
+  if (next) clear(next->b.data(), next->b.size(), team);
   team.barrier();
   if (team.rank == 0) down.add_up(image.b.data(), next ? next->b.data() : nullptr);
   team.barrier();
@@ -74,7 +80,8 @@ void OnRanks::below(const Copies &down, Level &image, size_t l, const Team &team
   if (team.rank == 0) {
     down.spread<float>(next ? next->x.data() : nullptr, image.x.data());
     const Box &box = image.box;
-    for (int64_t row = 0; row < box.n[0] * box.n[1]; ++row)
+    const bool turns = image.periodic[0] || image.periodic[1] || image.periodic[2];
+    for (int64_t row = 0; turns && row < box.n[0] * box.n[1]; ++row)
       wrap_row(image, image.x.data(), row / box.n[1], row % box.n[1], {0, box.n[2]});
   }
   team.barrier();
