@@ -65,6 +65,19 @@ typedef struct {
 /* y = A x for unit > 0, in difference form; without ghosts or weights in memory. */
 DCG_API int dcg_unit_apply(const dcg_operator *op, const double *x, double *y, int32_t threads);
 
+/* Face weights beta * area / distance, beta the harmonic mean of a coefficient per cell (deepcg/stencil.py has the rules).
+ *
+ * outside      kind of the cells outside, low and high by axis; periodic as above goes first
+ * widths       of the cells along each axis; NULL: 1
+ * coefficient  nz*ny*nx values, > 0 in FLUID (else DCG_INVALID_ARGUMENT); NULL: 1
+ * weights      results, n+1 entries on their own axis; NULL but for the last one: not wanted
+ */
+DCG_API int dcg_face_weights(const int64_t shape[3], const uint8_t *cells, const uint8_t outside[6], int32_t periodic,
+                             const double *const widths[3], const double *coefficient, double *const weights[3]);
+
+/* *bound >= ||A||_2 by Gershgorin's theorem, for unit == 0. */
+DCG_API int dcg_norm_bound(const dcg_operator *op, double *bound);
+
 /* The singular components: connected sets of FLUID cells that no OPEN cell and no shift anchors.
  *
  * Their cells are given as runs along x: first cell (flat index), length and component (from 0) of each. *runs and *components
@@ -95,6 +108,34 @@ typedef struct dcg_multilevel dcg_multilevel;
 DCG_API int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *weights, int32_t threads, dcg_multilevel **handle);
 DCG_API int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op);
 DCG_API void dcg_multilevel_destroy(dcg_multilevel *handle);
+
+/* One rank's part of a grid that planes cut into boxes, and what the kernels need of a message-passing library.
+ *
+ * The functions return 0 or the caller's own error code, which ends the call with DCG_INTERNAL. All but `unlink` are collective, and
+ * they are called by the thread that called the kernels only. An array of T is one of `bytes` = sizeof(T) = 1, 4 or 8 bytes an element. */
+typedef struct {
+  int32_t ranks[3];          /* along z, y, x; rank number = (z * ranks[1] + y) * ranks[2] + x, as PETSc's DMDA numbers them */
+  int32_t place[3];          /* this rank's */
+  const int64_t *starts[3];  /* first cell of each slab of ranks, ascending; ranks[a] + 1 values, the last one the size of the grid */
+  int64_t gather;            /* levels of at most so many cells live on rank 0; 0: 32768 */
+  void *context;             /* handed to the functions below */
+
+  /* A star forest: place leaf[m] of an array here is a copy of place root[m] of an array of rank owner[m], another one, for m < n. `size`:
+   * places of the arrays that have the roots here. A root may have any number of leaves, also several on one rank. */
+  int (*link)(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **links);
+  int (*unlink)(void *context, void *links);
+  int (*spread)(void *context, void *links, int32_t bytes, const void *roots, void *leaves); /* leaves = roots; may be one array */
+  int (*add)(void *context, void *links, const float *leaves, float *roots);                 /* roots += leaves */
+  int (*sum)(void *context, int64_t n, double *values);                                      /* each over all ranks, in place */
+} dcg_ranks;
+
+/* As dcg_multilevel_create, for this rank's cells of an operator that is spread over ranks: shape, cells, weights (faces on both
+ * sides of the cells) and shift are those of its box; unit, periodic and open refer to the whole grid. The network is that of one rank
+ * to rounding. A level of which some rank would have no cells, or with a cut periodic axis of odd length, lives on rank 0 whatever its size.
+ * Functions of such a handle are collective but for _info, and their vectors run over the rank's own cells; dcg_multilevel_update
+ * takes operators of the same shape only. *ranks and what it points to may go, the context must stay. */
+DCG_API int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_weights *weights, int32_t threads, const dcg_ranks *ranks,
+                                           dcg_multilevel **handle);
 
 /* z = M r, over all cells. */
 DCG_API int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double *z);

@@ -21,6 +21,8 @@ class Cycle {
   int64_t bytes() const;
 
  private:
+  friend class OnRanks;  // runs the stages of a level one by one, exchanging ghosts in between
+
   struct Stage {
     enum Kind { kRelax, kResidual, kRestrict, kProlong, kDot } kind;
     int sweep = 0, pass = 0;

@@ -59,6 +59,8 @@ class Finishing {
     find_extents();
   }
 
+  void complete() { list_neighbours(), copy_ghosts(level, level.weight), find_extents(); }
+
  private:
   Level &level;
   const dcg_weights &weights;
@@ -179,6 +181,11 @@ class Finishing {
 
 void finish(Level &level, const dcg_weights &weights, bool finest, int threads) {
   Finishing(level, weights, finest, threads).run();
+}
+
+void complete(Level &level) {
+  constexpr dcg_weights kNone{};
+  Finishing(level, kNone, true, 1).complete();
 }
 
 }  // namespace dcg

@@ -2,22 +2,10 @@
 
 #include "hierarchy.hpp"
 
-#include <algorithm>
 
 #include "error.hpp"
 
 namespace dcg {
-
-namespace {
-
-constexpr int64_t kDirect = 64;  // unknowns that are solved for directly
-
-Level &level_at(std::vector<std::unique_ptr<Level>> &pool, size_t l) {
-  while (pool.size() <= l) pool.push_back(std::make_unique<Level>());
-  return *pool[l];
-}
-
-}  // namespace
 
 void check(const dcg_operator &op) {
   require(op.shape[0] > 0 && op.shape[1] > 0 && op.shape[2] > 0, "shape: every size must be at least 1");
@@ -34,27 +22,36 @@ void check(const dcg_weights &w) {
   for (const float c : w.codebook) require(c > 0.75f && c < 1.25f, "codebook: values in (3/4, 5/4) are needed");
 }
 
+Level &Hierarchy::next_level() {
+  if (pool.size() <= levels.size()) pool.push_back(std::make_unique<Level>());
+  return *pool[levels.size()];
+}
+
 void Hierarchy::set_up() {
-  Widths widths;
   levels.clear();
-  Level *fine = &level_at(pool, 0);
-  inverse_scale = build_finest(*fine, op, widths, threads);
-  if (!fine->unit) finish(*fine, weights, true, threads);
-  levels.push_back(fine);
-  double target = 1e300;
-  for (int a = 0; a < 3; ++a)
-    if (fine->box.n[a] > 1) target = std::min(target, *std::min_element(widths[a].begin(), widths[a].end()));
-  while (fine->unknowns > kDirect && plan_merges(*fine, widths, target)) {
-    Level &coarse = level_at(pool, levels.size());
-    coarsen(*fine, coarse, threads);
-    finish(coarse, weights, false, threads);
-    add_regular_rows(*fine, coarse);
-    levels.push_back(&coarse);
-    fine = &coarse;
-  }
-  factorise(*fine);
+  Level &finest = next_level();
+  inverse_scale = build_finest(finest, op, largest(op, threads), threads);
+  WidthSamples samples(finest.box.n);
+  constexpr int64_t kOrigin[3] = {0, 0, 0};
+  samples.take(finest, kOrigin, finest.box.n, kOrigin);
+  if (!finest.unit) finish(finest, weights, true, threads);
+  levels.push_back(&finest);
+  Widths widths;
+  samples.widths(widths);
+  coarsen_on(widths, first_target(finest.box.n, widths));
   for (auto &anchor : levels[0]->anchor) anchor.release();  // what only the set-up needs, where it is large
   levels[0]->shift.release();
+}
+
+void Hierarchy::coarsen_on(Widths &widths, double target) {
+  while (levels.back()->unknowns > kDirect && plan_merges(*levels.back(), widths, target)) {
+    Level &fine = *levels.back(), &coarse = next_level();
+    coarsen(fine, coarse, threads);
+    finish(coarse, weights, false, threads);
+    add_regular_rows(fine, coarse);
+    levels.push_back(&coarse);
+  }
+  factorise(*levels.back());
 }
 
 }  // namespace dcg
