@@ -78,6 +78,8 @@ PETSC_INTERN PetscErrorCode DeepcgMatrixShare(DeepcgMatrix *, MPI_Comm *);
 PETSC_INTERN PetscErrorCode DeepcgMatrixRestore(DeepcgMatrix *);
 PETSC_INTERN PetscErrorCode DeepcgMatrixReset(DeepcgMatrix *);
 
+typedef struct DeepcgRanks_ *DeepcgRanks; /* message passing between the ranks of a cycle */
+
 /* The preconditioner's context. */
 typedef struct {
   /* options */
@@ -104,7 +106,8 @@ typedef struct {
   double          *r, *z; /* over cells, where not direct */
   Vec              work;  /* with a null space: the projected residual */
   dcg_multilevel  *cycle;
-  void            *ranks; /* ranks.c */
+  DeepcgRanks      ranks;
+  PetscInt         exchanges, bytes; /* of one application on several ranks, from the first one on */
   PC               inner; /* the fallback, or a model that runs in Python */
   char             why[1024];
 } PC_Deepcg;
@@ -116,9 +119,10 @@ PETSC_INTERN void DeepcgFromCells(const PC_Deepcg *, double scale, const double 
 PETSC_INTERN PetscErrorCode PCCreate_Deepcg(PC);
 PETSC_INTERN PetscErrorCode KSPCreate_Deepcg(KSP);
 PETSC_INTERN PetscErrorCode DeepcgModelRead(PC_Deepcg *, MPI_Comm, PetscInt dim, PetscBool *python);
-PETSC_INTERN PetscErrorCode DeepcgRanksExchangeKinds(PC, const DeepcgGrid *, uint8_t *kinds);
+PETSC_INTERN PetscErrorCode DeepcgRanksExchangeKinds(PC, const DeepcgGrid *, uint8_t *kinds, DeepcgRanks *);
 PETSC_INTERN PetscErrorCode DeepcgRanksCreateCycle(PC, PC_Deepcg *);
-PETSC_INTERN PetscErrorCode DeepcgRanksDestroy(void **);
+PETSC_INTERN PetscErrorCode DeepcgRanksCount(DeepcgRanks, PetscInt *exchanges, PetscInt *bytes);
+PETSC_INTERN PetscErrorCode DeepcgRanksDestroy(DeepcgRanks *);
 PETSC_INTERN PetscErrorCode DeepcgPythonPC(PC, const char *python, PC *);
 PETSC_INTERN PetscErrorCode DeepcgLibraryFolder(char *, size_t);
 

@@ -38,8 +38,10 @@ typedef struct {
 static PetscErrorCode Iterate(KSP ksp, PC_Deepcg *pd, Vec r, PetscReal target, Run *run)
 {
   PetscScalar *x, *residual;
+  PetscBool    count = (PetscBool)(pd->ranks && !pd->exchanges);
 
   PetscFunctionBegin;
+  if (count) PetscCall(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes)); /* the set-up's */
   PetscCall(PetscLogEventBegin(DEEPCG_CG, ksp, 0, 0, 0));
   PetscCall(VecGetArray(ksp->vec_sol, &x));
   PetscCall(VecGetArray(r, &residual));
@@ -55,6 +57,10 @@ static PetscErrorCode Iterate(KSP ksp, PC_Deepcg *pd, Vec r, PetscReal target, R
     DeepcgToCells(pd, 1.0, x, pd->z);
     PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_cg(pd->cycle, pd->z, pd->r, target, run->maxit, run->history, run->steps, &run->done, &run->result));
     DeepcgFromCells(pd, 1.0, pd->z, x);
+  }
+  if (count) {
+    PetscCall(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes));
+    pd->exchanges /= PetscMax((PetscInt)run->done, 1), pd->bytes /= PetscMax((PetscInt)run->done, 1);
   }
   PetscCall(VecRestoreArray(r, &residual));
   PetscCall(VecRestoreArray(ksp->vec_sol, &x));

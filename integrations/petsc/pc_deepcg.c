@@ -155,7 +155,7 @@ static PetscErrorCode ReadMatrix(PC pc)
   PetscCall(DeepcgMatrixShare(&pd->matrix, &comm));
   code = dcg_matrix_kinds(&pd->matrix.rows, pd->kinds);
   if (!code) {
-    PetscCall(DeepcgRanksExchangeKinds(pc, &pd->grid, pd->kinds));
+    PetscCall(DeepcgRanksExchangeKinds(pc, &pd->grid, pd->kinds, &pd->ranks));
     code = dcg_matrix_read(&pd->matrix.rows, pd->kinds, pd->rounding, pd->cells, pd->face, pd->shift, &pd->found);
   }
   PetscCall(DeepcgMatrixRestore(&pd->matrix));
@@ -329,6 +329,7 @@ static PetscErrorCode PCApply_Deepcg(PC pc, Vec x, Vec y)
 {
   PC_Deepcg   *pd = (PC_Deepcg *)pc->data;
   MatNullSpace null;
+  PetscBool    count;
 
   PetscFunctionBegin;
   if (pd->inner) {
@@ -342,7 +343,10 @@ static PetscErrorCode PCApply_Deepcg(PC pc, Vec x, Vec y)
     PetscCall(MatNullSpaceRemove(null, pd->work));
     x = pd->work;
   }
+  count = (PetscBool)(pd->ranks && !pd->exchanges);
+  if (count) PetscCall(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes)); /* the set-up's */
   PetscCall(ApplyCycle(pc, x, y));
+  if (count) PetscCall(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes));
   if (null && pd->work) PetscCall(MatNullSpaceRemove(null, y));
   PetscCall(PetscLogEventEnd(DEEPCG_Apply, pc, x, y, 0));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -474,6 +478,7 @@ static PetscErrorCode ViewCycle(PC pc, PetscViewer viewer)
     PetscCall(PetscViewerASCIIPrintf(viewer, "  %s: %lld unknowns, %lld of them beside another in their cell\n", Sizes(pd->grid.dim, table[5 * l], table[5 * l + 1], table[5 * l + 2], text), (long long)table[5 * l + 3],
                                      (long long)table[5 * l + 4]));
   PetscCall(PetscViewerASCIIPrintf(viewer, "precision: single inside, double outside; backend: cpu (%s), %d thread(s) a rank\n", name, pd->threads ? (int)pd->threads : omp_get_max_threads()));
+  if (pd->exchanges) PetscCall(PetscViewerASCIIPrintf(viewer, "messages: %" PetscInt_FMT " exchanges a cycle, in which a rank receives at most %" PetscInt_FMT " bytes\n", pd->exchanges, pd->bytes));
   PetscCall(PetscViewerASCIIPrintf(viewer, "memory: %.1f MB on all ranks\n", (double)(all / 1e6)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
