@@ -21,8 +21,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import krylov
-from . import preconditioner as preconditioners
 from .krylov import WINDOW
+from .preconditioner import Preconditioner, build
 from .problem import Poisson
 from .report import SolveInfo
 from .solve import Solver, choose_method
@@ -211,7 +211,7 @@ class PC:
     def __init__(self, model: Any = "auto", device: str = "auto", grid=None, coordinates=None):
         self.model, self.device, self.grid, self.coordinates = model, device, grid, coordinates
         self.problem: Poisson | None = None
-        self._preconditioner: preconditioners.Preconditioner | None = None
+        self._preconditioner: Preconditioner | None = None
 
     def setFromOptions(self, pc) -> None:
         from petsc4py import PETSc
@@ -231,7 +231,7 @@ class PC:
             grid = shape_of(pc.getDM()) or shape_of(matrix.getDM())
         self.problem = read(matrix, grid=grid, coordinates=self.coordinates)
         if self._preconditioner is None:
-            self._preconditioner = preconditioners.build(self.problem, self.model, self.device)
+            self._preconditioner = build(self.problem, self.model, self.device)
         else:
             self._preconditioner.update(self.problem)
 
@@ -247,7 +247,7 @@ class PC:
         self.apply(pc, x, y)
 
     def view(self, pc, viewer) -> None:
-        if self._preconditioner is None:
+        if self._preconditioner is None or self.problem is None:
             viewer.printfASCII(f"  deepcg: model {self.model}; not set up yet\n")
             return
         model = self._preconditioner
