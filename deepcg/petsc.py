@@ -212,6 +212,7 @@ class PC:
         self.model, self.device, self.grid, self.coordinates = model, device, grid, coordinates
         self.problem: Poisson | None = None
         self._preconditioner: Preconditioner | None = None
+        self._zero_guess = False
 
     def setFromOptions(self, pc) -> None:
         from petsc4py import PETSc
@@ -234,6 +235,24 @@ class PC:
             self._preconditioner = build(self.problem, self.model, self.device)
         else:
             self._preconditioner.update(self.problem)
+
+    def preSolve(self, pc, ksp, b, x) -> None:
+        """Rows that are diagonal only are solved first, as the native type does it."""
+        layout: Any = self.problem.layout if self.problem else None
+        if layout is None or not layout.eliminated.size:
+            return
+        self._zero_guess = not ksp.getInitialGuessNonzero()
+        if self._zero_guess:
+            x.set(0.0)
+            ksp.setInitialGuessNonzero(True)
+        alone = layout.solution(np.zeros(self.problem.cells.size), b.getArray(readonly=True))
+        values = x.getArray()
+        values[layout.eliminated] = alone[layout.eliminated]
+
+    def postSolve(self, pc, ksp, b, x) -> None:
+        if self._zero_guess:
+            ksp.setInitialGuessNonzero(False)
+        self._zero_guess = False
 
     def apply(self, pc, x, y) -> None:
         assert self.problem is not None and self._preconditioner is not None  # PETSc sets up before it applies

@@ -37,7 +37,9 @@ class Crowd:
 def array(address: int | None, count: int, kind) -> np.ndarray:
     if not address or not count:
         return np.zeros(0, kind)
-    return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8)), (count * np.dtype(kind).itemsize,)).view(kind)
+    return np.ctypeslib.as_array(
+        ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8)), (count * np.dtype(kind).itemsize,)
+    ).view(kind)
 
 
 class Links:
@@ -58,8 +60,7 @@ class Rank:
         self.names = itertools.count(1)
         kinds = dict(native.Ranks._fields_)
         self.functions = {
-            name: kinds[name](self._guarded(getattr(self, name)))
-            for name in ("link", "unlink", "spread", "add", "sum")
+            name: kinds[name](self._guarded(getattr(self, name))) for name in ("link", "unlink", "spread", "add", "sum")
         }
 
     def _guarded(self, function: Callable) -> Callable:
@@ -147,7 +148,15 @@ class OnRanks:
     gather : see `dcg_ranks`
     """
 
-    def __init__(self, problem: Poisson, weights: Weights, cuts: Sequence[Sequence[int]], gather: int = 1, threads: int = 1, fail_after: int | None = None):
+    def __init__(
+        self,
+        problem: Poisson,
+        weights: Weights,
+        cuts: Sequence[Sequence[int]],
+        gather: int = 1,
+        threads: int = 1,
+        fail_after: int | None = None,
+    ):
         self.problem, self.weights = problem, native.weights(weights)
         self.starts = [np.array([0, *cut, n], np.int64) for cut, n in zip(cuts, problem.shape, strict=True)]
         self.places = list(itertools.product(*[range(len(s) - 1) for s in self.starts]))
@@ -166,7 +175,9 @@ class OnRanks:
         stencil, box = problem.stencil, self.boxes[number]
         whole = native.operator(stencil)
         arrays = {"cells": np.ascontiguousarray(stencil.cells[box])}
-        op = native.Operator(cells=arrays["cells"].ctypes.data, unit=whole.unit, periodic=whole.periodic, open=whole.open)
+        op = native.Operator(
+            cells=arrays["cells"].ctypes.data, unit=whole.unit, periodic=whole.periodic, open=whole.open
+        )
         axes = (0, 1, 2) if problem.cells.ndim == 3 else (0, 2)
         op.shape = (ctypes.c_int64 * 3)(1, 1, 1)
         for axis, place in enumerate(axes):
@@ -197,7 +208,10 @@ class OnRanks:
 
     def update(self, problem: Poisson) -> None:
         before = list(self.kept)
-        on_all(self.count, lambda n: native.call("dcg_multilevel_update", self.handles[n], ctypes.byref(self._operator(n, problem))))
+        on_all(
+            self.count,
+            lambda n: native.call("dcg_multilevel_update", self.handles[n], ctypes.byref(self._operator(n, problem))),
+        )
         self.problem = problem
         del before
 
@@ -223,7 +237,10 @@ class OnRanks:
 
         def run(number):
             mine = self._part(x, number), self._part(r, number)
-            done = Run.of(maxiter, lambda *told: native.call("dcg_multilevel_cg", self.handles[number], *mine, target, maxiter, *told))
+            done = Run.of(
+                maxiter,
+                lambda *told: native.call("dcg_multilevel_cg", self.handles[number], *mine, target, maxiter, *told),
+            )
             for whole, part in zip((x, r), mine, strict=True):
                 whole.reshape(self.problem.shape)[self.boxes[number]] = part
             return done
@@ -236,7 +253,15 @@ class OnRanks:
         table = np.zeros((self.count, 64, 5), np.int64)
         counts, memory, name = [ctypes.c_int32() for _ in self.places], ctypes.c_int64(), ctypes.c_char_p()
         for n, handle in enumerate(self.handles):
-            native.call("dcg_multilevel_info", handle, ctypes.byref(counts[n]), ctypes.byref(memory), 64, table[n], ctypes.byref(name))
+            native.call(
+                "dcg_multilevel_info",
+                handle,
+                ctypes.byref(counts[n]),
+                ctypes.byref(memory),
+                64,
+                table[n],
+                ctypes.byref(name),
+            )
         told = {tuple(map(tuple, table[n, : counts[n].value].tolist())) for n in range(self.count)}
         assert len(told) == 1
         return list(told.pop())

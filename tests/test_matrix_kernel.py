@@ -84,9 +84,7 @@ class Reading:
             native.call("dcg_unit_apply", ctypes.byref(op), x, y, 1)
         else:
             w = [w.ctypes.data if n > 1 else None for w, n in zip(self.weights, self.shape, strict=True)]
-            native.call(
-                "dcg_stencil_apply", op.shape, self.cells, *w, self.shift, self.found.periodic, x, y, 1
-            )
+            native.call("dcg_stencil_apply", op.shape, self.cells, *w, self.shift, self.found.periodic, x, y, 1)
         return y
 
 
@@ -204,9 +202,15 @@ def tampered(**entries):
 @pytest.mark.parametrize(
     ("put", "text"),
     [
-        ({(3, 17): -0.5, (17, 3): -0.5}, r"row 3 \(cell \(0, 0, 3\)\) and column 17 are coupled but no face neighbours"),
+        (
+            {(3, 17): -0.5, (17, 3): -0.5},
+            r"row 3 \(cell \(0, 0, 3\)\) and column 17 are coupled but no face neighbours",
+        ),
         ({(6, 7): -0.5}, "not symmetric: the cell .* couples to its neighbour above it along axis 2 with weight 0.5"),
-        ({(6, 7): 0.5, (7, 6): 0.5}, r"row 6 .* and column 7 are coupled by an off-diagonal entry of the diagonal's sign"),
+        (
+            {(6, 7): 0.5, (7, 6): 0.5},
+            r"row 6 .* and column 7 are coupled by an off-diagonal entry of the diagonal's sign",
+        ),
         ({(8, 8): 3.5}, r"not diagonally dominant in row 8 \(cell \(1, 0, 3\)\): the diagonal is 3.5"),
         ({(8, 8): np.nan}, "row 8 .* infinite or no number"),
         ({(8, 8): -4.0}, "indefinite: its diagonal has both signs"),

@@ -90,7 +90,10 @@ def test_any_altered_byte_is_noticed_or_harmless(tmp_path):
     ("make", "text"),
     [
         (lambda t, d: ({**t, "omega": t["omega"] * 9}, d), "omega: values in"),
-        (lambda t, d: ({k: v for k, v in t.items() if k != "omega"}, d), r"not those of a multilevel network \(omega\)"),
+        (
+            lambda t, d: ({k: v for k, v in t.items() if k != "omega"}, d),
+            r"not those of a multilevel network \(omega\)",
+        ),
         (lambda t, d: ({**t, "codebook": t["codebook"][:8]}, d), r"not those of a multilevel network \(codebook\)"),
         (lambda t, d: (t, {**d, "hash": "0" * 16}), "do not match the hash"),
         (lambda t, d: (t, {**d, "version": 2}), "not of a format that this deepcg reads"),

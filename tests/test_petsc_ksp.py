@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from petsc_systems import matrix, mpiexec, need_petsc, options, petsc, relative_residual, scene, solve, solver, vector, view
+from petsc_systems import (
+    matrix,
+    mpiexec,
+    need_petsc,
+    options,
+    petsc,
+    relative_residual,
+    scene,
+    solve,
+    solver,
+    vector,
+    view,
+)
 
 import deepcg
 from deepcg import gallery
@@ -111,7 +123,9 @@ def test_a_nonzero_guess(native):
 def test_tolerances_that_rounding_forbids_end_with_a_reason(native):
     problem = open_box(9)
     b = np.random.default_rng(5).standard_normal(problem.size)
-    x, iterations, reason = solve(problem.matrix(), b, problem.shape, ksp_deepcg_native=native, rtol=1e-18, ksp_max_it=400)
+    x, iterations, reason = solve(
+        problem.matrix(), b, problem.shape, ksp_deepcg_native=native, rtol=1e-18, ksp_max_it=400
+    )
     assert reason < 0 and iterations <= 400
     assert relative_residual(problem.matrix(), x, b) <= 1e-13
 
@@ -121,7 +135,9 @@ def test_the_limit_of_iterations_is_kept(native):
     problem = open_box(16)
     b = np.random.default_rng(6).standard_normal(problem.size)
     PETSc = petsc()
-    _, iterations, reason = solve(problem.matrix(), b, problem.shape, ksp_deepcg_native=native, ksp_max_it=3, rtol=1e-12)
+    _, iterations, reason = solve(
+        problem.matrix(), b, problem.shape, ksp_deepcg_native=native, ksp_max_it=3, rtol=1e-12
+    )
     assert (iterations, reason) == (3, PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 
 
@@ -133,7 +149,15 @@ class Hostile:
 
     def apply(self, pc, x, y):
         r = x.getArray(readonly=True)
-        y.setArray({"zero": 0 * r, "noise": self.rng.standard_normal(r.size), "uphill": -r, "nan": np.nan * r, "huge": 1e300 * r}[self.how])
+        y.setArray(
+            {
+                "zero": 0 * r,
+                "noise": self.rng.standard_normal(r.size),
+                "uphill": -r,
+                "nan": np.nan * r,
+                "huge": 1e300 * r,
+            }[self.how]
+        )
 
 
 @pytest.mark.parametrize("how", ["zero", "noise", "uphill", "nan", "huge"])

@@ -36,7 +36,9 @@ def box(*shape, **arguments):
 def over_all_cells(problem, diagonal=1.0):
     """The matrix with identity rows where there is no unknown."""
     fluid = (problem.cells == FLUID).ravel()
-    spread = sp.csr_array((np.ones(fluid.sum()), (np.flatnonzero(fluid), np.arange(fluid.sum()))), (fluid.size, fluid.sum()))
+    spread = sp.csr_array(
+        (np.ones(fluid.sum()), (np.flatnonzero(fluid), np.arange(fluid.sum()))), (fluid.size, fluid.sum())
+    )
     return sp.csr_array(spread @ problem.matrix() @ spread.T + sp.diags_array(np.where(fluid, 0.0, diagonal)))
 
 
@@ -197,7 +199,9 @@ def test_changed_values_are_read_again_and_a_kept_preconditioner_is_kept():
     x, rhs = vector(np.zeros(720)), vector(b)
     ksp.solve(rhs, x)
     before = ksp.getIterationNumber()
-    A.setValuesCSR(*(v.astype(np.int32) for v in (second.matrix().indptr, second.matrix().indices)), second.matrix().data)
+    A.setValuesCSR(
+        *(v.astype(np.int32) for v in (second.matrix().indptr, second.matrix().indices)), second.matrix().data
+    )
     A.assemble()
     kept = solver(matrix(second.matrix()), shape, ksp_type="cg")  # what it should be
     ksp.getPC().setReusePreconditioner(True)
@@ -265,7 +269,11 @@ def test_inside_other_preconditioners(inner):
         pc.setType("fieldsplit")
         halves = [PETSc.IS().createStride(n, k * n, 1, comm=PETSc.COMM_SELF) for k in (0, 1)]
         pc.setFieldSplitIS(("u", halves[0]), ("v", halves[1]))
-        given = {f"fieldsplit_{f}_{k}": v for f in "uv" for k, v in (("pc_type", "deepcg"), ("ksp_type", "preonly"), ("pc_deepcg_grid", "17,16"))}
+        given = {
+            f"fieldsplit_{f}_{k}": v
+            for f in "uv"
+            for k, v in (("pc_type", "deepcg"), ("ksp_type", "preonly"), ("pc_deepcg_grid", "17,16"))
+        }
         with options(**given):
             ksp.setFromOptions()
             ksp.setUp()

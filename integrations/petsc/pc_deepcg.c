@@ -372,6 +372,7 @@ static PetscErrorCode PCPreSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
 
   PetscFunctionBegin;
   pd->zero_guess = PETSC_FALSE;
+  if (pd->inner && pd->inner->ops->presolve) PetscCall((*pd->inner->ops->presolve)(pd->inner, ksp, b, x));
   if (pd->inner || !pd->found.diagonal) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(KSPGetInitialGuessNonzero(ksp, &pd->zero_guess));
   pd->zero_guess = (PetscBool)!pd->zero_guess;
@@ -392,6 +393,7 @@ static PetscErrorCode PCPostSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
   PC_Deepcg *pd = (PC_Deepcg *)pc->data;
 
   PetscFunctionBegin;
+  if (pd->inner && pd->inner->ops->postsolve) PetscCall((*pd->inner->ops->postsolve)(pd->inner, ksp, b, x));
   if (pd->zero_guess) PetscCall(KSPSetInitialGuessNonzero(ksp, PETSC_FALSE));
   pd->zero_guess = PETSC_FALSE;
   PetscFunctionReturn(PETSC_SUCCESS);

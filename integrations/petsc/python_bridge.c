@@ -8,15 +8,16 @@
 #define DEEPCG_PYTHON "python3"
 #endif
 
-/* The interpreter that is started inside this program is not told of virtual environments: its path is what that one prints. */
+/* The interpreter that is started inside this program is not told of virtual environments, nor of packages that are installed from where they
+ * lie: its path is what the other one prints. */
 static PetscErrorCode AdoptPath(const char *python)
 {
-  char   command[PETSC_MAX_PATH_LEN + 128], path[16384];
+  char   command[PETSC_MAX_PATH_LEN + 256], path[16384];
   FILE  *answer;
   size_t length;
 
   PetscFunctionBegin;
-  PetscCall(PetscSNPrintf(command, sizeof(command), "'%s' -c 'import sys, deepcg.petsc; print(\":\".join(p for p in sys.path if p))'", python));
+  PetscCall(PetscSNPrintf(command, sizeof(command), "'%s' -c 'import sys, pathlib, deepcg.petsc; print(\":\".join([str(pathlib.Path(deepcg.__file__).parent.parent), *filter(None, sys.path)]))'", python));
   answer = popen(command, "r");
   PetscCheck(answer, PETSC_COMM_SELF, PETSC_ERR_SYS, "deepcg: cannot run %s", command);
   length = fread(path, 1, sizeof(path) - 1, answer);
@@ -34,6 +35,7 @@ PetscErrorCode DeepcgPythonPC(PC pc, const char *python, PC *inner)
 {
   PetscErrorCode (*create)(PC);
   const char *prefix;
+  int         code;
 
   PetscFunctionBegin;
   if (!python[0]) python = getenv("DEEPCG_PYTHON") ? getenv("DEEPCG_PYTHON") : DEEPCG_PYTHON;
@@ -50,6 +52,8 @@ PetscErrorCode DeepcgPythonPC(PC pc, const char *python, PC *inner)
   PetscCheck(create, PetscObjectComm((PetscObject)pc), PETSC_ERR_SUP, "deepcg: this model runs in Python, and petsc4py of %s has no PC type python", python);
   if (pc->dm) PetscCall(PCSetDM(*inner, pc->dm));
   PetscCall(PCSetType(*inner, PCPYTHON));
-  PetscCall(PCPythonSetType(*inner, "deepcg.petsc.PC"));
+  code = PCPythonSetType(*inner, "deepcg.petsc.PC");
+  if (code < 0) PetscCall(PetscPythonPrintError()); /* an exception: what it says would be lost */
+  PetscCheck(!code, PetscObjectComm((PetscObject)pc), PETSC_ERR_LIB, "deepcg: this model runs in Python, and deepcg.petsc.PC could not be made by %s (its message is above)", python);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

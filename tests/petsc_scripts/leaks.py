@@ -14,7 +14,9 @@ from deepcg import Poisson  # noqa: E402
 
 
 def run(times):
-    problem = Poisson(np.zeros((6, 7, 8), np.uint8), boundary="open", coefficient=np.linspace(1, 2, 336).reshape(6, 7, 8))
+    problem = Poisson(
+        np.zeros((6, 7, 8), np.uint8), boundary="open", coefficient=np.linspace(1, 2, 336).reshape(6, 7, 8)
+    )
     A, b, x = matrix(problem.matrix()), vector(np.ones(336)), vector(np.zeros(336))
     for n in range(times):
         ksp = solver(A, problem.shape, ksp_deepcg_native=str(n % 2))

@@ -102,7 +102,7 @@ def main():
             A.setNullSpace(PETSc.NullSpace().create(constant=True, comm=PETSc.COMM_WORLD))
         found[kind] = {how: solve_by(how, A, b) for how in ("deepcg", "cg")}
         if kind == "open":
-            x, info = deepcg.solve(A, b, rtol=1e-8)
+            _, info = deepcg.solve(A, b, rtol=1e-8)
             found["deepcg.solve"] = [info.iterations, int(info), info.residuals[-1] / b.norm()]
     if PETSc.COMM_WORLD.getRank() == 0:
         print("JSON", json.dumps(found))
