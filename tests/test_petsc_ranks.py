@@ -48,3 +48,16 @@ def test_messages_are_counted():
     assert "exchanges a cycle, in which a rank receives at most" in output
     event = next(line for line in output.splitlines() if line.startswith("DeepcgCG"))
     assert float(event.split()[7]) > 0  # the column Mess
+
+
+def test_what_is_refused_on_ranks():
+    """Asymmetry across a border of ranks; coordinates and -pc_deepcg_grid, which know of one rank only."""
+    output = python(2, "refused_on_ranks.py")
+    for text in (
+        "one-sided: not symmetric: for two vectors x and y",
+        "inside: not symmetric: the cell (",
+        "option: -pc_deepcg_grid is for one rank; on several, let a DMDA number the rows",
+        "far: are coupled but no face neighbours",
+    ):
+        label, _, words = text.partition(": ")
+        assert any(line.startswith(label) and words in line for line in output.splitlines()), (text, output)

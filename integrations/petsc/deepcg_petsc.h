@@ -121,6 +121,7 @@ PETSC_INTERN PetscErrorCode KSPCreate_Deepcg(KSP);
 PETSC_INTERN PetscErrorCode DeepcgModelRead(PC_Deepcg *, MPI_Comm, PetscInt dim, PetscBool *python);
 PETSC_INTERN PetscErrorCode DeepcgRanksExchangeKinds(PC, const DeepcgGrid *, uint8_t *kinds, DeepcgRanks *);
 PETSC_INTERN PetscErrorCode DeepcgRanksCreateCycle(PC, PC_Deepcg *);
+PETSC_INTERN PetscErrorCode DeepcgRanksAsymmetry(Mat, const PC_Deepcg *, PetscReal *);
 PETSC_INTERN PetscErrorCode DeepcgRanksCount(DeepcgRanks, PetscInt *exchanges, PetscInt *bytes);
 PETSC_INTERN PetscErrorCode DeepcgRanksDestroy(DeepcgRanks *);
 PETSC_INTERN PetscErrorCode DeepcgPythonPC(PC, const char *python, PC *);

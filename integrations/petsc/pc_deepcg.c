@@ -31,6 +31,8 @@
 .seealso: `PCCreate()`, `PCSetType()`, `KSPDEEPCG`, `PCMG`, `PCGAMG`
 M*/
 
+#define ASYMMETRY 1e-9 /* of y.Ax against x.Ay, which rounding leaves at 1e-16 times a few */
+
 static PetscErrorCode FreeProblem(PC_Deepcg *pd)
 {
   PetscFunctionBegin;
@@ -161,6 +163,12 @@ static PetscErrorCode ReadMatrix(PC pc)
   PetscCall(DeepcgMatrixRestore(&pd->matrix));
   PetscCheck(!code || code == DCG_INVALID_ARGUMENT, PETSC_COMM_SELF, PETSC_ERR_LIB, "deepcg: %s", dcg_last_error());
   if (code) PetscCall(PetscStrncpy(pd->why, dcg_last_error(), sizeof(pd->why)));
+  else if (pd->ranks) {
+    PetscReal asymmetry;
+
+    PetscCall(DeepcgRanksAsymmetry(pc->pmat, pd, &asymmetry));
+    if (asymmetry > ASYMMETRY) PetscCall(PetscSNPrintf(pd->why, sizeof(pd->why), "not symmetric: for two vectors x and y that are 0 in rows that are diagonal only, y.Ax and x.Ay differ by %g of |y| |Ax|; a symmetric matrix is needed", (double)asymmetry));
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

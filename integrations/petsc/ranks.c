@@ -147,6 +147,39 @@ static PetscErrorCode LinkKinds(DeepcgRanks ranks, const DeepcgGrid *grid)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* ---- symmetry ----------------------------------------------------------------------------------------------------- */
+
+/* Couplings between ranks are known to one side each, so that the reading cannot compare them: y.Ax and x.Ay tell, for some x and y that are 0
+ * in rows without couplings. *asymmetry: their difference relative to |y|.|Ax|. */
+PetscErrorCode DeepcgRanksAsymmetry(Mat A, const PC_Deepcg *pd, PetscReal *asymmetry)
+{
+  Vec          v[4]; /* x, y, A x, A y */
+  PetscRandom  random;
+  PetscScalar *values, dots[2];
+  PetscReal    norms[2];
+
+  PetscFunctionBegin;
+  PetscCall(MatCreateVecs(A, &v[0], NULL));
+  for (int i = 1; i < 4; ++i) PetscCall(VecDuplicate(v[0], &v[i]));
+  PetscCall(PetscRandomCreate(PetscObjectComm((PetscObject)A), &random));
+  for (int i = 0; i < 2; ++i) {
+    PetscCall(VecSetRandom(v[i], random));
+    PetscCall(VecGetArray(v[i], &values));
+    for (int64_t row = 0; row < pd->matrix.rows.rows; ++row)
+      if (pd->cells[row] != 0) values[row] = 0.0;
+    PetscCall(VecRestoreArray(v[i], &values));
+    PetscCall(MatMult(A, v[i], v[i + 2]));
+  }
+  PetscCall(VecDot(v[1], v[2], &dots[0]));
+  PetscCall(VecDot(v[0], v[3], &dots[1]));
+  PetscCall(VecNorm(v[1], NORM_2, &norms[0]));
+  PetscCall(VecNorm(v[2], NORM_2, &norms[1]));
+  *asymmetry = PetscAbsScalar(dots[0] - dots[1]) / PetscMax(norms[0] * norms[1], PETSC_SMALL);
+  PetscCall(PetscRandomDestroy(&random));
+  for (int i = 0; i < 4; ++i) PetscCall(VecDestroy(&v[i]));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* ---- what the rest of the plugin calls ------------------------------------------------------------------------------ */
 
 static PetscErrorCode Create(PC pc, const DeepcgGrid *grid, DeepcgRanks *ranks)

@@ -44,8 +44,14 @@ PetscErrorCode DeepcgLibraryFolder(char *folder, size_t size)
 static PetscErrorCode CheckVersions(void)
 {
   PetscInt major, minor, subminor, release;
+  size_t   index, scalar;
 
   PetscFunctionBegin;
+  PetscCall(PetscDataTypeGetSize(PETSC_INT, &index)); /* before anything that takes a PetscInt */
+  PetscCall(PetscDataTypeGetSize(PETSC_SCALAR, &scalar));
+  PetscCheck(index == sizeof(PetscInt) && scalar == sizeof(PetscScalar), PETSC_COMM_SELF, PETSC_ERR_SUP,
+             "deepcg: this plugin was built for %d-byte indices and %d-byte numbers, and the program's PETSc has %d and %d; build it again: make -C integrations/petsc PETSC_DIR=... (the same one)%s",
+             (int)sizeof(PetscInt), (int)sizeof(PetscScalar), (int)index, (int)scalar, scalar == 16 ? "; complex numbers are not supported" : "");
   PetscCall(PetscGetVersionNumber(&major, &minor, &subminor, &release));
   PetscCheck(major == PETSC_VERSION_MAJOR && minor == PETSC_VERSION_MINOR, PETSC_COMM_SELF, PETSC_ERR_SUP,
              "deepcg: this plugin was built against PETSc %d.%d, and the program runs %" PetscInt_FMT ".%" PetscInt_FMT "; build it again: make -C integrations/petsc PETSC_DIR=...",
