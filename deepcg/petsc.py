@@ -238,8 +238,10 @@ class PC:
 
     def preSolve(self, pc, ksp, b, x) -> None:
         """Rows that are diagonal only are solved first, as the native type does it."""
-        layout: Any = self.problem.layout if self.problem else None
-        if layout is None or not layout.eliminated.size:
+        if self.problem is None:
+            return
+        layout: Any = self.problem.layout  # a matrix's
+        if not layout.eliminated.size:
             return
         self._zero_guess = not ksp.getInitialGuessNonzero()
         if self._zero_guess:

@@ -187,3 +187,10 @@ def test_python_models_refuse_many_ranks():
     )
     output = mpiexec(2, sys.executable, "-c", code)
     assert "told: A: spread over 2 ranks; models in Python run on one" in output
+
+
+def test_the_doctor_tries_the_plugin():
+    from deepcg import doctor
+
+    answer = doctor._petsc_plugin()
+    assert "iterations on a small system" in answer and str(PLUGIN.resolve()) in answer

@@ -15,7 +15,7 @@
 #if PETSC_VERSION_LT(3, 18, 0)
 #error "deepcg: PETSc 3.18 or newer is needed; set PETSC_DIR (and PETSC_ARCH) to such an installation"
 #endif
-#if PETSC_VERSION_GT(3, 26, 99) && !defined(DEEPCG_ANY_PETSC)
+#if PETSC_VERSION_GE(3, 25, 0) && !defined(DEEPCG_ANY_PETSC)
 #error "deepcg: this PETSc is newer than any that deepcg was compiled with; try it with CPPFLAGS=-DDEEPCG_ANY_PETSC, and tell us"
 #endif
 #if defined(PETSC_USE_COMPLEX)
