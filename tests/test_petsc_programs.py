@@ -149,3 +149,16 @@ def test_no_memory_is_left_behind(programs):
             output = mpiexec(ranks, programs / "plume", *LOAD, "-pc_type", "deepcg", "-ksp_type", ksp_type, "-n", "12", "-steps", "6",
                              "-malloc_debug", "-malloc_dump", "-pc_deepcg_gather", "100")  # fmt: skip
             assert not re.search(r"\[\d\] ?\d+ bytes|\[\d\].*Deepcg", output), output
+
+
+def test_the_benchmark_measures_what_it_says(programs, monkeypatch):
+    """`deepcg.Solver` on the system that PETSc wrote takes the plume's iterations; a tutorial's residual is the true one."""
+    from benchmarks import petsc as bench
+
+    monkeypatch.setattr(bench, "PROGRAMS", programs)
+    native, ours = bench.plume(14, 1, 1, "KSP deepcg + PC deepcg"), bench.solver(14, 1)
+    assert native["converged"] and ours["converged"] and native["iterations"] == ours["iterations"]
+    assert max(native["true_residual"], ours["true_residual"]) <= 1.1e-6
+    found = bench.tutorial("ex34", 12, bench.TINY["ex34"][12], 2, "CG + PC deepcg")
+    assert found["converged"] and found["true_residual"] <= 1.1e-6 and found["solve_seconds"] > 0
+    assert found["messages"]["DeepcgSetUp"][0] >= 0
