@@ -195,34 +195,40 @@ static PetscErrorCode SetOperator(PC_Deepcg *pd)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Rows that are diagonal only: their numbers and 1 / diagonal. */
+static uint8_t KindOf(const PC_Deepcg *pd, int64_t row)
+{
+  const int64_t *n = pd->grid.count, u = pd->grid.cell ? pd->grid.cell[row] : row, line = u / n[2];
+
+  if (!pd->grid.cell && pd->cells[u] == 0) return DCG_ROW_UNKNOWN; /* most rows */
+  return pd->kinds[((line / n[1] + 1) * (n[1] + 2) + line % n[1] + 1) * (n[2] + 2) + u % n[2] + 1];
+}
+
+/* Rows that are diagonal only: their numbers and 1 / diagonal. And whether vectors of rows can be handed to the kernels as they are. */
 static PetscErrorCode FindDiagonalRows(PC pc)
 {
   PC_Deepcg       *pd = (PC_Deepcg *)pc->data;
   const int64_t   *n  = pd->grid.count, rows = pd->matrix.rows.rows;
   const PetscReal *diagonal;
-  PetscInt         count = 0, unknowns = 0;
   Vec              values;
 
   PetscFunctionBegin;
   PetscCall(PetscFree2(pd->diagonal_row, pd->diagonal_inverse));
-  for (int pass = 0; pass < 2; ++pass) {
-    count = 0, unknowns = 0;
+  pd->ndiagonal = 0;
+  pd->direct    = (PetscBool)!pd->grid.cell;
+  if (pd->found.diagonal || pd->found.empty) {
     for (int64_t i = 0; i < rows; ++i) {
-      const int64_t u = pd->grid.cell ? pd->grid.cell[i] : i;
-      const int64_t at = ((u / (n[1] * n[2]) + 1) * (n[1] + 2) + u / n[2] % n[1] + 1) * (n[2] + 2) + u % n[2] + 1;
+      const uint8_t kind = KindOf(pd, i);
 
-      unknowns += pd->kinds[at] == DCG_ROW_UNKNOWN;
-      if (pd->kinds[at] != DCG_ROW_DIAGONAL) continue;
-      if (pass) pd->diagonal_row[count] = (PetscInt)i;
-      ++count;
+      pd->ndiagonal += kind == DCG_ROW_DIAGONAL;
+      if (kind != DCG_ROW_UNKNOWN) pd->direct = PETSC_FALSE;
     }
-    if (pass == 0) {
-      pd->ndiagonal = count;
-      pd->direct    = (PetscBool)(!pd->grid.cell && unknowns == rows);
-      if (count) PetscCall(PetscMalloc2(count, &pd->diagonal_row, count, &pd->diagonal_inverse));
-      else break;
-    }
+  }
+  if (pd->ndiagonal) {
+    PetscInt at = 0;
+
+    PetscCall(PetscMalloc2(pd->ndiagonal, &pd->diagonal_row, pd->ndiagonal, &pd->diagonal_inverse));
+    for (int64_t i = 0; i < rows; ++i)
+      if (KindOf(pd, i) == DCG_ROW_DIAGONAL) pd->diagonal_row[at++] = (PetscInt)i;
   }
   if (pd->found.diagonal) { /* on any rank: the diagonal is a vector of all */
     PetscCall(MatCreateVecs(pc->pmat, NULL, &values));
@@ -232,8 +238,7 @@ static PetscErrorCode FindDiagonalRows(PC pc)
     PetscCall(VecRestoreArrayRead(values, &diagonal));
     PetscCall(VecDestroy(&values));
   }
-  PetscCall(PetscFree2(pd->r, pd->z));
-  if (!pd->direct) PetscCall(PetscCalloc2(PetscMax(n[0] * n[1] * n[2], 1), &pd->r, PetscMax(n[0] * n[1] * n[2], 1), &pd->z));
+  if (!pd->direct && !pd->r) PetscCall(PetscCalloc2(PetscMax(n[0] * n[1] * n[2], 1), &pd->r, PetscMax(n[0] * n[1] * n[2], 1), &pd->z));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -9,14 +9,13 @@
 #include <cstdio>
 
 #include "error.hpp"
+#include "equal_faces.hpp"
 #include "matrix.hpp"
 
 namespace dcg {
 
 namespace {
 
-constexpr uint8_t kFluid = 0, kSolid = 1, kOpen = 2;
-constexpr double kAlike = 1e-9;  // weights that differ relatively by no more are the same
 constexpr int kObstacle = 6;     // the class of faces beside cells inside the grid; 0..5: the grid's sides
 
 // A cell that lacks neighbours, or has an excess.
@@ -30,27 +29,18 @@ class Reader {
  public:
   Reader(const dcg_matrix &matrix, const uint8_t *kinds, double rounding, uint8_t *cells, double *const weights[3], double *shift)
       : m(matrix), box(m.count, m.shape), padded(m.count), processes(m), kinds(kinds), cells(cells), shift(shift), rounding(rounding) {
-    const int64_t size = box.size();
-    for (int a = 0; a < 3; ++a) {
-      weight[a] = couplings.up[a] = weights[a];
-      int64_t faces = 1;
-      for (int b = 0; b < 3; ++b) faces *= m.count[b] + (a == b);
-      std::fill(weights[a], weights[a] + (size ? faces : 0), 0.0);
-      couplings.down[a].assign(size, 0.0);
-    }
-    couplings.excess.assign(size, 0.0), couplings.diagonal.assign(size, 0.0);
-    std::fill(shift, shift + size, 0.0);
-    std::fill(cells, cells + size, kSolid);
+    for (int a = 0; a < 3; ++a) weight[a] = couplings.up[a] = weights[a];
   }
 
   dcg_matrix_found run() {
     find_sign();
+    if (EqualFaces(m, kinds, rounding, processes, cells, example).read(found)) return found;
+    clear();
     read_rows(m, kinds, found.sign, rounding, couplings, refusal);
     agree_on_axes();
     join_faces();
     take_off_common_excess();
     open_faces();
-    decide_unit();
     return found;
   }
 
@@ -67,21 +57,34 @@ class Reader {
   Refusal refusal;
   dcg_matrix_found found{};
   std::vector<Special> special;
-  bool closed_inside = false;  // a face without coupling between two unknowns
-  double common = 0.0;         // excess of cells that have all neighbours
-  double alike = 0.0;          // the one weight, if there is but one
+  double common = 0.0;   // excess of cells that have all neighbours
+  double example = 0.0;  // some off-diagonal entry
+
+  void clear() {
+    const int64_t size = box.size();
+    for (int a = 0; a < 3; ++a) {
+      int64_t faces = 1;
+      for (int b = 0; b < 3; ++b) faces *= m.count[b] + (a == b);
+      std::fill(weight[a], weight[a] + (size ? faces : 0), 0.0);
+      couplings.down[a].assign(size, 0.0);
+    }
+    couplings.excess.assign(size, 0.0), couplings.diagonal.assign(size, 0.0);
+    std::fill(shift, shift + size, 0.0);
+    std::fill(cells, cells + size, kSolid);
+  }
 
   void find_sign() {
-    double counts[3] = {0, 0, 0};
-    for (int64_t k = 0; k < m.count[0]; ++k)
-      for (int64_t j = 0; j < m.count[1]; ++j) {
-        const int64_t c[3] = {k, j, 0};
-        for (int64_t i = 0; i < m.count[2]; ++i)
-          if (const uint8_t kind = kinds[padded.at(c) + i]; kind < 3) ++counts[kind];
-      }
-    std::vector<double> values(5);
-    count_signs(m, kinds, values.data());
-    std::copy(counts, counts + 3, values.begin() + 2);
+    int64_t unknown = 0, alone = 0, empty = 0;
+#pragma omp parallel for schedule(static) reduction(+ : unknown, alone, empty) if (box.size() > 16384)
+    for (int64_t line = 0; line < m.count[0] * m.count[1]; ++line) {
+      const int64_t c[3] = {line / m.count[1], line % m.count[1], 0};
+      const uint8_t *kind = kinds + padded.at(c);
+      for (int64_t i = 0; i < m.count[2]; ++i)
+        unknown += kind[i] == DCG_ROW_UNKNOWN, alone += kind[i] == DCG_ROW_DIAGONAL, empty += kind[i] == DCG_ROW_EMPTY;
+    }
+    double diagonal;
+    find_example(m, kinds, diagonal, example);
+    std::vector<double> values = {double(diagonal < 0.0), double(diagonal > 0.0), double(unknown), double(alone), double(empty)};
     processes.sum(values, refusal);
     require(values[0] == 0.0 || values[1] == 0.0,
             "indefinite: its diagonal has both signs; a positive or a negative (semi-)definite matrix is needed");
@@ -91,13 +94,11 @@ class Reader {
   }
 
   void agree_on_axes() {
-    const bool some = couplings.most > 0.0;
-    std::vector<double> values = {double(couplings.wraps[0]), double(couplings.wraps[1]), double(couplings.wraps[2]),
-                                  double(some), some ? couplings.most : 0.0, double(couplings.dropped)};
+    std::vector<double> values = {double(couplings.wraps[0]), double(couplings.wraps[1]), double(couplings.wraps[2]), double(couplings.dropped)};
     processes.sum(values, refusal);
+    found.periodic = 0;
     for (int a = 0; a < 3; ++a) found.periodic |= int32_t{values[a] > 0.0} << a;
-    alike = values[3] > 0.0 ? values[4] / values[3] : 0.0;
-    found.dropped = static_cast<int64_t>(values[5]);
+    found.dropped = static_cast<int64_t>(values[3]);
   }
 
   // Whether the face on a side of cell c lies on that side of the whole grid, with nothing beyond.
@@ -120,7 +121,6 @@ class Reader {
 #pragma omp parallel for schedule(static) if (box.size() > 16384)
     for (int64_t k = 0; k < m.count[0]; ++k) {
       std::vector<Special> mine;
-      bool closed = false;
       for (int64_t j = 0; j < m.count[1]; ++j)
         for (int64_t i = 0; i < m.count[2]; ++i) {
           const int64_t c[3] = {k, j, i}, u = box.flat(c);
@@ -130,16 +130,12 @@ class Reader {
           for (int s = 0; s < 6; ++s) {
             const double w = s & 1 ? up(c, s >> 1) : couplings.down[s >> 1][u];
             if (w != 0.0 || m.shape[s >> 1] == 1) continue;  // across an axis of one cell there is nothing to lack
-            if (beyond(c, s) == DCG_ROW_UNKNOWN) closed = true;
-            else missing |= 1 << s;
+            if (beyond(c, s) != DCG_ROW_UNKNOWN) missing |= 1 << s;
           }
           if (missing || couplings.excess[u] != 0.0) mine.push_back({u, couplings.excess[u], missing});
         }
 #pragma omp critical(dcg_matrix_special)
-      {
-        special.insert(special.end(), mine.begin(), mine.end());
-        closed_inside |= closed;
-      }
+      special.insert(special.end(), mine.begin(), mine.end());
     }
     for (int a = 0; a < 3; ++a) join_axis(a);
   }
@@ -204,21 +200,14 @@ class Reader {
   }
 
   void take_off_common_excess() {
-    std::vector<double> values = {0.0, 0.0, 0.0, 0.0};
-    int64_t with_all = found.unknowns;
-    double in_excess = 0.0;
+    std::vector<double> values = {0.0, 0.0, 0.0};  // cells that lack neighbours; of the others: sum of excesses, how many have one
     for (const Special &s : special) {
       values[0] += s.missing != 0;
-      if (s.missing == 0 && s.excess != 0.0) values[1] += s.excess, ++in_excess;
+      if (s.missing == 0 && s.excess != 0.0) values[1] += s.excess, ++values[2];
     }
-    values.push_back(in_excess);
-    values[2] = closed_inside;
-    values[3] = couplings.most > 0.0 && (couplings.least < (1 - kAlike) * alike || couplings.most > (1 + kAlike) * alike);
     processes.sum(values, refusal);
-    with_all -= static_cast<int64_t>(values[0]);
     // of a few cells only (a porous body, a fixed value) it is not common
-    common = 2.0 * values[4] > static_cast<double>(with_all) ? values[1] / values[4] : 0.0;
-    if (values[2] > 0.0 || values[3] > 0.0) alike = 0.0;
+    common = 2.0 * values[2] > static_cast<double>(found.unknowns) - values[0] ? values[1] / values[2] : 0.0;
   }
 
   // The class of a missing neighbour: the side of the grid that it would be beyond, or an obstacle.
@@ -275,59 +264,6 @@ class Reader {
           for (int s = 0; s < 6; ++s)
             if (weight[s >> 1][face(c, s)] > 0.0) cells[u] = kOpen;
         }
-  }
-
-  // All faces alike: then no weights are needed, if the open ones are alike too and lie as cells and sides can say it.
-  void decide_unit() {
-    std::vector<double> values(13, 0.0);  // against it; faces open and closed by side
-    if (alike > 0.0 && !found.shifted) {
-      for (int64_t k = 0; k < m.count[0]; ++k)
-        for (int64_t j = 0; j < m.count[1]; ++j)
-          for (int64_t i = 0; i < m.count[2]; ++i) {
-            const int64_t c[3] = {k, j, i};
-            const bool at_end = k == 0 || j == 0 || i == 0 || k == m.count[0] - 1 || j == m.count[1] - 1 || i == m.count[2] - 1;
-            if (cells[box.flat(c)] == kFluid && (at_end || has_other(c))) check_alike(c, values);
-          }
-    } else {
-      values[0] = 1.0;
-    }
-    processes.sum(values, refusal);
-    for (int s = 0; s < 6; ++s) {
-      if (values[1 + 2 * s] > 0.0 && values[2 + 2 * s] > 0.0) values[0] = 1.0;
-      if (values[1 + 2 * s] > 0.0) found.open |= 1 << s;
-    }
-    found.unit = values[0] > 0.0 ? 0.0 : alike;
-    if (found.unit == 0.0) found.open = 0;
-  }
-
-  bool has_other(const int64_t c[3]) const {
-    const uint8_t *kind = kinds + padded.at(c);
-    for (int s = 0; s < 6; ++s)
-      if (kind[(s & 1 ? 1 : -1) * padded.stride[s >> 1]] != DCG_ROW_UNKNOWN) return true;
-    return false;
-  }
-
-  void check_alike(const int64_t c[3], std::vector<double> &values) const {
-    for (int s = 0; s < 6; ++s) {
-      const int a = s >> 1;
-      if (m.shape[a] == 1) continue;
-      const double w = weight[a][face(c, s)];
-      const bool open = w > 0.0, fits = std::fabs(w - alike) <= kAlike * alike;
-      if (open && !fits) values[0] = 1.0;
-      if (at_side(c, s)) {
-        values[1 + 2 * s + !open] += 1.0;
-      } else if (beyond(c, s) != DCG_ROW_UNKNOWN) {
-        const bool own = s & 1 ? c[a] + 1 < m.count[a] : c[a] > 0;
-        const bool turned = !own && box.turns[a];
-        if (!own && !turned) {
-          if (open) values[0] = 1.0;  // its owner would have to know that the cell is open
-          continue;
-        }
-        int64_t there[3] = {c[0], c[1], c[2]};
-        there[a] = own ? c[a] + (s & 1 ? 1 : -1) : (s & 1 ? 0 : m.count[a] - 1);
-        if ((cells[box.flat(there)] == kOpen) != open) values[0] = 1.0;
-      }
-    }
   }
 };
 
