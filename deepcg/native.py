@@ -94,6 +94,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_multilevel_update": (pointer, pointer),
         "dcg_multilevel_apply": (pointer, pointer, pointer),
         "dcg_multilevel_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
+        "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_vector": (pointer, i32, i32, pointer),
     }

@@ -46,7 +46,6 @@ class Cycle {
   void prolong_listed(Level &level, const Level &coarse, int64_t begin, int64_t end);
 
   int sweeps(size_t l) const;
-  WeightRows weight_rows(const Level &level, int64_t k, int64_t j) const;
 
   struct Buffers {  // of one level
     std::vector<float> lines[2];                         // residuals of a plane, merged along x
@@ -90,6 +89,16 @@ inline Around<float> rows_beside(const Level &level, const float *field, int64_t
   if (box.n[0] > 1) n.down = row - box.plane, n.up = row + box.plane;
   if (box.n[1] > 1) n.south = row - box.stride, n.north = row + box.stride;
   return n;
+}
+
+// The weights round a row; `none` as above.
+inline WeightRows weight_rows(const Level &level, int64_t k, int64_t j, const float *none) {
+  const Box &box = level.box;
+  const int64_t row = box.at(k, j);
+  WeightRows w{none, none, none, none, level.weight[2].data() + row, level.diagonal.data() + row, level.relax.data() + row};
+  if (box.n[0] > 1) w.z = level.weight[0].data() + row, w.z_low = w.z - box.plane;
+  if (box.n[1] > 1) w.y = level.weight[1].data() + row, w.y_low = w.y - box.stride;
+  return w;
 }
 
 // Changes an extra unknown. What it gives its primary neighbours is kept in their right-hand sides, so that the sweeps

@@ -3,6 +3,7 @@
 #include "hierarchy.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "error.hpp"
 
@@ -15,6 +16,13 @@ constexpr int64_t kDirect = 64;  // unknowns that are solved for directly
 Level &level_at(std::vector<std::unique_ptr<Level>> &pool, size_t l) {
   while (pool.size() <= l) pool.push_back(std::make_unique<Level>());
   return *pool[l];
+}
+
+// What only the set-up needs is kept where the vectors of the iteration will be, or are again after a second call.
+void lend_vectors(Level &finest, Field<float> &direction) {
+  std::swap(finest.x, finest.anchor[0]);
+  std::swap(finest.b, finest.anchor[1]);
+  std::swap(direction, finest.shift);
 }
 
 }  // namespace
@@ -38,6 +46,7 @@ void Hierarchy::set_up() {
   Widths widths;
   levels.clear();
   Level *fine = &level_at(pool, 0);
+  lend_vectors(*fine, direction);
   inverse_scale = build_finest(*fine, op, widths, threads);
   if (!fine->unit) finish(*fine, weights, true, threads);
   levels.push_back(fine);
@@ -53,8 +62,9 @@ void Hierarchy::set_up() {
     fine = &coarse;
   }
   factorise(*fine);
-  for (auto &anchor : levels[0]->anchor) anchor.release();  // what only the set-up needs, where it is large
-  levels[0]->shift.release();
+  lend_vectors(*levels[0], direction);
+  levels[0]->anchor[2].release();
+  for (Field<float> *vector : {&levels[0]->x, &levels[0]->b, &direction}) fill(*vector, levels[0]->box.size, 0.0f, threads);
 }
 
 }  // namespace dcg

@@ -11,7 +11,7 @@
 using namespace dcg;
 
 struct dcg_multilevel : Hierarchy {
-  Field<float> direction;
+  std::vector<Kept> kept;
   Cycle cycle;
 };
 
@@ -19,7 +19,6 @@ namespace {
 
 void set_up(dcg_multilevel &m) {
   m.set_up();
-  m.direction.resize(m.levels[0]->box.size);
   m.cycle.prepare(m.levels, m.weights, best_rows(), m.threads);
 }
 
@@ -85,10 +84,29 @@ extern "C" int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, d
     Level &finest = *handle->levels[0];
     Outcome outcome;
     with_team(handle->threads, [&](const Team &team) {
-      const Outcome mine = conjugate_gradients(handle->cycle, {&finest, handle->op, x, r}, finest, handle->direction, best_rows(),
+      const Outcome mine = conjugate_gradients(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, handle->direction, best_rows(),
                                                team, target, maxiter, history, steps);
       if (team.rank == 0) outcome = mine;
     });
+    *iterations = outcome.iterations, *result = outcome.result;
+  });
+}
+
+extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, double *x, double *r, double target, int64_t maxiter,
+                                         double *history, double *steps, int64_t *iterations, int32_t *result) {
+  return guarded([&] {
+    require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
+    require(window >= 0, "window: 0 or more is needed");
+    Level &finest = *handle->levels[0];
+    handle->kept.clear();
+    handle->kept.resize(window + 1);
+    Outcome outcome;
+    with_team(handle->threads, [&](const Team &team) {
+      const Outcome mine = conjugate_directions(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, handle->kept,
+                                                best_rows(), team, target, maxiter, history, steps);
+      if (team.rank == 0) outcome = mine;
+    });
+    handle->kept.clear();
     *iterations = outcome.iterations, *result = outcome.result;
   });
 }
