@@ -99,7 +99,6 @@ void OnRanks::agree_on(const dcg_operator &op) {
   }
   double told[2] = {refusal.empty() ? 0.0 : 1.0, op.unit};
   ranks_.sum(told, 2);
-  ranks_.check();
   require(refusal.empty(), refusal.c_str());
   require(told[0] == 0.0, "the operator was refused on another rank");
   require(std::fabs(told[1] - ranks_.count * op.unit) <= 1e-9 * told[1], "unit: the same value is needed on every rank");
@@ -148,7 +147,6 @@ int64_t OnRanks::count(const Level &level, const int64_t begin[3], const int64_t
     if (inside(c, begin, end)) numbers[0] += active(level, level.box.size + e), numbers[1] += 1.0;
   }
   ranks_.sum(numbers, 2);
-  ranks_.check();
   extras = static_cast<int64_t>(numbers[1]);
   return static_cast<int64_t>(numbers[0]);
 }
@@ -241,7 +239,6 @@ void OnRanks::set_up(const dcg_operator &op) {
   if (cut_ > 0) outer_.level = Level();
   direction_.resize(finest_->level.box.size);
   share_sizes();
-  ranks_.check();
 }
 
 // Builds the next level as far as it can be computed here, and makes the level ready for the cycle.

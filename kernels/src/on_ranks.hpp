@@ -62,7 +62,7 @@ class OnRanks {
   void share_sizes();
 
   // the cycle (ranks_cycle.cpp)
-  double cycle(const Team &team);  // z . r over all ranks
+  void cycle(const Team &team);  // x = M b on the finest level
   void visit(size_t l, const Team &team);
   void below(const Copies &down, Level &image, size_t l, const Team &team);
   void refresh(const Copies &copies, float *values, const Team &team);
@@ -80,7 +80,7 @@ class OnRanks {
   }
 
   // vectors (ranks_pcg.cpp)
-  double load_residual(const double *r, double inverse, const Team &team);
+  double load_residual(const double *r, double inverse, const Team &team);  // of this thread's rows
   Outcome iterate(double *x, double *r, const Team &team, double target, int64_t maxiter, double *history, double *steps);
 
   Ranks ranks_;

@@ -113,14 +113,9 @@ void OnRanks::refresh_extras(Part &part) {
   }
 }
 
-double OnRanks::cycle(const Team &team) {
-  Level &level = finest_->level;
-  if (cut_ > 0) visit(0, team);
-  if (cut_ == 0) below(finest_->down, level, 0, team);
-  const RowKernels &rows = best_rows();
-  double dot = 0.0;
-  for_own_rows(team, [&](int64_t, int64_t at, int64_t n) { dot += rows.dot(n, level.x.data() + at, level.b.data() + at); });
-  return sum(dot, team);
+void OnRanks::cycle(const Team &team) {
+  if (cut_ > 0) return visit(0, team);
+  below(finest_->down, finest_->level, 0, team);
 }
 
 // Over all threads and ranks.
