@@ -104,6 +104,13 @@ def test_random_problems(seed):
     assert_same_network(given, random_weights(seed), cuts).close()
 
 
+@pytest.mark.parametrize("seed", [7, 10, 18])
+def test_unknowns_joined_only_to_what_is_not_held(seed):
+    """At the edge of what a rank holds, whether a cell is an unknown is for its owner to say; a block's parts depend on it."""
+    cells = np.random.default_rng(seed).choice([0, 1], size=(24, 24, 8), p=(0.45, 0.55)).astype(np.uint8)
+    assert_same_network(Poisson(cells, boundary="open"), random_weights(seed), [[8, 16], [8, 16], []]).close()
+
+
 def test_extra_unknowns_are_cut_and_coupled():
     """The thin walls above do put extra unknowns side by side across cuts of coarse levels: ranks take turns there."""
     given, cuts = problem("thin walls"), [[], [], [7]]
@@ -116,8 +123,10 @@ def test_extra_unknowns_are_cut_and_coupled():
         each(residual_like(each.problem, 3))
         counts.append({kind: each.calls()[kind] - before[kind] for kind in before})
         each.close()
-    assert counts[0]["add"] == counts[1]["add"] >= 2  # as many levels are cut
-    assert counts[0]["spread"] > counts[1]["spread"]
+    levels, sweeps = counts[1]["add"], 2
+    assert counts[0]["add"] == levels >= 2
+    assert counts[1]["spread"] == levels * (4 * sweeps + 1)  # the ledger in kernels/src/ranks_cycle.cpp
+    assert counts[0]["spread"] >= counts[1]["spread"] + 4 * sweeps
 
 
 @pytest.mark.parametrize("name", ["thin walls", "1000:1", "periodic", "2-D walls"])

@@ -32,9 +32,14 @@ void Hierarchy::set_up() {
   Level &finest = next_level();
   inverse_scale = build_finest(finest, op, largest(op, threads), threads);
   WidthSamples samples(finest.box.n);
-  constexpr int64_t kOrigin[3] = {0, 0, 0};
-  samples.take(finest, kOrigin, finest.box.n, kOrigin);
-  if (!finest.unit) finish(finest, weights, true, threads);
+  if (!finest.unit) {
+    constexpr int64_t kOrigin[3] = {0, 0, 0};
+    const auto weight = [&](int a, const int64_t at[3], bool high) {
+      return finest.weight[a][finest.box.at(at[0], at[1], at[2]) - (high ? 0 : finest.box.offset(a))];
+    };
+    samples.take(weight, kOrigin, finest.box.n, kOrigin);
+    finish(finest, weights, true, threads);
+  }
   levels.push_back(&finest);
   Widths widths;
   samples.widths(widths);

@@ -94,6 +94,10 @@ void zero(Field<T> &f, int64_t n) {
 
 }  // namespace
 
+std::vector<uint8_t> hold_cells(Ranks &ranks, const dcg_operator &given, const Layout &own, const Layout &held) {
+  return fetch_cells(ranks, given.cells, own, held);
+}
+
 HeldOperator hold_operator(Ranks &ranks, const dcg_operator &given, const Layout &own, const Layout &held) {
   HeldOperator made;
   made.op = given;
