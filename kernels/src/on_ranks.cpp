@@ -8,8 +8,6 @@
 
 #include "on_ranks.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -60,8 +58,8 @@ void OnRanks::agree_on(const dcg_operator &op) {
 }
 
 // The finest level on what a layout holds here.
-double OnRanks::build(Level &level, const dcg_operator &op, const Layout &own, const Layout &held, const Largest &largest) {
-  const HeldOperator on = hold_operator(ranks_, op, own, held);
+double OnRanks::build(Level &level, const Layout &own, const Layout &held, const Largest &largest) {
+  const HeldOperator on = hold_operator(ranks_, op_, own, held);
   if (!held.here) return level.box.reset(on.op.shape), 1.0;
   const double factor = build_finest(level, on.op, largest, threads_);
   if (!level.unit) finish(level, weights_, true, threads_);
@@ -134,14 +132,13 @@ void OnRanks::set_up(const dcg_operator &op) {
   op_ = op;
   sizes_.clear();
   Layout cells = Layout::own(ranks_, op.periodic);
-  const Layout own = cells;
   Largest most = largest(op, threads_);
   most = {ranks_.largest(most.weight), ranks_.largest(most.shift)};
   Widths widths;
-  find_widths(own, most.weight > 0.0 ? 1.0 / most.weight : 1.0, widths);
-  double target = first_target(own.n, widths);
+  find_widths(cells, most.weight > 0.0 ? 1.0 / most.weight : 1.0, widths);
+  double target = first_target(cells.n, widths);
   const Part *above = nullptr;
-  LevelSize size{{own.n[0], own.n[1], own.n[2]}, 0, 0};
+  LevelSize size{{cells.n[0], cells.n[1], cells.n[2]}, 0, 0};
   for (cut_ = 0;; ++cut_) {
     Level whole;
     whole.box.reset(cells.n);
@@ -157,7 +154,7 @@ void OnRanks::set_up(const dcg_operator &op) {
       hold_level(ranks_, above->image, above->blocks, made.layout, made.level);
       link_down(*parts_[cut_ - 1], made.level, made.layout);
     } else {
-      inverse_scale_ = build(made.level, op, own, made.layout, most);
+      inverse_scale_ = build(made.level, cells, made.layout, most);
       share_activity(made);
       count(made.level, made.begin, made.end, size);
       if (size.unknowns <= kDirect) break;
@@ -174,7 +171,19 @@ void OnRanks::set_up(const dcg_operator &op) {
     above = &made;
   }
 
-  // The rest on rank 0.
+  gather(cells, most, widths, target);
+  for (size_t l = 0; l < cut_; ++l) {  // what only the set-up needs
+    Level &image = parts_[l]->image;
+    for (int a = 0; a < 3; ++a) image.weight[a].release(), image.anchor[a].release();
+    image.diagonal.release(), image.relax.release(), image.shift.release();
+  }
+  direction_.resize(finest_->level.box.size);
+  share_sizes();
+}
+
+// The first level that is not cut, and all below, on rank 0. `cells`: whose it was.
+void OnRanks::gather(const Layout &cells, const Largest &most, Widths &widths, double target) {
+  const Part *above = cut_ > 0 ? parts_[cut_ - 1].get() : nullptr;
   const Layout gathered = cells.gathered(ranks_);
   gathered_.weights = weights_, gathered_.threads = threads_;
   gathered_.levels.clear();
@@ -184,10 +193,10 @@ void OnRanks::set_up(const dcg_operator &op) {
     link_down(*parts_[cut_ - 1], last, gathered);
     finest_ = parts_[0].get();
   } else {
-    build(last, op, own, gathered, most);
-    outer_.layout = own.widened(1);
+    build(last, cells, gathered, most);
+    outer_.layout = cells.widened(1);
     outer_.layout.own(outer_.begin, outer_.end);
-    inverse_scale_ = build(outer_.level, op, own, outer_.layout, most);
+    inverse_scale_ = build(outer_.level, cells, outer_.layout, most);
     link_down(outer_.down, outer_.level, outer_.layout, outer_.begin, outer_.end, last, gathered);
     keep_own(outer_);
     link_ghosts(outer_);
@@ -198,13 +207,6 @@ void OnRanks::set_up(const dcg_operator &op) {
     gathered_.coarsen_on(widths, target);
     gathered_cycle_.prepare(gathered_.levels, from_level(weights_, cut_), best_rows(), threads_);
   }
-  for (size_t l = 0; l < cut_; ++l) {  // what only the set-up needs
-    Level &image = parts_[l]->image;
-    for (int a = 0; a < 3; ++a) image.weight[a].release(), image.anchor[a].release();
-    image.diagonal.release(), image.relax.release(), image.shift.release();
-  }
-  direction_.resize(finest_->level.box.size);
-  share_sizes();
 }
 
 // Builds the next level as far as it can be computed here, and makes the level ready for the cycle.

@@ -50,14 +50,15 @@ class OnRanks {
 
   // set-up (on_ranks.cpp)
   void agree_on(const dcg_operator &op);
-  double build(Level &level, const dcg_operator &op, const Layout &own, const Layout &held, const Largest &largest);
+  double build(Level &level, const Layout &own, const Layout &held, const Largest &largest);
   void share_activity(Part &part);
   void find_widths(const Layout &own, double scale, Widths &widths);
   bool can_be_cut(const Layout &own, const Merge (&merge)[3]) const;
   void add_part(Part &part, const Merged &plan, size_t number);
+  void gather(const Layout &cells, const Largest &most, Widths &widths, double target);
+  void share_sizes();
   void count(const Level &level, const int64_t begin[3], const int64_t end[3], LevelSize &size);
   Part &part(size_t number);
-  void share_sizes();
 
   // who needs whose unknowns (ranks_links.cpp)
   void keep_own(Part &part);
