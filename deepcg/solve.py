@@ -148,7 +148,7 @@ class Solver:
             return cycle.conjugate_gradients
         if self.method == "dcd" and isinstance(cycle, MultilevelCycle):
             window = CHECK_EVERY if self.window is None else self.window
-            return lambda *system: cycle.conjugate_directions(*system, window)
+            return lambda x, r, target, maxiter: cycle.conjugate_directions(x, r, target, maxiter, window)
         return None
 
     def _solve_on_gpu(self, b: Any, x0: Any, callback: Callable | None) -> tuple[Any, SolveInfo]:

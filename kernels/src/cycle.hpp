@@ -21,6 +21,8 @@ class Cycle {
   int64_t bytes() const;
 
  private:
+  friend class OnRanks;  // runs the stages of a level one by one, exchanging ghosts in between
+
   struct Stage {
     enum Kind { kRelax, kResidual, kRestrict, kProlong, kDot } kind;
     int sweep = 0, pass = 0;
@@ -91,13 +93,12 @@ inline Around<float> rows_beside(const Level &level, const float *field, int64_t
   return n;
 }
 
-// The weights round a row; `none` as above.
-inline WeightRows weight_rows(const Level &level, int64_t k, int64_t j, const float *none) {
+// The weights round a row, from a place in it on; `none` as above.
+inline WeightRows weight_rows(const Level &level, int64_t at, const float *none) {
   const Box &box = level.box;
-  const int64_t row = box.at(k, j);
-  WeightRows w{none, none, none, none, level.weight[2].data() + row, level.diagonal.data() + row, level.relax.data() + row};
-  if (box.n[0] > 1) w.z = level.weight[0].data() + row, w.z_low = w.z - box.plane;
-  if (box.n[1] > 1) w.y = level.weight[1].data() + row, w.y_low = w.y - box.stride;
+  WeightRows w{none, none, none, none, level.weight[2].data() + at, level.diagonal.data() + at, level.relax.data() + at};
+  if (box.n[0] > 1) w.z = level.weight[0].data() + at, w.z_low = w.z - box.plane;
+  if (box.n[1] > 1) w.y = level.weight[1].data() + at, w.y_low = w.y - box.stride;
   return w;
 }
 

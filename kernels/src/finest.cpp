@@ -134,35 +134,34 @@ void copy_weights(Level &level, const dcg_operator &op, double scale, int thread
   });
 }
 
-double largest_weight(const dcg_operator &op) {
-  double most = 0.0;
+}  // namespace
+
+Largest largest(const dcg_operator &op, int threads) {
+  double weight = 0.0, shift = 0.0;
   for (int a = 0; a < 3; ++a) {
     if (!op.weights[a]) continue;
     int64_t n = 1;
     for (int b = 0; b < 3; ++b) n *= op.shape[b] + (a == b);
-#pragma omp parallel for reduction(max : most)
-    for (int64_t i = 0; i < n; ++i) most = std::max(most, op.weights[a][i]);
+#pragma omp parallel for num_threads(threads) reduction(max : weight)
+    for (int64_t i = 0; i < n; ++i) weight = std::max(weight, op.weights[a][i]);
   }
-  if (most == 0.0 && op.shift)
-    for (int64_t i = 0; i < op.shape[0] * op.shape[1] * op.shape[2]; ++i) most = std::max(most, op.shift[i]);
-  return most;
+  if (weight == 0.0 && op.shift)
+    for (int64_t i = 0; i < op.shape[0] * op.shape[1] * op.shape[2]; ++i) shift = std::max(shift, op.shift[i]);
+  return {weight, shift};
 }
 
-}  // namespace
-
-double build_finest(Level &level, const dcg_operator &op, Widths &widths, int threads) {
+double build_finest(Level &level, const dcg_operator &op, const Largest &largest, int threads) {
   start(level, op);
   copy_cells(level, op, threads);
   double scale = 1.0;
   if (level.unit) {
     find_codes(level, threads);
   } else {
-    const double most = largest_weight(op);
+    const double most = largest.weight > 0.0 ? largest.weight : largest.shift;
     scale = most > 0.0 ? 1.0 / most : 1.0;
     copy_weights(level, op, scale, threads);
   }
   if (!level.unit) copy_ghosts(level, level.weight);
-  find_widths(level, widths);
   return level.unit ? 1.0 / op.unit : scale;
 }
 

@@ -141,10 +141,13 @@ class Finishing {
     });
     if (weights.local) learn();
     set();
+    find_extents();
     for (int a = 0; a < 3; ++a)
       for (int s = 0; s < 2; ++s)
         if (!level.keep[a][s].empty()) copy_ghosts(level, level.keep[a][s]), copy_ghosts(level, level.toward[a][s]);
   }
+
+  void complete() { list_neighbours(), copy_ghosts(level, level.weight), find_extents(); }
 
  private:
   Level &level;
@@ -228,19 +231,24 @@ class Finishing {
     copy_ghosts(level, level.weight);
   }
 
-  // Diagonal and relaxation; the columns with unknowns of every row.
   void set() {
+    each_row([&](int64_t, int64_t start, int64_t n) {
+      Sums s(n);
+      sum(start, n, s);
+      // a coarse unknown without edges has nothing left to do
+      set_row(n, finest ? s.total : s.edges, s.total, &level.diagonal[start], &level.relax[start]);
+    });
+  }
+
+  // The columns with unknowns of every row.
+  void find_extents() {
     const int64_t rows = level.box.n[0] * level.box.n[1];
     level.row_begin.assign(rows, 0), level.row_end.assign(rows, 0);
     std::atomic<int64_t> unknowns{0};
-    each_row([&](int64_t row, int64_t start, int64_t count) {
-      Sums s(count);
-      sum(start, count, s);
-      // a coarse unknown without edges has nothing left to do
-      set_row(count, finest ? s.total : s.edges, s.total, &level.diagonal[start], &level.relax[start]);
+    each_row([&](int64_t row, int64_t start, int64_t n) {
       const float *relax = &level.relax[start];
-      int64_t first = 0, last = count, found = 0;
-      for (int64_t i = 0; i < count; ++i) found += relax[i] != 0.0f;
+      int64_t first = 0, last = n, found = 0;
+      for (int64_t i = 0; i < n; ++i) found += relax[i] != 0.0f;
       unknowns += found;
       if (!found || row < 0) return;
       while (relax[first] == 0.0f) ++first;
@@ -256,6 +264,11 @@ class Finishing {
 
 void finish(Level &level, const dcg_weights &weights, bool finest, int threads) {
   Finishing(level, weights, finest, threads).run();
+}
+
+void complete(Level &level) {
+  constexpr dcg_weights kNone{};
+  Finishing(level, kNone, true, 1).complete();
 }
 
 }  // namespace dcg

@@ -26,12 +26,6 @@ Around<float> KrylovRows::around(const float *p, int64_t k, int64_t j, int64_t f
   return {n.up + first, n.down + first, n.north + first, n.south + first};
 }
 
-WeightRows KrylovRows::level_weights(int64_t k, int64_t j, int64_t first) const {
-  WeightRows w = weight_rows(level_, k, j, zeros_.data() + kLanes);
-  for (const float **row : {&w.z, &w.z_low, &w.y, &w.y_low, &w.x, &w.diagonal, &w.relax}) *row += first;
-  return w;
-}
-
 FineWeights KrylovRows::weights(int64_t k, int64_t j, int64_t first) const {
   const dcg_operator &op = system_.op;
   const int64_t ny = level_.box.n[1], nx = level_.box.n[2], row = (k * ny + j) * nx + first;
@@ -54,9 +48,10 @@ double KrylovRows::curvature(const float *p, int64_t k) const {
     const Range c = columns(k, j);
     if (c.begin >= c.end) continue;
     const int64_t length = c.end - c.begin, at = level_.box.at(k, j) + c.begin;
+    const float *none = zeros_.data() + kLanes;
     const Around<float> n = around(p, k, j, c.begin);
     sum += level_.unit ? rows_.curvature_unit(length, p + at, n, level_.code.data() + at)
-                       : rows_.curvature_weighted(length, p + at, n, level_weights(k, j, c.begin));
+                       : rows_.curvature_weighted(length, p + at, n, weight_rows(level_, at, none));
   }
   return sum;
 }
@@ -66,12 +61,12 @@ void KrylovRows::product(const float *p, int64_t k, float *out) const {
     const Range c = columns(k, j);
     if (c.begin >= c.end) continue;
     const int64_t length = c.end - c.begin, at = level_.box.at(k, j) + c.begin;
-    const Around<float> n = around(p, k, j, c.begin);
     const float *none = zeros_.data() + kLanes;
+    const Around<float> n = around(p, k, j, c.begin);
     if (level_.unit) {
       rows_.residual_unit(0, length, p + at, n, none, level_.code.data() + at, out + at);
     } else {
-      rows_.residual_weighted(0, length, p + at, n, none, level_weights(k, j, c.begin), out + at);
+      rows_.residual_weighted(0, length, p + at, n, none, weight_rows(level_, at, none), out + at);
     }
   }
 }

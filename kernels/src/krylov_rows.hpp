@@ -42,7 +42,6 @@ class KrylovRows {
  private:
   Range columns(int64_t k, int64_t j) const;
   Around<float> around(const float *p, int64_t k, int64_t j, int64_t first) const;
-  WeightRows level_weights(int64_t k, int64_t j, int64_t first) const;
   FineWeights weights(int64_t k, int64_t j, int64_t first) const;
 
   const System &system_;

@@ -116,6 +116,7 @@ struct Level {
   Box box;
   bool periodic[3] = {false, false, false};
   int open_across[3] = {0, 0, 0};  // OPEN sides of an axis of one cell
+  int colour = 0;          // of the first cell: 1 where it is odd in the whole grid (on many ranks)
   bool unit = false;       // every joined face has weight 1: `code` says it all
   int64_t unknowns = 0;
 
