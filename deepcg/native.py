@@ -124,6 +124,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_multilevel_update": (pointer, pointer),
         "dcg_multilevel_apply": (pointer, pointer, pointer),
         "dcg_multilevel_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
+        "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_vector": (pointer, i32, i32, pointer),
         "dcg_matrix_kinds": (pointer, pointer),
@@ -209,7 +210,8 @@ def _face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.nda
     weights = tuple(np.empty([n + (a == axis) for a, n in enumerate(cells.shape)]) for axis in range(cells.ndim))
     for axis, n in enumerate(cells.shape):
         place = first + axis
-        shape[place], kinds[2 * place], kinds[2 * place + 1] = n, *outside[axis]
+        shape[place] = n
+        kinds[2 * place], kinds[2 * place + 1] = outside[axis]
         given[place], made[place] = widths[axis].ctypes.data, weights[axis].ctypes.data
     turns = sum(bool(p) << (first + axis) for axis, p in enumerate(periodic))
     address = None if coefficient is None else coefficient.ctypes.data

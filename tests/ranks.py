@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from deepcg import Poisson, native
+from deepcg.cycle import Run
 from deepcg.weights import Weights
 
 KINDS = {1: np.uint8, 4: np.uint32, 8: np.uint64}
@@ -34,14 +35,6 @@ class Crowd:
         return told
 
 
-def array(address: int | None, count: int, kind) -> np.ndarray:
-    if not address or not count:
-        return np.zeros(0, kind)
-    return np.ctypeslib.as_array(
-        ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8)), (count * np.dtype(kind).itemsize,)
-    ).view(kind)
-
-
 class Links:
     """Copies of other ranks' values, as `dcg_ranks.link` is told of them."""
 
@@ -50,14 +43,21 @@ class Links:
         self.leaves = int(leaf.max()) + 1 if leaf.size else 0
 
 
+def _array(address: int | None, count: int, kind) -> np.ndarray:
+    if not address or not count:
+        return np.zeros(0, kind)
+    bytes_of = ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8))
+    return np.ctypeslib.as_array(bytes_of, (count * np.dtype(kind).itemsize,)).view(kind)
+
+
 class Rank:
-    """One rank's functions. `messages` counts what it sent, by kind."""
+    """One rank's functions for `dcg_ranks`. `calls` counts them by kind; `fail_after`: so many of them work."""
 
     def __init__(self, crowd: Crowd, number: int, fail_after: int | None = None):
         self.crowd, self.number, self.fail_after = crowd, number, fail_after
         self.links: dict[int, Links] = {}
-        self.messages = {"spread": 0, "add": 0, "sum": 0}
         self.names = itertools.count(1)
+        self.calls = {"spread": 0, "add": 0, "sum": 0}
         kinds = dict(native.Ranks._fields_)
         self.functions = {
             name: kinds[name](self._guarded(getattr(self, name))) for name in ("link", "unlink", "spread", "add", "sum")
@@ -68,23 +68,23 @@ class Rank:
             try:
                 function(*arguments)
             except Exception:
-                self.crowd.barrier.abort()
+                self.crowd.barrier.abort()  # nobody shall wait for this rank
                 return 7
             return 0
 
         return call
 
     def _count(self, kind: str) -> None:
-        self.messages[kind] += 1
-        if self.fail_after is not None and sum(self.messages.values()) > self.fail_after:
-            raise RuntimeError("a failure that the test asked for")
+        self.calls[kind] += 1
+        if self.fail_after is not None and sum(self.calls.values()) > self.fail_after:
+            raise RuntimeError("the failure that a test asked for")
 
     def link(self, size, n, leaf, owner, root, made):
         given = (np.ctypeslib.as_array(a, (n,)) if n else np.zeros(0, np.int64) for a in (leaf, owner, root))
         links = Links(size, *given)
-        sizes = self.crowd.tell(self.number, size)
-        for rank, place in zip(links.owner, links.root, strict=True):
-            assert 0 <= place < sizes[rank]
+        sizes = np.array(self.crowd.tell(self.number, size))
+        assert not (links.owner == self.number).any()
+        assert ((links.root >= 0) & (links.root < sizes[links.owner.astype(int)])).all()
         made[0] = next(self.names)
         self.links[made[0]] = links
 
@@ -94,8 +94,8 @@ class Rank:
     def spread(self, links, width, roots, leaves):
         self._count("spread")
         of = self.links[links]
-        told = self.crowd.tell(self.number, array(roots, of.size, KINDS[width]).copy())
-        to = array(leaves, of.leaves, KINDS[width])
+        told = self.crowd.tell(self.number, _array(roots, of.size, KINDS[width]).copy())
+        to = _array(leaves, of.leaves, KINDS[width])
         for rank, values in enumerate(told):
             mine = of.owner == rank
             to[of.leaf[mine]] = values[of.root[mine]]
@@ -103,12 +103,11 @@ class Rank:
     def add(self, links, leaves, roots):
         self._count("add")
         of = self.links[links]
-        mine = array(leaves, of.leaves, np.float32)[of.leaf] if of.leaves else np.zeros(0, np.float32)
-        told = self.crowd.tell(self.number, (of.owner, of.root, mine.copy()))
-        to = array(roots, of.size, np.float32)
-        for owner, root, values in told:
+        values = _array(leaves, of.leaves, np.float32)[of.leaf] if of.leaves else np.zeros(0, np.float32)
+        to = _array(roots, of.size, np.float32)
+        for owner, root, theirs in self.crowd.tell(self.number, (of.owner, of.root, values)):
             here = owner == self.number
-            np.add.at(to, root[here], values[here])
+            np.add.at(to, root[here], theirs[here])
 
     def sum(self, n, values):
         self._count("sum")
@@ -117,15 +116,15 @@ class Rank:
 
 
 def on_all(count: int, run: Callable[[int], object]) -> list:
-    """run(rank number) in a thread for each; the first error of any is raised."""
+    """run(rank) in a thread for each; raises the first error, which carries them all as `of_ranks`."""
     results: list = [None] * count
-    errors: list[BaseException] = []
+    errors: dict[int, Exception] = {}
 
     def body(number):
         try:
             results[number] = run(number)
-        except BaseException as error:
-            errors.append(error)
+        except Exception as error:
+            errors[number] = error
 
     threads = [threading.Thread(target=body, args=(number,)) for number in range(count)]
     for thread in threads:
@@ -133,7 +132,9 @@ def on_all(count: int, run: Callable[[int], object]) -> list:
     for thread in threads:
         thread.join()
     if errors:
-        raise errors[0]
+        first = next(iter(errors.values()))
+        first.of_ranks = errors  # type: ignore[attr-defined]
+        raise first
     return results
 
 
@@ -144,8 +145,9 @@ class OnRanks:
     ----------
     problem : Poisson
     weights : Weights
-    cuts : first cell of each slab of ranks, per axis of the problem, without the 0 of the first one
-    gather : see `dcg_ranks`
+    cuts : per axis of the problem, the first cell of each slab of ranks but the first one
+    gather : see `dcg_ranks`; 1: every level that can be cut is
+    fail_after : how many calls of the last rank's functions work
     """
 
     def __init__(
@@ -157,66 +159,78 @@ class OnRanks:
         threads: int = 1,
         fail_after: int | None = None,
     ):
-        self.problem, self.weights = problem, native.weights(weights)
+        self.problem = problem
         self.starts = [np.array([0, *cut, n], np.int64) for cut, n in zip(cuts, problem.shape, strict=True)]
         self.places = list(itertools.product(*[range(len(s) - 1) for s in self.starts]))
         self.count = len(self.places)
-        self.boxes = [
-            tuple(slice(s[p], s[p + 1]) for s, p in zip(self.starts, place, strict=True)) for place in self.places
-        ]
-        self.crowd = Crowd(self.count)
-        self.ranks = [Rank(self.crowd, n, fail_after if n == self.count - 1 else None) for n in range(self.count)]
+        self.boxes = [tuple(slice(s[p], s[p + 1]) for s, p in zip(self.starts, at, strict=True)) for at in self.places]
+        crowd = Crowd(self.count)
+        self.ranks = [Rank(crowd, n, fail_after if n + 1 == self.count else None) for n in range(self.count)]
         self.handles = [ctypes.c_void_p() for _ in self.places]
-        self.kept: list = [None] * self.count
-        on_all(self.count, lambda n: self._create(n, gather, threads))
+        self._kept: list = [None] * self.count  # the arrays that the kernels refer to
+        given = native.weights(weights)
+
+        def create(number):
+            op, ranks = self._operator(number, problem), self._ranks(number, gather)
+            handle = self.handles[number]
+            native.call(
+                "dcg_multilevel_create_on_ranks",
+                ctypes.byref(op),
+                ctypes.byref(given),
+                threads,
+                ctypes.byref(ranks),
+                ctypes.byref(handle),
+            )
+
+        on_all(self.count, create)
+
+    def _axes(self) -> tuple[int, ...]:
+        return (0, 1, 2) if len(self.starts) == 3 else (0, 2)  # a 2-D grid (ny, nx) is (ny, 1, nx)
+
+    def _ranks(self, number: int, gather: int) -> native.Ranks:
+        given = native.Ranks(gather=gather, ranks=(1, 1, 1), **self.ranks[number].functions)
+        starts = {axis: self.starts[n] for n, axis in enumerate(self._axes())}
+        place = dict(zip(self._axes(), self.places[number], strict=True))
+        for axis in range(3):
+            along = starts.setdefault(axis, np.array([0, 1], np.int64))
+            given.ranks[axis], given.place[axis] = len(along) - 1, place.get(axis, 0)
+            given.starts[axis] = along.ctypes.data_as(ctypes.POINTER(ctypes.c_int64))
+        given.kept = starts
+        return given
 
     def _operator(self, number: int, problem: Poisson) -> native.Operator:
         """This rank's part, with arrays of its own."""
         stencil, box = problem.stencil, self.boxes[number]
         whole = native.operator(stencil)
-        arrays = {"cells": np.ascontiguousarray(stencil.cells[box])}
-        op = native.Operator(
-            cells=arrays["cells"].ctypes.data, unit=whole.unit, periodic=whole.periodic, open=whole.open
-        )
-        axes = (0, 1, 2) if problem.cells.ndim == 3 else (0, 2)
+        cells = np.ascontiguousarray(stencil.cells[box])
+        kept = [cells]
+        op = native.Operator(cells=cells.ctypes.data, unit=whole.unit, periodic=whole.periodic, open=whole.open)
         op.shape = (ctypes.c_int64 * 3)(1, 1, 1)
-        for axis, place in enumerate(axes):
-            op.shape[place] = arrays["cells"].shape[axis]
+        for n, axis in enumerate(self._axes()):
+            op.shape[axis] = cells.shape[n]
             if stencil.unit is None:
-                faces = tuple(slice(s.start, s.stop + (a == axis)) for a, s in enumerate(box))
-                arrays[f"weights {axis}"] = np.ascontiguousarray(stencil.weights[axis][faces])
-                op.weights[place] = arrays[f"weights {axis}"].ctypes.data
+                faces = tuple(slice(s.start, s.stop + (a == n)) for a, s in enumerate(box))
+                kept.append(np.ascontiguousarray(stencil.weights[n][faces]))
+                op.weights[axis] = kept[-1].ctypes.data
         if stencil.unit is None and stencil.shift is not None:
-            arrays["shift"] = np.ascontiguousarray(stencil.shift[box])
-            op.shift = arrays["shift"].ctypes.data
-        self.kept[number] = op, arrays
+            kept.append(np.ascontiguousarray(stencil.shift[box]))
+            op.shift = kept[-1].ctypes.data
+        self._kept[number] = kept
         return op
-
-    def _create(self, number: int, gather: int, threads: int) -> None:
-        given = native.Ranks(gather=gather, **self.ranks[number].functions)
-        dim3 = self.problem.cells.ndim == 3
-        for axis, place in enumerate((0, 1, 2) if dim3 else (0, 2)):
-            given.ranks[place], given.place[place] = len(self.starts[axis]) - 1, self.places[number][axis]
-            given.starts[place] = self.starts[axis].ctypes.data_as(ctypes.POINTER(ctypes.c_int64))
-        whole = np.array([0, 1], np.int64)
-        if not dim3:
-            given.ranks[1], given.place[1] = 1, 0
-            given.starts[1] = whole.ctypes.data_as(ctypes.POINTER(ctypes.c_int64))
-        op = self._operator(number, self.problem)
-        native.call("dcg_multilevel_create_on_ranks", ctypes.byref(op), ctypes.byref(self.weights), threads,
-                    ctypes.byref(given), ctypes.byref(self.handles[number]))  # fmt: skip
-
-    def update(self, problem: Poisson) -> None:
-        before = list(self.kept)
-        on_all(
-            self.count,
-            lambda n: native.call("dcg_multilevel_update", self.handles[n], ctypes.byref(self._operator(n, problem))),
-        )
-        self.problem = problem
-        del before
 
     def _part(self, vector: np.ndarray, number: int) -> np.ndarray:
         return np.ascontiguousarray(vector.reshape(self.problem.shape)[self.boxes[number]])
+
+    def update(self, problem: Poisson) -> None:
+        before = list(self._kept)
+
+        def run(number):
+            op = self._operator(number, problem)
+            native.call("dcg_multilevel_update", self.handles[number], ctypes.byref(op))
+
+        on_all(self.count, run)
+        self.problem = problem
+        del before
 
     def __call__(self, r: np.ndarray) -> np.ndarray:
         """M r, over all cells."""
@@ -231,9 +245,8 @@ class OnRanks:
         on_all(self.count, run)
         return z.reshape(r.shape)
 
-    def conjugate_gradients(self, x: np.ndarray, r: np.ndarray, target: float, maxiter: int):
-        """As `MultilevelCycle.conjugate_gradients`; returns every rank's Run."""
-        from deepcg.cycle import Run
+    def conjugate_gradients(self, x: np.ndarray, r: np.ndarray, target: float, maxiter: int) -> list[Run]:
+        """As `MultilevelCycle.conjugate_gradients`; what every rank is told."""
 
         def run(number):
             mine = self._part(x, number), self._part(r, number)
@@ -248,28 +261,25 @@ class OnRanks:
         return on_all(self.count, run)
 
     @property
-    def levels(self) -> list[tuple]:
-        """Cells along z, y, x, unknowns and extra unknowns of every level, as each rank tells it."""
-        table = np.zeros((self.count, 64, 5), np.int64)
-        counts, memory, name = [ctypes.c_int32() for _ in self.places], ctypes.c_int64(), ctypes.c_char_p()
-        for n, handle in enumerate(self.handles):
+    def levels(self) -> list[tuple[int, ...]]:
+        """Cells along z, y, x, unknowns and extra unknowns of every level; all ranks say the same."""
+        told = []
+        for handle in self.handles:
+            table, count = np.zeros((64, 5), np.int64), ctypes.c_int32()
+            memory, name = ctypes.c_int64(), ctypes.c_char_p()
             native.call(
-                "dcg_multilevel_info",
-                handle,
-                ctypes.byref(counts[n]),
-                ctypes.byref(memory),
-                64,
-                table[n],
-                ctypes.byref(name),
+                "dcg_multilevel_info", handle, ctypes.byref(count), ctypes.byref(memory), 64, table, ctypes.byref(name)
             )
-        told = {tuple(map(tuple, table[n, : counts[n].value].tolist())) for n in range(self.count)}
-        assert len(told) == 1
-        return list(told.pop())
+            told.append([tuple(row) for row in table[: count.value].tolist()])
+        assert all(levels == told[0] for levels in told)
+        return told[0]
 
-    def messages(self) -> list[dict[str, int]]:
-        return [dict(rank.messages) for rank in self.ranks]
+    def calls(self, number: int = 0) -> dict[str, int]:
+        """How often a rank's functions were called, by kind."""
+        return dict(self.ranks[number].calls)
 
     def close(self) -> None:
-        on_all(self.count, lambda n: native.destroy(self.handles[n]))
-        self.handles = [ctypes.c_void_p() for _ in self.places]
+        for handle in self.handles:
+            native.destroy(handle)
+        self.handles = []
         assert not any(rank.links for rank in self.ranks)  # everything was taken down again

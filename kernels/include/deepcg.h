@@ -151,6 +151,11 @@ DCG_API int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double
 DCG_API int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, double target, int64_t maxiter, double *history,
                               double *steps, int64_t *iterations, int32_t *result);
 
+/* Conjugate directions over a window on A e = r, x += e (Kaneda et al. 2023, algorithm 1): as dcg_multilevel_cg, but each direction is
+ * made A-orthogonal to the last `window` ones; beta is the coefficient of the latest. Holds 8 bytes a cell and direction meanwhile. */
+DCG_API int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, double *x, double *r, double target, int64_t maxiter,
+                                      double *history, double *steps, int64_t *iterations, int32_t *result);
+
 /* What a handle holds: number of levels, bytes allocated, and per level (at most `capacity` of them) the cells along each
  * axis, the unknowns and the extra unknowns, five values a level. name: the row kernels in use. */
 DCG_API int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels, int64_t *bytes, int32_t capacity, int64_t *per_level,

@@ -1,6 +1,8 @@
 // Set-up: from a level to the next coarser one.
 #pragma once
 
+#include <functional>
+
 #include "level.hpp"
 #include "weights.hpp"
 
@@ -21,8 +23,10 @@ struct WidthSamples {
 
   explicit WidthSamples(const int64_t shape[3]);
 
-  // Samples the cells begin..end of a level, the first of which is the grid's cell `first`.
-  void take(const Level &level, const int64_t begin[3], const int64_t end[3], const int64_t first[3]);
+  // Samples cells begin..end, the first of which is the grid's cell `first`. weight(axis, cell, high): of the face towards a neighbour on
+  // that side, 0 where there is none; in single precision relative to the largest.
+  using Weight = std::function<float(int axis, const int64_t at[3], bool high)>;
+  void take(const Weight &weight, const int64_t begin[3], const int64_t end[3], const int64_t first[3]);
 
   void widths(Widths &widths) const;
 };

@@ -2,10 +2,22 @@
 
 #include "hierarchy.hpp"
 
+#include <utility>
 
 #include "error.hpp"
 
 namespace dcg {
+
+namespace {
+
+// What only the set-up needs is kept where the vectors of the iteration will be, or are again after a second call.
+void lend_vectors(Level &finest, Field<float> &direction) {
+  std::swap(finest.x, finest.anchor[0]);
+  std::swap(finest.b, finest.anchor[1]);
+  std::swap(direction, finest.shift);
+}
+
+}  // namespace
 
 void check(const dcg_operator &op) {
   require(op.shape[0] > 0 && op.shape[1] > 0 && op.shape[2] > 0, "shape: every size must be at least 1");
@@ -30,17 +42,24 @@ Level &Hierarchy::next_level() {
 void Hierarchy::set_up() {
   levels.clear();
   Level &finest = next_level();
+  lend_vectors(finest, direction);
   inverse_scale = build_finest(finest, op, largest(op, threads), threads);
   WidthSamples samples(finest.box.n);
-  constexpr int64_t kOrigin[3] = {0, 0, 0};
-  samples.take(finest, kOrigin, finest.box.n, kOrigin);
-  if (!finest.unit) finish(finest, weights, true, threads);
+  if (!finest.unit) {
+    constexpr int64_t kOrigin[3] = {0, 0, 0};
+    const auto weight = [&](int a, const int64_t at[3], bool high) {
+      return finest.weight[a][finest.box.at(at[0], at[1], at[2]) - (high ? 0 : finest.box.offset(a))];
+    };
+    samples.take(weight, kOrigin, finest.box.n, kOrigin);
+    finish(finest, weights, true, threads);
+  }
   levels.push_back(&finest);
   Widths widths;
   samples.widths(widths);
   coarsen_on(widths, first_target(finest.box.n, widths));
-  for (auto &anchor : levels[0]->anchor) anchor.release();  // what only the set-up needs, where it is large
-  levels[0]->shift.release();
+  lend_vectors(finest, direction);
+  finest.anchor[2].release();
+  for (Field<float> *vector : {&finest.x, &finest.b, &direction}) fill(*vector, finest.box.size, 0.0f, threads);
 }
 
 void Hierarchy::coarsen_on(Widths &widths, double target) {

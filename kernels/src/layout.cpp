@@ -11,8 +11,15 @@ Layout Layout::own(const Ranks &ranks, int32_t periodic) {
   for (int a = 0; a < 3; ++a) {
     made.starts[a] = ranks.starts[a], made.n[a] = ranks.starts[a].back(), made.place[a] = ranks.place[a];
     made.periodic[a] = (periodic >> a & 1) && made.n[a] > 1;
-    made.low[a].assign(made.starts[a].begin(), made.starts[a].end() - 1);
-    made.high[a].assign(made.starts[a].begin() + 1, made.starts[a].end());
+  }
+  return made.bare();
+}
+
+Layout Layout::bare() const {
+  Layout made = *this;
+  for (int a = 0; a < 3; ++a) {
+    made.low[a].assign(starts[a].begin(), starts[a].end() - 1);
+    made.high[a].assign(starts[a].begin() + 1, starts[a].end());
   }
   return made;
 }
@@ -45,11 +52,9 @@ Merged merged(const Layout &own, const Merge (&whole)[3]) {
       const int64_t start = own.starts[a][s], block = m.parent[start];
       made.blocks.starts[a][s] = m.first[block] == start ? block : block + 1;
     }
-    made.blocks.low[a].assign(made.blocks.starts[a].begin(), made.blocks.starts[a].end() - 1);
-    made.blocks.high[a].assign(made.blocks.starts[a].begin() + 1, made.blocks.starts[a].end());
   }
   constexpr int64_t kReach = 2;
-  made.blocks = made.blocks.widened(kReach);
+  made.blocks = made.blocks.bare().widened(kReach);
   for (int a = 0; a < 3; ++a) {
     const Merge &m = whole[a];
     const int64_t n = own.n[a], blocks = m.coarse();

@@ -21,6 +21,8 @@ struct Layout {
   static Layout own(const Ranks &ranks, int32_t periodic);
   // All of a level on rank 0.
   Layout gathered(const Ranks &ranks) const;
+  // The same, nobody holding any but its own.
+  Layout bare() const;
   // The same with `margin` cells more on every side.
   Layout widened(int64_t margin) const;
 
@@ -86,6 +88,20 @@ void for_homes(const Layout &mine, const Layout &theirs, const int64_t begin[3],
         home.rank = static_cast<int32_t>((s[0] * ny + s[1]) * nx + s[2]);
         body(at, home);
       }
+}
+
+inline bool inside(const int64_t at[3], const int64_t begin[3], const int64_t end[3]) {
+  for (int a = 0; a < 3; ++a)
+    if (at[a] < begin[a] || at[a] >= end[a]) return false;
+  return true;
+}
+
+template <class Body>
+void for_cells(const int64_t begin[3], const int64_t end[3], Body &&body) {
+  int64_t at[3];
+  for (at[0] = begin[0]; at[0] < end[0]; ++at[0])
+    for (at[1] = begin[1]; at[1] < end[1]; ++at[1])
+      for (at[2] = begin[2]; at[2] < end[2]; ++at[2]) body(at);
 }
 
 }  // namespace dcg

@@ -52,6 +52,15 @@ class Field {
   int64_t size_ = 0, capacity_ = 0;
 };
 
+// Fills a field by `threads` threads: what is large is touched first by those that will use it.
+template <class T>
+void fill(Field<T> &f, int64_t n, T value, int threads) {
+  f.resize(n);
+  T *data = f.data();
+#pragma omp parallel for num_threads(threads) schedule(static) if (n > 65536)
+  for (int64_t i = 0; i < n; ++i) data[i] = value;
+}
+
 // Where cell (k, j, i) lies in an array with a layer of ghosts round it. An axis of one cell has no ghosts.
 struct Box {
   int64_t n[3] = {1, 1, 1};  // nz, ny, nx

@@ -56,9 +56,8 @@ WidthSamples::WidthSamples(const int64_t shape[3]) {
 
 // On a tensor grid of d axes an unknown's log weights, less their mean, are -2 log h_a + (2 / d) sum of log h_b. Averaged over a sample of
 // each layer, so that jumps of the coefficient, the same along every axis, do not count.
-void WidthSamples::take(const Level &level, const int64_t begin[3], const int64_t end[3], const int64_t first[3]) {
-  if (level.unit || axes.size() < 2) return;
-  const Box &box = level.box;
+void WidthSamples::take(const Weight &weight, const int64_t begin[3], const int64_t end[3], const int64_t first[3]) {
+  if (axes.size() < 2) return;
   const double d = static_cast<double>(axes.size());
   constexpr int64_t kSample = 16;  // per axis
   for (const int along : axes) {
@@ -70,18 +69,17 @@ void WidthSamples::take(const Level &level, const int64_t begin[3], const int64_
     for (int64_t k = from[0]; k < end[0]; k += stride[0])
       for (int64_t j = from[1]; j < end[1]; j += stride[1])
         for (int64_t i = from[2]; i < end[2]; i += stride[2]) {
-          const int64_t u = box.at(k, j, i);
-          double value[3], mean = 0.0;
+          const int64_t at[3] = {k, j, i};
+          double value[3] = {0.0, 0.0, 0.0}, mean = 0.0;
           bool all = true;
           for (const int a : axes) {
-            const float high = level.weight[a][u], low = level.weight[a][u - box.offset(a)];
+            const float high = weight(a, at, true), low = weight(a, at, false);
             if (!(high > 0.0f) && !(low > 0.0f)) all = false;
             if (!all) break;
             value[a] = 0.5 * (std::log(high > 0.0f ? high : low) + std::log(low > 0.0f ? low : high));
             mean += value[a] / d;
           }
           if (!all) continue;
-          const int64_t at[3] = {k, j, i};
           const int64_t layer = first[along] + at[along] - begin[along];
           sum[along][layer] += value[along] - mean, count[along][layer] += 1.0;
         }

@@ -13,7 +13,7 @@
 using namespace dcg;
 
 struct dcg_multilevel : Hierarchy {
-  Field<float> direction;
+  std::vector<Kept> kept;
   Cycle cycle;
   std::unique_ptr<OnRanks> on_ranks;  // then all of the above is unused
 };
@@ -22,7 +22,6 @@ namespace {
 
 void set_up(dcg_multilevel &m) {
   m.set_up();
-  m.direction.resize(m.levels[0]->box.size);
   m.cycle.prepare(m.levels, m.weights, best_rows(), m.threads);
 }
 
@@ -94,10 +93,30 @@ extern "C" int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, d
     }
     Level &finest = *handle->levels[0];
     with_team(handle->threads, [&](const Team &team) {
-      const Outcome mine = conjugate_gradients(handle->cycle, {&finest, handle->op, x, r}, finest, handle->direction, best_rows(),
+      const Outcome mine = conjugate_gradients(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, handle->direction, best_rows(),
                                                team, target, maxiter, history, steps);
       if (team.rank == 0) outcome = mine;
     });
+    *iterations = outcome.iterations, *result = outcome.result;
+  });
+}
+
+extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, double *x, double *r, double target, int64_t maxiter,
+                                         double *history, double *steps, int64_t *iterations, int32_t *result) {
+  return guarded([&] {
+    require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
+    require(window >= 0, "window: 0 or more is needed");
+    require(!handle->on_ranks, "handle: conjugate directions run on one rank only");
+    Level &finest = *handle->levels[0];
+    handle->kept.clear();
+    handle->kept.resize(window + 1);
+    Outcome outcome;
+    with_team(handle->threads, [&](const Team &team) {
+      const Outcome mine = conjugate_directions(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, handle->kept,
+                                                best_rows(), team, target, maxiter, history, steps);
+      if (team.rank == 0) outcome = mine;
+    });
+    handle->kept.clear();
     *iterations = outcome.iterations, *result = outcome.result;
   });
 }

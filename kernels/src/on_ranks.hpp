@@ -15,6 +15,8 @@ struct LevelSize {
   int64_t n[3], unknowns, extras;
 };
 
+inline bool active(const Level &level, int64_t u) { return level.unit ? level.code[u] != 0 : level.relax[u] != 0.0f; }
+
 class OnRanks {
  public:
   OnRanks(const dcg_ranks &ranks, const dcg_operator &op, const dcg_weights &weights, int threads);
@@ -48,21 +50,26 @@ class OnRanks {
 
   // set-up (on_ranks.cpp)
   void agree_on(const dcg_operator &op);
-  double build(Level &level, const dcg_operator &op, const Layout &own, const Layout &held, const Largest &largest);
+  double build(Level &level, const Layout &own, const Layout &held, const Largest &largest);
   void share_activity(Part &part);
+  void find_widths(const Layout &own, double scale, Widths &widths);
   bool can_be_cut(const Layout &own, const Merge (&merge)[3]) const;
   void add_part(Part &part, const Merged &plan, size_t number);
+  void gather(const Layout &cells, const Largest &most, Widths &widths, double target);
+  void share_sizes();
+  void count(const Level &level, const int64_t begin[3], const int64_t end[3], LevelSize &size);
+  Part &part(size_t number);
+
+  // who needs whose unknowns (ranks_links.cpp)
+  void keep_own(Part &part);
   void link_ghosts(Part &part);
   void link_extras(Part &part, const std::unordered_map<int64_t, Home> &homes);
   void link_down(Part &part, const Level &next, const Layout &layout);
   void link_down(Copies &down, const Level &image, const Layout &blocks, const int64_t begin[3], const int64_t end[3], const Level &next,
                  const Layout &layout);
-  int64_t count(const Level &level, const int64_t begin[3], const int64_t end[3], int64_t &extras);
-  Part &part(size_t number);
-  void share_sizes();
 
   // the cycle (ranks_cycle.cpp)
-  double cycle(const Team &team);  // z . r over all ranks
+  void cycle(const Team &team);  // x = M b on the finest level
   void visit(size_t l, const Team &team);
   void below(const Copies &down, Level &image, size_t l, const Team &team);
   void refresh(const Copies &copies, float *values, const Team &team);
@@ -80,7 +87,7 @@ class OnRanks {
   }
 
   // vectors (ranks_pcg.cpp)
-  double load_residual(const double *r, double inverse, const Team &team);
+  double load_residual(const double *r, double inverse, const Team &team);  // of this thread's rows
   Outcome iterate(double *x, double *r, const Team &team, double target, int64_t maxiter, double *history, double *steps);
 
   Ranks ranks_;

@@ -94,6 +94,10 @@ void zero(Field<T> &f, int64_t n) {
 
 }  // namespace
 
+std::vector<uint8_t> hold_cells(Ranks &ranks, const dcg_operator &given, const Layout &own, const Layout &held) {
+  return fetch_cells(ranks, given.cells, own, held);
+}
+
 HeldOperator hold_operator(Ranks &ranks, const dcg_operator &given, const Layout &own, const Layout &held) {
   HeldOperator made;
   made.op = given;
@@ -102,10 +106,9 @@ HeldOperator hold_operator(Ranks &ranks, const dcg_operator &given, const Layout
   made.cells = fetch_cells(ranks, given.cells, own, held);
   made.op.cells = made.cells.data();
   for (int a = 0; a < 3; ++a) {
-    if (held.turns(a)) made.op.periodic |= 1 << a;
-    const bool unmarked = given.periodic >> a & 1;  // periodic, if of one cell
-    if (unmarked && held.n[a] == 1) made.op.periodic |= 1 << a;
-    if (!held.here || unmarked) continue;
+    const bool periodic = given.periodic >> a & 1;
+    if (periodic && !held.cut(a)) made.op.periodic |= 1 << a;
+    if (periodic || !held.here) continue;
     if (held.low[a][held.place[a]] == 0) made.op.open |= given.open & 1 << (2 * a);
     if (held.high[a][held.place[a]] == held.n[a]) made.op.open |= given.open & 2 << (2 * a);
   }
@@ -114,7 +117,9 @@ HeldOperator hold_operator(Ranks &ranks, const dcg_operator &given, const Layout
   int64_t shape[3];
   own.held(shape);
   const int64_t cells = shape[0] * shape[1] * shape[2];
-  double has[4] = {!!given.weights[0] * 1.0, !!given.weights[1] * 1.0, !!given.weights[2] * 1.0, !!given.shift * 1.0};
+  double has[4];
+  for (int a = 0; a < 3; ++a) has[a] = given.weights[a] ? 1.0 : 0.0;
+  has[3] = given.shift ? 1.0 : 0.0;
   ranks.sum(has, 4);
   std::vector<double> nothing;
   const auto or_zero = [&](const double *array, int64_t size) {

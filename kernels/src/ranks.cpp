@@ -25,7 +25,7 @@ Ranks::Ranks(const dcg_ranks &given) : count(1), gather(given.gather > 0 ? given
 }
 
 void Ranks::sum(double *values, int64_t n) {
-  if (!failed_ && count > 1) failed_ = calls_.sum(calls_.context, n, values) != 0;
+  if (count > 1) send([&](const dcg_ranks &calls) { return calls.sum(calls.context, n, values); });
   if (failed_) std::fill(values, values + n, std::numeric_limits<double>::quiet_NaN());
 }
 
@@ -58,21 +58,23 @@ void Copies::add(int64_t leaf, int32_t owner, int64_t root, int32_t here) {
 
 void Copies::link(Ranks &ranks, int64_t roots) {
   ranks_ = &ranks;
-  if (ranks.failed_ || ranks.count == 1) return;
-  const dcg_ranks &calls = ranks.calls_;
+  if (ranks.count == 1) return;
   const int64_t n = static_cast<int64_t>(leaf_.size());
-  ranks.failed_ = calls.link(calls.context, roots, n, leaf_.data(), owner_.data(), root_.data(), &links_) != 0;
-  if (ranks.failed_) links_ = nullptr;
+  void *links = nullptr;
+  ranks.send([&](const dcg_ranks &calls) {
+    return calls.link(calls.context, roots, n, leaf_.data(), owner_.data(), root_.data(), &links);
+  });
+  links_ = links;
 }
 
 void Copies::spread_bytes(int32_t bytes, const void *roots, void *leaves) const {
-  if (!ranks_->failed_) ranks_->failed_ = ranks_->calls_.spread(ranks_->calls_.context, links_, bytes, roots, leaves) != 0;
+  ranks_->send([&](const dcg_ranks &calls) { return calls.spread(calls.context, links_, bytes, roots, leaves); });
 }
 
 void Copies::add_up(const float *leaves, float *roots) const {
   for (const Run &run : own_)
     for (int64_t m = 0; m < run.length; ++m) roots[run.root + m] += leaves[run.leaf + m];
-  if (links_ && !ranks_->failed_) ranks_->failed_ = ranks_->calls_.add(ranks_->calls_.context, links_, leaves, roots) != 0;
+  if (links_) ranks_->send([&](const dcg_ranks &calls) { return calls.add(calls.context, links_, leaves, roots); });
 }
 
 int64_t Copies::bytes() const {

@@ -18,17 +18,32 @@ class Ranks {
   std::vector<int64_t> starts[3];
   int64_t gather;
 
-  // Sums over all ranks. After a failure of the caller's functions nothing is sent any more and sums are NaN, until check() throws: what
-  // runs in between, maybe a team of threads, must not throw.
-  void sum(double *values, int64_t n);
+  void sum(double *values, int64_t n);  // over all ranks
   double sum(double value) { return sum(&value, 1), value; }
   double largest(double value);
+
+  // A failure of the caller's functions is thrown; but not from within a team of threads: while this lives, nothing is sent any more after a
+  // failure, sums are NaN, and check() throws afterwards.
+  class Quiet {
+   public:
+    explicit Quiet(Ranks &ranks) : ranks_(ranks) { ranks_.quiet_ = true; }
+    ~Quiet() { ranks_.quiet_ = false; }
+
+   private:
+    Ranks &ranks_;
+  };
   void check() const;
 
  private:
   friend class Copies;
   dcg_ranks calls_;
-  bool failed_ = false;
+  bool failed_ = false, quiet_ = false;
+
+  template <class Call>
+  void send(Call &&call) {
+    if (!failed_) failed_ = call(calls_) != 0;
+    if (!quiet_) check();
+  }
 };
 
 // Places of an array that are copies of places of other ranks' arrays, or of this rank's own, which take no message.

@@ -5,6 +5,9 @@
 // cells. Only the order of those that are joined matters, and these lie in cells side by side: so it is the same when every rank relaxes its own in that
 // order, and ranks take turns in the order of their places along the axes across which extra unknowns are joined. The network is then
 // that of a single rank, symmetric and positive definite as it is.
+//
+// Ledger, rounds of messages per cut level and cycle with s sweeps: a spread after each of 4 s passes but the last, one after the prolongation;
+// one add down, one spread up. Extra unknowns add one spread per turn and sweep, and two after the prolongation.
 
 #include "on_ranks.hpp"
 
@@ -62,9 +65,12 @@ void OnRanks::visit(size_t l, const Team &team) {
       cycle.prolong_listed(level, image, level.box.size, level.box.size + level.extras);
       refresh_extras(part);
     }
-    const bool last = stage.kind == Cycle::Stage::kRelax && stage.sweep == 0 && stage.pass == 0;
-    for (const int colour : {0, 1})
-      if (!last && (stage.kind == Cycle::Stage::kProlong || colour == (stage.pass & 1))) refresh(part.ghosts[colour], level.x.data(), team);
+    if (stage.kind == Cycle::Stage::kProlong) {  // the first pass reads colour 0 only, and changes colour 1; extra unknowns read both
+      refresh(part.ghosts[0], level.x.data(), team);
+      if (part.divided) refresh(part.ghosts[1], level.x.data(), team);
+    } else if (stage.sweep > 0 || stage.pass > 0) {  // nobody looks beside after the last pass
+      refresh(part.ghosts[stage.pass & 1], level.x.data(), team);
+    }
   }
 }
 
@@ -113,14 +119,9 @@ void OnRanks::refresh_extras(Part &part) {
   }
 }
 
-double OnRanks::cycle(const Team &team) {
-  Level &level = finest_->level;
-  if (cut_ > 0) visit(0, team);
-  if (cut_ == 0) below(finest_->down, level, 0, team);
-  const RowKernels &rows = best_rows();
-  double dot = 0.0;
-  for_own_rows(team, [&](int64_t, int64_t at, int64_t n) { dot += rows.dot(n, level.x.data() + at, level.b.data() + at); });
-  return sum(dot, team);
+void OnRanks::cycle(const Team &team) {
+  if (cut_ > 0) return visit(0, team);
+  below(finest_->down, finest_->level, 0, team);
 }
 
 // Over all threads and ranks.

@@ -9,7 +9,7 @@
 
 namespace dcg {
 
-// b = inverse r in single precision; returns r . r over all ranks
+// b = inverse r in single precision; returns r . r over this thread's rows
 double OnRanks::load_residual(const double *r, double inverse, const Team &team) {
   double square = 0.0;
   for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
@@ -17,7 +17,7 @@ double OnRanks::load_residual(const double *r, double inverse, const Team &team)
     float *b = finest_->level.b.data() + at;
     for (int64_t i = 0; i < n; ++i) b[i] = static_cast<float>(inverse * from[i]), square += from[i] * from[i];
   });
-  return sum(square, team);
+  return square;
 }
 
 Outcome OnRanks::iterate(double *x, double *r, const Team &team, double target, int64_t maxiter, double *history, double *steps) {
@@ -46,7 +46,7 @@ Outcome OnRanks::iterate(double *x, double *r, const Team &team, double target, 
     return w;
   };
 
-  double norm = std::sqrt(load_residual(r, 1.0, team));
+  double norm = std::sqrt(sum(load_residual(r, 1.0, team), team));
   const double inverse = norm > 0.0 ? 1.0 / norm : 1.0;  // keeps what the cycle sees near 1 at the start
   load_residual(r, inverse, team);
   const Range all = team.part(direction_.size());
@@ -57,7 +57,10 @@ Outcome OnRanks::iterate(double *x, double *r, const Team &team, double target, 
   double rho = 0.0;
   for (; out.iterations < maxiter; ++out.iterations) {
     if (norm <= target) break;
-    const double rho_new = cycle(team);
+    cycle(team);
+    double product = 0.0;
+    for_own_rows(team, [&](int64_t, int64_t at, int64_t n) { product += rows.dot(n, level.x.data() + at, level.b.data() + at); });
+    const double rho_new = sum(product, team);
     if (!(rho_new > 0.0) || !std::isfinite(rho_new)) return {out.iterations, 2};
     const float beta = rho > 0.0 ? static_cast<float>(rho_new / rho) : 0.0f;
     for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
@@ -67,11 +70,11 @@ Outcome OnRanks::iterate(double *x, double *r, const Team &team, double target, 
     team.barrier();
     for (const Copies &ghosts : part.ghosts) refresh(ghosts, p, team);
     double curvature = 0.0;
-    for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
+    for_own_rows(team, [&](int64_t, int64_t at, int64_t n) {
       curvature += level.unit ? rows.curvature_unit(n, p + at, around(at), level.code.data() + at)
-                              : rows.curvature_weighted(n, p + at, around(at), weights(row));
+                              : rows.curvature_weighted(n, p + at, around(at), weight_rows(level, at, zeros.data() + kLanes));
     });
-    curvature = sum(curvature, team) * (level.unit ? op_.unit : 1.0);
+    curvature = sum(curvature, team) / inverse_scale_;
     if (!(curvature > 0.0) || !std::isfinite(curvature)) return {out.iterations, 2};
     const double alpha = rho_new / (inverse * curvature);
     double square = 0.0;
@@ -93,6 +96,8 @@ Outcome OnRanks::iterate(double *x, double *r, const Team &team, double target, 
 
 Outcome OnRanks::conjugate_gradients(double *x, double *r, double target, int64_t maxiter, double *history, double *steps) {
   Outcome outcome;
+  ranks_.check();  // that earlier messages worked
+  const Ranks::Quiet quiet(ranks_);
   with_team(threads_, [&](const Team &team) {
     const Outcome mine = iterate(x, r, team, target, maxiter, history, steps);
     if (team.rank == 0) outcome = mine;
@@ -102,9 +107,13 @@ Outcome OnRanks::conjugate_gradients(double *x, double *r, double target, int64_
 }
 
 void OnRanks::apply(const double *r, double *z) {
+  ranks_.check();  // that earlier messages worked
+  const Ranks::Quiet quiet(ranks_);
   with_team(threads_, [&](const Team &team) {
     load_residual(r, 1.0, team);
+    team.barrier();
     cycle(team);
+    team.barrier();
     for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
       const float *from = finest_->level.x.data() + at;
       for (int64_t i = 0; i < n; ++i) z[row * n + i] = inverse_scale_ * from[i];
