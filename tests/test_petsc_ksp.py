@@ -41,6 +41,7 @@ def test_the_same_iterations_and_answers_as_conjugate_gradients(name):
             "deepcg compiled": {},
             "deepcg general": {"ksp_deepcg_native": "0"},
             "deepcg window": {"ksp_deepcg_window": "8"},
+            "deepcg general window": {"ksp_deepcg_window": "8", "ksp_deepcg_native": "0"},
             "fcg": {},
             "cg": {},
         }.items()
@@ -63,7 +64,9 @@ def test_the_compiled_iteration_runs_where_it_may():
     for given, expected in (
         ({}, "compiled iteration, window 1"),
         ({"ksp_deepcg_window": "1"}, "compiled iteration, window 1"),
-        ({"ksp_deepcg_window": "4"}, "general iteration, window 4"),
+        ({"ksp_deepcg_window": "4"}, "compiled iteration, window 4"),
+        ({"ksp_deepcg_window": "0"}, "general iteration, window 0"),
+        ({"ksp_deepcg_window": "4", "ksp_deepcg_native": "0"}, "general iteration, window 4"),
         ({"ksp_deepcg_native": "0"}, "general iteration, window 1"),
     ):
         ksp = solver(problem.matrix(), problem.shape, **given)

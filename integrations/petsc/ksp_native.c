@@ -1,4 +1,4 @@
-/* Conjugate gradients in the kernels' own compiled loop, on PETSc's arrays; b - A x by PETSc decides. */
+/* Conjugate gradients, or conjugate directions over a window, in the kernels' own compiled loop on PETSc's arrays; b - A x by PETSc decides. */
 #include "ksp_deepcg.h"
 
 #define CHUNK 50 /* iterations between evaluations of b - A x */
@@ -13,8 +13,9 @@ PetscErrorCode KSPDeepcgFindNative(KSP ksp, PC_Deepcg **found)
   PetscFunctionBegin;
   *found = NULL;
   PetscCall(PetscObjectTypeCompare((PetscObject)ksp->pc, PCDEEPCG, &is));
-  if (!is || !kd->native || (kd->asked >= 0 && kd->asked != 1)) PetscFunctionReturn(PETSC_SUCCESS);
+  if (!is || !kd->native || kd->asked == 0) PetscFunctionReturn(PETSC_SUCCESS);
   pd = (PC_Deepcg *)ksp->pc->data;
+  if (kd->asked > 1 && pd->ranks) PetscFunctionReturn(PETSC_SUCCESS); /* the kernels keep windows on one rank only */
   if (pd->inner || !pd->cycle || ksp->pc->mat != ksp->pc->pmat || ksp->transpose_solve) PetscFunctionReturn(PETSC_SUCCESS);
   if (ksp->normtype != KSP_NORM_UNPRECONDITIONED || ksp->converged != KSPConvergedDefault) PetscFunctionReturn(PETSC_SUCCESS);
   if (ksp->pc->reusepreconditioner) { /* its operator may be an earlier one */
@@ -34,6 +35,14 @@ typedef struct {
   int32_t  result;
 } Run;
 
+static PetscErrorCode RunKernels(PC_Deepcg *pd, PetscInt window, double *x, double *r, PetscReal target, Run *run)
+{
+  PetscFunctionBegin;
+  if (window == 1) PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_cg(pd->cycle, x, r, target, run->maxit, run->history, run->steps, &run->done, &run->result));
+  else PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_directions(pd->cycle, (int32_t)window, x, r, target, run->maxit, run->history, run->steps, &run->done, &run->result));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* At most run->maxit iterations on A e = r, x += e. */
 static PetscErrorCode Iterate(KSP ksp, PC_Deepcg *pd, Vec r, PetscReal target, Run *run)
 {
@@ -45,17 +54,14 @@ static PetscErrorCode Iterate(KSP ksp, PC_Deepcg *pd, Vec r, PetscReal target, R
   PetscCall(PetscLogEventBegin(DEEPCG_CG, ksp, 0, 0, 0));
   PetscCall(VecGetArray(ksp->vec_sol, &x));
   PetscCall(VecGetArray(r, &residual));
-  if (pd->direct && pd->found.sign > 0.0) {
-    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_cg(pd->cycle, x, residual, target, run->maxit, run->history, run->steps, &run->done, &run->result));
-  } else if (pd->direct) {
-    const int64_t n = pd->matrix.rows.rows;
-
-    for (int64_t i = 0; i < n; ++i) residual[i] = -residual[i];
-    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_cg(pd->cycle, x, residual, target, run->maxit, run->history, run->steps, &run->done, &run->result));
+  if (pd->direct) {
+    if (pd->found.sign < 0.0)
+      for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) residual[i] = -residual[i];
+    PetscCall(RunKernels(pd, ((KSP_Deepcg *)ksp->data)->window, x, residual, target, run));
   } else {
     DeepcgToCells(pd, pd->found.sign, residual, pd->r);
     DeepcgToCells(pd, 1.0, x, pd->z);
-    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_cg(pd->cycle, pd->z, pd->r, target, run->maxit, run->history, run->steps, &run->done, &run->result));
+    PetscCall(RunKernels(pd, ((KSP_Deepcg *)ksp->data)->window, pd->z, pd->r, target, run));
     DeepcgFromCells(pd, 1.0, pd->z, x);
   }
   if (count) {
