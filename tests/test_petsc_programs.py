@@ -162,3 +162,23 @@ def test_the_benchmark_measures_what_it_says(programs, monkeypatch):
     found = bench.tutorial("ex34", 12, bench.TINY["ex34"][12], 2, "CG + PC deepcg")
     assert found["converged"] and found["true_residual"] <= 1.1e-6 and found["solve_seconds"] > 0
     assert found["messages"]["DeepcgSetUp"][0] >= 0
+
+
+@pytest.mark.parametrize(
+    ("define", "text"),
+    [("-DPETSC_USE_COMPLEX", "this PETSc is built for complex numbers"), ("-DNOTHING", None)],
+)
+def test_complex_builds_are_refused_when_compiling(define, text):
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "PETSc"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    command = ["mpicc", "-fsyntax-only", "-w", *flags, f"-I{ROOT / 'kernels' / 'include'}", define, "-x", "c", "-"]
+    run = subprocess.run(
+        command,
+        input=f'#include "{ROOT}/integrations/petsc/deepcg_petsc.h"\n',
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    assert (run.returncode == 0) == (text is None), run.stderr
+    assert text is None or text in run.stderr

@@ -51,12 +51,13 @@ def test_messages_are_counted():
 
 
 def test_what_is_refused_on_ranks():
-    """Asymmetry across a border of ranks; coordinates and -pc_deepcg_grid, which know of one rank only."""
+    """Asymmetry across a border of ranks; -pc_deepcg_grid where layers are cut, beside where they are whole."""
     output = python(2, "refused_on_ranks.py")
     for text in (
         "one-sided: not symmetric: for two vectors x and y",
         "inside: not symmetric: the cell (",
-        "option: -pc_deepcg_grid is for one rank; on several, let a DMDA number the rows",
+        "parts: -pc_deepcg_grid on several ranks needs whole layers of the grid on each of them",
+        "slabs: differ by 0.0",
         "far: are coupled but no face neighbours",
     ):
         label, _, words = text.partition(": ")

@@ -39,10 +39,35 @@ static PetscErrorCode WholeGrid(PetscInt dim, const PetscInt sizes[], DeepcgGrid
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Ranks whose rows are whole layers of the slowest axis, each at least one, have boxes too: slabs. *are: whether it is so. */
+static PetscErrorCode CutIntoSlabs(PC pc, DeepcgGrid *grid, PetscBool *are)
+{
+  const int       axis  = grid->shape[0] > 1 ? 0 : 2;
+  const int64_t   layer = grid->shape[0] * grid->shape[1] * grid->shape[2] / grid->shape[axis];
+  const PetscInt *ranges;
+  PetscMPIInt     ranks, rank;
+
+  PetscFunctionBegin;
+  PetscCallMPI(MPI_Comm_size(PetscObjectComm((PetscObject)pc), &ranks));
+  PetscCallMPI(MPI_Comm_rank(PetscObjectComm((PetscObject)pc), &rank));
+  PetscCall(MatGetOwnershipRanges(pc->pmat, &ranges));
+  *are = PETSC_TRUE;
+  for (PetscMPIInt r = 0; r < ranks; ++r)
+    if (ranges[r + 1] % layer || ranges[r + 1] == ranges[r]) *are = PETSC_FALSE;
+  if (!*are) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscFree(grid->starts[axis]));
+  PetscCall(PetscMalloc1(ranks + 1, &grid->starts[axis]));
+  for (PetscMPIInt r = 0; r <= ranks; ++r) grid->starts[axis][r] = ranges[r] / layer;
+  grid->ranks[axis] = ranks, grid->place[axis] = rank;
+  grid->first[axis] = grid->starts[axis][rank], grid->count[axis] = grid->starts[axis][rank + 1] - grid->first[axis];
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode FromSizes(PC pc, const DeepcgGridHints *hints, PetscInt rows, DeepcgGrid *grid, char *why, size_t size)
 {
   PetscMPIInt ranks;
   PetscInt    cells = 1;
+  PetscBool   slabs = PETSC_TRUE;
 
   PetscFunctionBegin;
   PetscCallMPI(MPI_Comm_size(PetscObjectComm((PetscObject)pc), &ranks));
@@ -51,11 +76,12 @@ static PetscErrorCode FromSizes(PC pc, const DeepcgGridHints *hints, PetscInt ro
     PetscCall(PetscSNPrintf(why, size, "-pc_deepcg_grid has %" PetscInt_FMT " cells and the matrix %" PetscInt_FMT " rows; give NX,NY[,NZ] of the grid whose cells the rows are, x fastest", cells, rows));
     PetscFunctionReturn(PETSC_SUCCESS);
   }
-  if (ranks > 1) {
-    PetscCall(PetscSNPrintf(why, size, "-pc_deepcg_grid is for one rank; on several, let a DMDA number the rows (KSPSetDM or PCSetDM; with KSPSetDMActive(ksp, PETSC_FALSE) the matrix stays yours)"));
+  PetscCall(WholeGrid(hints->ngiven, hints->given, grid));
+  if (ranks > 1) PetscCall(CutIntoSlabs(pc, grid, &slabs));
+  if (!slabs) {
+    PetscCall(PetscSNPrintf(why, size, "-pc_deepcg_grid on several ranks needs whole layers of the grid on each of them; deal the rows out so, or let a DMDA number them (KSPSetDM or PCSetDM; with KSPSetDMActive(ksp, PETSC_FALSE) the matrix stays yours)"));
     PetscFunctionReturn(PETSC_SUCCESS);
   }
-  PetscCall(WholeGrid(hints->ngiven, hints->given, grid));
   grid->source = "-pc_deepcg_grid";
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -23,7 +23,7 @@
    weights, the kinds of its boundaries and its null space are read from its entries. Rows that are diagonal only are solved on their
    own (before a KSP that is given this PC begins to iterate), and couplings to them in other rows are dropped here.
 
-   The grid comes from -pc_deepcg_grid, from the DMDA of the preconditioner or the matrix, from PCSetCoordinates(), or from a Vec (of block size 2 or 3)
+   The grid comes from -pc_deepcg_grid (on several ranks, each must have whole layers of it), from the DMDA of the preconditioner or the matrix, from PCSetCoordinates(), or from a Vec (of block size 2 or 3)
    composed with the matrix as "coordinates"; with coordinates, cells of the bounding grid without a row are walls.
 
    References: Kaneda et al., A Deep Conjugate Direction Method for Iteratively Solving Linear Systems, ICML 2023

@@ -1,4 +1,4 @@
-"""Matrices that the plugin refuses on two ranks: what it says. For tests/test_petsc_ranks.py."""
+"""Matrices that the plugin refuses on two ranks: what it says; and one that it takes. For tests/test_petsc_ranks.py."""
 
 import sys
 
@@ -50,12 +50,42 @@ def told(label, A, **options):
     PETSc.Sys.syncFlush()
 
 
+def uneven():
+    """64 rows in parts of 20 and 44: not whole layers of 8."""
+    mine = (20, 44)[PETSc.COMM_WORLD.getRank()]
+    A = PETSc.Mat().createAIJ(((mine, 64), (mine, 64)), nnz=5)
+    for row in range(*A.getOwnershipRange()):
+        A.setValue(row, row, 1.0)
+    A.assemble()
+    return A
+
+
+def compare(A):
+    """Whole layers on each rank: the grid by option is the DMDA's."""
+    b = A.createVecLeft()
+    b.setRandom()
+    answers = []
+    for given in ({}, {"pc_deepcg_grid": "8,8"}):
+        pc = PETSc.PC().create()
+        pc.setOperators(A)
+        pc.setType("deepcg")
+        for name, value in given.items():
+            PETSc.Options()[name] = value
+        pc.setFromOptions()
+        for name in given:
+            PETSc.Options().delValue(name)
+        answers.append(b.duplicate())
+        pc.apply(b, answers[-1])
+    PETSc.Sys.Print(f"slabs: differ by {(answers[0] - answers[1]).norm()}")
+
+
 def main():
     deepcg.petsc.register()
     told("one-sided", matrix({(27, 35): -0.5}))
     told("inside", matrix({(10, 11): -0.5}))
     told("far", matrix({(3, 60): -0.5, (60, 3): -0.5}))
-    told("option", matrix({}), pc_deepcg_grid="8,8")
+    told("parts", uneven(), pc_deepcg_grid="8,8")
+    compare(matrix({}))
 
 
 main()
