@@ -117,6 +117,9 @@ PETSC_INTERN void DeepcgToCells(const PC_Deepcg *, double scale, const double *r
 PETSC_INTERN void DeepcgFromCells(const PC_Deepcg *, double scale, const double *cells, double *rows);
 
 PETSC_INTERN PetscErrorCode PCCreate_Deepcg(PC);
+PETSC_INTERN PetscErrorCode PCSetUp_Deepcg(PC);
+PETSC_INTERN PetscErrorCode PCView_Deepcg(PC, PetscViewer);
+PETSC_INTERN PetscErrorCode DeepcgFreeProblem(PC_Deepcg *);
 PETSC_INTERN PetscErrorCode KSPCreate_Deepcg(KSP);
 PETSC_INTERN PetscErrorCode DeepcgModelRead(PC_Deepcg *, MPI_Comm, PetscInt dim, PetscBool *python);
 PETSC_INTERN PetscErrorCode DeepcgRanksExchangeKinds(PC, const DeepcgGrid *, uint8_t *kinds, DeepcgRanks *);

@@ -1,47 +1,15 @@
 // Passes over the rows of a matrix: what kind each row is, and to which neighbours it couples how strongly.
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdio>
 
 #include "error.hpp"
-#include "matrix.hpp"
+#include "row_passes.hpp"
 
 namespace dcg {
 
 namespace {
-
-// Calls body(column, value, block) for every entry of a row.
-template <class Index, class Body>
-void for_entries(const dcg_matrix &m, int64_t row, Body &&body) {
-  for (int block = 0; block < 2; ++block) {
-    if (!m.start[block]) continue;
-    const Index *start = static_cast<const Index *>(m.start[block]);
-    const Index *column = static_cast<const Index *>(m.column[block]);
-    for (Index e = start[row]; e < start[row + 1]; ++e) body(static_cast<int64_t>(column[e]), m.value[block][e], block);
-  }
-}
-
-// Calls body(row, cell, place of the cell in the box) for every row, by planes where rows are cells.
-template <class Body>
-void for_rows(const dcg_matrix &m, Body &&body) {
-  const Frame box(m.count, m.shape);
-  if (m.cell) {
-#pragma omp parallel for schedule(static) if (m.rows > 16384)
-    for (int64_t row = 0; row < m.rows; ++row) {
-      int64_t c[3];
-      box.place(m.cell[row], c);
-      body(row, m.cell[row], c);
-    }
-    return;
-  }
-#pragma omp parallel for schedule(static) if (m.rows > 16384)
-  for (int64_t line = 0; line < m.count[0] * m.count[1]; ++line) {
-    int64_t c[3] = {line / m.count[1], line % m.count[1], 0};
-    for (int64_t row = line * m.count[2]; c[2] < m.count[2]; ++c[2], ++row) body(row, row, c);
-  }
-}
 
 template <class Index>
 uint8_t kind_of(const dcg_matrix &m, int64_t row) {
@@ -80,68 +48,6 @@ void turn_kinds(const dcg_matrix &m, uint8_t *kinds) {
       }
   }
 }
-
-// How the row of a cell with all its neighbours in this box looks where columns ascend and rows are cells: most rows, told at a glance.
-struct Pattern {
-  int count = 0;
-  int64_t offset[7];
-  int side[7];  // -1: the diagonal
-
-  explicit Pattern(const Frame &box) {
-    const auto add = [&](int64_t o, int s) { offset[count] = o, side[count++] = s; };
-    for (int a = 0; a < 3; ++a)
-      if (box.n[a] > 1) add(-box.stride[a], 2 * a);
-    add(0, -1);
-    for (int a = 2; a >= 0; --a)
-      if (box.n[a] > 1) add(box.stride[a], 2 * a + 1);
-  }
-
-  // The row's values in this order, or NULL where it looks different.
-  template <class Index>
-  const double *match(const dcg_matrix &m, const Frame &box, int64_t row, const int64_t c[3]) const {
-    if (m.cell) return nullptr;
-    for (int a = 0; a < 3; ++a)
-      if (box.n[a] > 1 && (c[a] == 0 || c[a] == box.n[a] - 1)) return nullptr;
-    const Index *start = static_cast<const Index *>(m.start[0]);
-    if (start[row + 1] - start[row] != count) return nullptr;
-    if (m.start[1]) {
-      const Index *other = static_cast<const Index *>(m.start[1]);
-      if (other[row + 1] != other[row]) return nullptr;
-    }
-    const Index *column = static_cast<const Index *>(m.column[0]) + start[row];
-    return (count == 7 ? same<7>(column, row) : same<0>(column, row)) ? m.value[0] + start[row] : nullptr;
-  }
-
-  template <int N, class Index>  // the count where it is known when compiling
-  bool same(const Index *column, int64_t row) const {
-    int same = 1;
-    for (int e = 0; e < (N ? N : count); ++e) same &= column[e] - row == offset[e];
-    return same;
-  }
-};
-
-// What such a row holds inside a grid with equal faces, and around it.
-struct Inside {
-  int count;
-  double value[7], tolerance[7];
-  int64_t beside[7];
-
-  Inside(const Pattern &pattern, const Padded &padded, const Alike &alike, int faces) : count(pattern.count) {
-    for (int e = 0; e < count; ++e) {
-      const int s = pattern.side[e];
-      value[e] = alike.sign * alike.weight * (s < 0 ? faces : -1);
-      tolerance[e] = alike.tolerance * (s < 0 ? faces : 1);
-      beside[e] = s < 0 ? 0 : (s & 1 ? 1 : -1) * padded.stride[s >> 1];
-    }
-  }
-
-  template <int N>  // the count where it is known when compiling
-  bool fits(const double *v, const uint8_t *kind) const {
-    int same = 1;
-    for (int e = 0; e < (N ? N : count); ++e) same &= (std::fabs(v[e] - value[e]) <= tolerance[e]) & (kind[beside[e]] == DCG_ROW_UNKNOWN);
-    return same;
-  }
-};
 
 // One row's entries sorted to its six sides.
 struct Row {
@@ -257,90 +163,6 @@ void read(const dcg_matrix &m, const uint8_t *kinds, double sign, double roundin
   std::copy(turned, turned + 3, out.wraps);
 }
 
-// The row's couplings, as far as a grid with equal faces may have them.
-template <class Index>
-bool is_alike(const dcg_matrix &m, const uint8_t *kind, const Frame &box, const Frame &grid, const Padded &padded, const Alike &alike,
-              int64_t row, int64_t u, const int64_t c[3], AlikeRow &out) {
-  double diagonal = 0.0;
-  int coupled = 0;
-  bool fits = true;
-  for_entries<Index>(m, row, [&](int64_t column, double value, int block) {
-    if (block == 0 && column == row) {
-      diagonal += alike.sign * value;
-      return;
-    }
-    if (value == 0.0) return;
-    fits &= std::fabs(-alike.sign * value - alike.weight) <= alike.tolerance;
-    int side;
-    if (block == 0) {
-      side = box.side((m.cell ? m.cell[column] : column) - u, c);
-    } else {
-      const int64_t g[3] = {c[0] + m.first[0], c[1] + m.first[1], c[2] + m.first[2]};
-      side = grid.side(m.ghost[column] - grid.flat(g), g);
-    }
-    if (side < 0 || coupled >> (side & 7) & 1) {
-      fits = false;
-      return;
-    }
-    coupled |= 1 << (side & 7);
-    if (side & 8) out.turned |= 1 << ((side & 7) >> 1);
-  });
-  if (!fits) return false;
-  out.coupled = coupled, out.unknown = 0;
-  for (int s = 0; s < 6; ++s) out.unknown |= (kind[(s & 1 ? 1 : -1) * padded.stride[s >> 1]] == DCG_ROW_UNKNOWN) << s;
-  const double faces = diagonal / alike.weight;
-  out.faces = static_cast<int>(std::lround(std::min(std::max(faces, -1.0), 100.0)));
-  return std::fabs(faces - out.faces) <= alike.relative * std::max(faces, 1.0);
-}
-
-template <class Index>
-bool read_all_alike(const dcg_matrix &m, const uint8_t *kinds, const Alike &alike, std::vector<AlikeRow> &special) {
-  const Frame box(m.count, m.shape), grid(m.shape, m.shape);
-  const Padded padded(m.count);
-  int needed = 0;  // sides that an axis has at all
-  for (int s = 0; s < 6; ++s) needed |= (m.shape[s >> 1] > 1) << s;
-  const int faces = __builtin_popcount(needed);
-  const Pattern pattern(box);
-  const Inside inside(pattern, padded, alike, faces);
-  std::atomic<bool> fits{true};
-  for_rows(m, [&](int64_t row, int64_t u, const int64_t c[3]) {
-    const uint8_t *kind = kinds + padded.at(c);
-    if (*kind != DCG_ROW_UNKNOWN || !fits.load(std::memory_order_relaxed)) return;
-    if (const double *value = pattern.match<Index>(m, box, row, c))
-      if (inside.count == 7 ? inside.fits<7>(value, kind) : inside.fits<0>(value, kind)) return;
-    AlikeRow r{};
-    r.u = u;
-    if (!is_alike<Index>(m, kind, box, grid, padded, alike, row, u, c, r)) {
-      fits.store(false, std::memory_order_relaxed);
-      return;
-    }
-    if (r.coupled == needed && r.faces == faces && r.unknown == 63 && !r.turned) return;  // most rows
-#pragma omp critical(dcg_matrix_special)
-    special.push_back(r);
-  });
-  return fits;
-}
-
-template <class Index>
-void find_example(const dcg_matrix &m, const uint8_t *kinds, double &diagonal, double &weight) {
-  const Frame box(m.count, m.shape);
-  const Padded padded(m.count);
-  diagonal = weight = 0.0;
-  for (int64_t row = 0; row < m.rows && weight == 0.0; ++row) {
-    int64_t c[3];
-    box.place(m.cell ? m.cell[row] : row, c);
-    if (kinds[padded.at(c)] != DCG_ROW_UNKNOWN) continue;
-    diagonal = 0.0;
-    for_entries<Index>(m, row, [&](int64_t column, double value, int block) {
-      if (block == 0 && column == row) {
-        diagonal += value;
-      } else if (std::fabs(value) > std::fabs(weight)) {
-        weight = value;
-      }
-    });
-  }
-}
-
 }  // namespace
 
 void check(const dcg_matrix &m) {
@@ -377,14 +199,6 @@ void read_rows(const dcg_matrix &m, const uint8_t *kinds, double sign, double ro
   if (m.rows == 0) return;
   m.index_bytes == 4 ? read<int32_t>(m, kinds, sign, rounding, couplings, refusal)
                      : read<int64_t>(m, kinds, sign, rounding, couplings, refusal);
-}
-
-void find_example(const dcg_matrix &m, const uint8_t *kinds, double &diagonal, double &weight) {
-  m.index_bytes == 4 ? find_example<int32_t>(m, kinds, diagonal, weight) : find_example<int64_t>(m, kinds, diagonal, weight);
-}
-
-bool read_all_alike(const dcg_matrix &m, const uint8_t *kinds, const Alike &alike, std::vector<AlikeRow> &special) {
-  return m.index_bytes == 4 ? read_all_alike<int32_t>(m, kinds, alike, special) : read_all_alike<int64_t>(m, kinds, alike, special);
 }
 
 }  // namespace dcg
