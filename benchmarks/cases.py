@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.ndimage as ndi
 
 import deepcg
 from deepcg import gallery
@@ -77,8 +78,9 @@ class Case:
             yield from self._sequence()
 
     def _sequence(self) -> Iterator[Step]:
-        """A moving boundary: each warm start is the pressure of the step before, on what is still fluid."""
+        """A moving boundary: each warm start is the pressure of the step before; cells that were a wall take their nearest neighbour's."""
         pressures: list[np.ndarray] = []
+        nearest = None  # for each cell, the nearest one that was fluid in the step before
 
         def solve(problem: deepcg.Poisson, b: np.ndarray) -> np.ndarray:
             p, _ = deepcg.solve(problem, b, rtol=SIMULATION_RTOL)
@@ -86,8 +88,10 @@ class Case:
             return p
 
         for scene in gallery.sequence(self.scene, self.size, self.dim, self.steps, solve=solve):
-            before = np.where(scene.problem.grid.fluid, pressures[-1], 0.0)
-            yield Step(scene.problem, scene.rhs, before)
+            fluid = scene.problem.grid.fluid
+            guess = pressures[-1][nearest] if nearest is not None else pressures[-1]
+            yield Step(scene.problem, scene.rhs, np.where(fluid, guess, 0.0))
+            nearest = tuple(ndi.distance_transform_edt(~fluid, return_distances=False, return_indices=True))
 
     def facts(self, problem: deepcg.Poisson) -> dict[str, Any]:
         """What results say about the case."""

@@ -29,11 +29,15 @@ Entry = dict[str, Any]
 def gather(journal: Journal, plan: str) -> dict[str, Any]:
     """The entries of everything that the journal holds."""
     groups: dict[tuple, list[Entry]] = {}
-    for run in journal.runs.values():
+    runs = [run for run in journal.runs.values() if "peer" in run]
+    for run in runs:
         groups.setdefault(tuple(run[name] for name in IDENTITY), []).append(run)
-    cases = {run["case"]: run["facts"] for run in journal.runs.values() if "facts" in run}
-    entries = [_entry(sorted(runs, key=lambda run: run["repeat"])) for runs in groups.values()]
-    return {"format": FORMAT, "plan": plan, "sessions": journal.sessions, "cases": cases, "entries": entries}
+    cases = {run["case"]: run["facts"] for run in runs if "facts" in run}
+    entries = [_entry(sorted(group, key=lambda run: run["repeat"])) for group in groups.values()]
+    rooflines = [run["roofline"] for run in journal.runs.values() if "roofline" in run]
+    return {
+        "format": FORMAT, "plan": plan, "sessions": journal.sessions, "cases": cases, "roofline": rooflines, "entries": entries,
+    }  # fmt: skip
 
 
 def _entry(runs: list[Entry]) -> Entry:

@@ -57,7 +57,7 @@ class Runner:
     def __init__(
         self, plan: Plan, journal: Journal, only: str = "", hours: float | None = None, report: Report = lambda *_: None
     ):
-        self.plan, self.journal, self._only, self._report = plan, journal, only, report
+        self.plan, self.journal, self.report, self._only = plan, journal, report, only
         self._deadline = None if hours is None else time.monotonic() + 3600.0 * hours
         self.stopped = False
 
@@ -93,7 +93,7 @@ class Runner:
     def finish(self, name: str, figures: dict[str, Any]) -> dict[str, Any]:
         """Write a finished run down and tell who watches."""
         told = self.journal.add(name, figures)
-        self._report(name, told)
+        self.report(name, told)
         return told
 
 
