@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import figure, table
-from benchmarks.results import IDENTITY, Entry, load, median, seconds
+from benchmarks.results import IDENTITY, Entry, asked, load, median, seconds
 
 THRESHOLD = 0.10
 WITHOUT_SPREAD = 0.50
@@ -59,7 +59,7 @@ def compare(old: dict[str, Any], new: dict[str, Any], threshold: float = THRESHO
 
 def _changes(old: Entry, new: Entry, threshold: float) -> Iterator[Change]:
     if old["converged"] != new["converged"]:
-        if old["settings"] is None or new["settings"] is None:  # not installed on one of the two
+        if not (asked(old) and asked(new)):  # not installed on one of the two
             return
         yield Change("improvement" if new["converged"] else "regression", new, "outcome", old["outcome"], new["outcome"])
         return

@@ -22,7 +22,8 @@ nav a { color: var(--ink); text-decoration: none; margin-right: 18px; white-spac
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: 4px 0 6px; font-size: 14px; }
 th, td { padding: 4px 12px 4px 0; text-align: right; vertical-align: top; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } td.text { text-align: left; white-space: normal; min-width: 180px; max-width: 560px; overflow-wrap: anywhere; }
+th:first-child, td:first-child { text-align: left; } td.text, th.text { text-align: left; }
+td.text { white-space: normal; min-width: 180px; max-width: 560px; overflow-wrap: anywhere; }
 thead th { border-bottom: 1.5px solid var(--ink); font-weight: 600; white-space: normal; vertical-align: bottom; }
 tbody td { border-bottom: 1px solid var(--line); } tbody tr:hover { background: var(--band); }
 td strong { font-weight: 700; } td.failed, td.failed strong { color: var(--accent); }
@@ -30,6 +31,8 @@ figure { margin: 16px 0 26px; } figure img { max-width: 100%; height: auto; }
 details summary { cursor: pointer; font-weight: 600; margin: 6px 0; }
 @media print { nav { display: none; } h2 { break-after: avoid; } .table, figure { break-inside: avoid; } }
 """
+
+LEFT = ' class="text"'
 
 
 def page(title: str, summary: Sequence[str], sections: Iterable[Any], pictures: Mapping[str, bytes]) -> str:
@@ -67,7 +70,7 @@ def _section(section: Any, pictures: Mapping[str, bytes]) -> str:
 
 
 def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    top = "".join(f"<th{LEFT if cell in ('remark', 'settings', 'from', 'version', 'why') else ''}>{html.escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f'<div class="table"><table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -79,7 +82,7 @@ def _cell(text: str) -> str:
     classes = []
     if text == "x" or (bold and not re.match(r"[\d.(]", bold[1])):
         classes.append("failed")
-    if len(text) > 36:
+    if len(text) > 30:
         classes.append("text")
     return f'<td class="{" ".join(classes)}">{inner}</td>' if classes else f"<td>{inner}</td>"
 

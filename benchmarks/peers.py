@@ -57,8 +57,8 @@ BOOMERAMG = {
     "-pc_hypre_boomeramg_no_CF": "",
 }
 
-# Red and black Gauss-Seidel, in the opposite order on the way up, so that CG may use it
-PFMG = {"-pc_type": "pfmg", "-pc_pfmg_relax_type": "symmetric-red/black-gauss-seidel", "-pc_pfmg_rap_type": "non-Galerkin"}
+# Red and black Gauss-Seidel, and coarse operators that are not Galerkin, need fewer iterations in a box and break down where cells are cut off
+PFMG = {"-pc_type": "pfmg", "-pc_pfmg_relax_type": "Weighted-Jacobi", "-pc_pfmg_rap_type": "Galerkin"}
 
 ICC = {"-pc_type": "icc", "-pc_factor_levels": "0"}
 

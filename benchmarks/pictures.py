@@ -144,6 +144,9 @@ def convergence(results: dict[str, Any], case: str, rtol: float, cores: int) -> 
     left.set(xscale="symlog", yscale="log", xlim=(0, None), xlabel="iterations", ylabel="relative residual")
     left.set_xscale("symlog", linthresh=10)
     right.set(xscale="log", yscale="log", xlabel="seconds, set-up included")
+    times = [median(e) for e in found if e["converged"] and seconds(e)]
+    if times:
+        right.set_xlim(min(times) / 10, max(times) * 1.3)
     for axes in (left, right):
         axes.axhline(rtol, color="#888888", linewidth=0.8, linestyle=":")
         axes.set_ylim(bottom=rtol / 20)

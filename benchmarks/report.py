@@ -17,7 +17,7 @@ from benchmarks.learned import compared, training_seconds
 from benchmarks.markdown import figure, table
 from benchmarks.page import page
 from benchmarks.peers import PEERS
-from benchmarks.results import Entry, best, median, seconds, select, stated_machine
+from benchmarks.results import Entry, asked, best, median, seconds, select, stated_machine
 from deepcg.model_file import write_atomically
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ def markdown(title: str, results: dict[str, Any], sections: list[Section], folde
 def summary(results: dict[str, Any]) -> list[str]:
     """The paragraphs at the top."""
     entries = results["entries"]
-    asked = [e for e in entries if e["settings"] is not None and not _unfit(e)]
-    failed = [e for e in asked if not e["converged"]]
-    repeats = [len(seconds(e, "solve")) for e in asked if e["converged"]]
+    run = [e for e in entries if asked(e)]
+    failed = [e for e in run if not e["converged"]]
+    repeats = [len(seconds(e, "solve")) for e in run if e["converged"]]
     last = results["sessions"][-1] if results["sessions"] else {}
     counts = (
-        f"{len(results['cases'])} cases, {len(asked)} comparisons run, {len(asked) - len(failed)} solved, {len(failed)} failed; "
+        f"{len(results['cases'])} cases, {len(run)} comparisons run, {len(run) - len(failed)} solved, {len(failed)} failed; "
         f"{statistics.median(repeats) if repeats else 0:g} timed repeats in the median. "
         f"Commit {last.get('commit')}, {last.get('started', 'date not recorded')}."
     )
@@ -291,7 +291,8 @@ def _row(entry: Entry) -> list[str]:
     residual, memory = figure(entry["true_residual"]), _megabytes(entry)
     if not entry["converged"]:
         spent = f"{entry['iterations']}" if entry["iterations"] else ""
-        return [name, "", "", "", spent, residual, memory, "", f"**{entry['outcome']}**"]
+        said = f"**{entry['outcome']}**" if asked(entry) else entry["outcome"]
+        return [name, "", "", "", spent, residual, memory, "", said]
     times = [_spread(seconds(entry, part)) for part in ("setup", "solve", "total")] if entry["setup_seconds"] else ["", _spread(entry["solve_seconds"]), ""]
     return [name, *times, str(entry["iterations"]), residual, memory, str(len(entry["solve_seconds"])), entry["note"] or ""]
 
@@ -328,13 +329,7 @@ def _total(entry: Entry | None, quickest: Entry | None) -> str:
         return f"**{text}**" if entry is quickest else text
     if entry["converged"]:
         return f"({entry['iterations']})"
-    return "-" if entry["settings"] is None or _unfit(entry) else "x"
-
-
-def _unfit(entry: Entry) -> bool:
-    """Whether the peer does not apply to the case, which is no failure."""
-    peer = PEERS.get(entry["peer"])
-    return not entry["converged"] and not entry["outcome"].startswith(("failed", "true residual", "x is not")) and peer is not None
+    return "x" if asked(entry) else "-"
 
 
 def _spread(values: list[float]) -> str:

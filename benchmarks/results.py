@@ -48,7 +48,8 @@ def _entry(runs: list[Entry]) -> Entry:
     memory = [run["memory_bytes"] for run in timed or runs if run.get("memory_bytes") is not None]
     residuals = [run["true_residual"] for run in runs if run.get("true_residual") is not None]
     entry = {name: last[name] for name in IDENTITY}
-    entry |= {"outcome": last["outcome"], "converged": failed is None, "serial": last["serial"], "source": last["source"]}
+    entry |= {"outcome": last["outcome"], "converged": failed is None, "unfit": last.get("unfit", False)}
+    entry |= {"serial": last["serial"], "source": last["source"]}
     entry |= {name: last.get(name) for name in ("settings", "version", "note", "iterations", "steps", "setups")}
     entry |= {name: [run[name] for run in timed if run.get(name) is not None] for name in TIMED}
     entry["residuals"] = next((run["residuals"] for run in runs if run.get("residuals")), None)
@@ -108,6 +109,11 @@ def median(entry: Entry, part: str = "total") -> float:
     """The median over the repeats; infinite for a failure."""
     values = seconds(entry, part)
     return statistics.median(values) if values and entry["converged"] else float("inf")
+
+
+def asked(entry: Entry) -> bool:
+    """Whether the peer was here and the case is one for it: only then can it fail."""
+    return entry["settings"] is not None and not entry.get("unfit", False)
 
 
 def best(entries: Iterable[Entry], part: str = "total") -> Entry | None:

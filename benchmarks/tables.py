@@ -19,7 +19,7 @@ from benchmarks.markdown import figure, geometric_mean, table
 from benchmarks.peers import AMG, PEERS
 from benchmarks.plans import PAPER_SCENES, WINDOWS, with_window
 from benchmarks.record import RESULTS
-from benchmarks.results import Entry, best, latest, median, select, stated_machine
+from benchmarks.results import Entry, asked, best, latest, median, select, stated_machine
 from deepcg import gallery as scenes
 from deepcg.model_file import write_atomically
 
@@ -81,7 +81,7 @@ def total(entry: Entry | None) -> str:
         return ""
     if entry["converged"]:
         return f"{figure(median(entry))} ({entry['iterations']})"
-    return "x" if entry["settings"] is not None and entry["true_residual"] is not None else "-"
+    return "x" if asked(entry) else "-"
 
 
 def race() -> str:
