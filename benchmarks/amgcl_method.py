@@ -33,7 +33,9 @@ class AMGCL(MatrixMethod):
         self._amg = None
 
     def iterate(self, system, r, rtol, maxiter, history):
-        if history is not None:  # AMGCL tells no history: the same cycle inside SciPy's CG, in the run that is not timed
+        if (
+            history is not None
+        ):  # AMGCL tells no history: the same cycle inside SciPy's CG, in the run that is not timed
             cycle = spla.LinearOperator(system.A.shape, matvec=self._amg, dtype=float)
             conjugate_gradients(system.A, r, cycle, rtol, maxiter, history)
         scale = float(np.linalg.norm(r))  # AMGCL takes a right-hand side of small norm for zero

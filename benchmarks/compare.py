@@ -43,7 +43,9 @@ class Change:
     @property
     def name(self) -> str:
         e = self.entry
-        return f"{e['case']} to {e['rtol']:g}, {e['cores']} cores, {e['peer']}" + (f", {e['mode']}" if e["mode"] != "fresh" else "")
+        return f"{e['case']} to {e['rtol']:g}, {e['cores']} cores, {e['peer']}" + (
+            f", {e['mode']}" if e["mode"] != "fresh" else ""
+        )
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], threshold: float = THRESHOLD) -> list[Change]:
@@ -61,7 +63,9 @@ def _changes(old: Entry, new: Entry, threshold: float) -> Iterator[Change]:
     if old["converged"] != new["converged"]:
         if not (asked(old) and asked(new)):  # not installed on one of the two
             return
-        yield Change("improvement" if new["converged"] else "regression", new, "outcome", old["outcome"], new["outcome"])
+        yield Change(
+            "improvement" if new["converged"] else "regression", new, "outcome", old["outcome"], new["outcome"]
+        )
         return
     if not new["converged"]:
         return

@@ -97,13 +97,27 @@ class InPrecision(Own):
 
 
 class RoundedNetwork(Network):
-    """A network whose weights and activations are in `precision`: "float64", "float32", "bfloat16" or "float16"."""
+    """A network in `precision`: "float64", "float32", "bfloat16" or "float16".
+
+    In 16 bits the weights, the input and what every layer gives are rounded, the sums inside a layer are in float32: so do processors with
+    16-bit arithmetic, and so it can be measured on any. The speed is not that of such a processor.
+    """
 
     def __init__(self, problem: Poisson, network: Any, precision: str):
         import torch
 
-        self._dtype = getattr(torch, precision)
+        self._rounded = getattr(torch, precision)
+        self._dtype = torch.float64 if precision == "float64" else torch.float32
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
+            parameter.copy_(parameter.to(self._rounded).to(parameter.dtype))
+        for layer in network.modules():
+            if hasattr(layer, "weight"):
+                layer.register_forward_hook(lambda layer, given, answer: self._round(answer))
         super().__init__(problem, network.to(self._dtype), f"dcdm in {precision}")
+
+    def _round(self, values: Any) -> Any:
+        return values.to(self._rounded).to(self._dtype)
 
     def __call__(self, r: np.ndarray) -> np.ndarray:
         torch = self._torch
@@ -111,8 +125,10 @@ class RoundedNetwork(Network):
         rms = float(np.linalg.norm(scaled)) / np.sqrt(self._size)
         if not (rms > 0 and np.isfinite(rms)):
             return np.zeros_like(r)
-        with torch.inference_mode():
-            field = torch.from_numpy(scaled / rms).to(self._dtype).reshape(1, 1, *self._shape)
+        # With gradients on (none are kept, as no weight asks for one) `network.convolve` calls its layers and not oneDNN, which has
+        # no float64.
+        with torch.enable_grad(), torch.backends.mkldnn.flags(enabled=False):
+            field = self._round(torch.from_numpy(scaled / rms)).reshape(1, 1, *self._shape)
             z = self.network(field).reshape(-1).to(torch.float64).numpy()
         return z * (self._scale * rms)
 

@@ -65,12 +65,17 @@ def _section(section: Any, pictures: Mapping[str, bytes]) -> str:
     for name, caption, _ in section.pictures:
         data = base64.b64encode(pictures[name]).decode()
         picture = f'<img alt="{html.escape(caption)}" src="data:image/svg+xml;base64,{data}">'
-        parts.append(f'<figure id="{html.escape(name)}"><figcaption>{html.escape(caption)}</figcaption>{picture}</figure>')
+        parts.append(
+            f'<figure id="{html.escape(name)}"><figcaption>{html.escape(caption)}</figcaption>{picture}</figure>'
+        )
     return "".join(parts) + "</section>"
 
 
 def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th{LEFT if cell in ('remark', 'settings', 'from', 'version', 'why') else ''}>{html.escape(cell)}</th>" for cell in header)
+    top = "".join(
+        f"<th{LEFT if cell in ('remark', 'settings', 'from', 'version', 'why') else ''}>{html.escape(cell)}</th>"
+        for cell in header
+    )
     body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f'<div class="table"><table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -200,7 +200,9 @@ class Worker:
         rows = cells[z0:z1, y0:y1, x0:x1].reshape(-1)
         indptr, indices, data = self._part("indptr"), self._part("indices"), self._part("data")
         counts = np.diff(indptr)[rows]
-        entries = np.repeat(indptr[rows], counts) + np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        entries = (
+            np.repeat(indptr[rows], counts) + np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        )
         columns, values = np.asarray(indices[entries]), np.asarray(data[entries])
         starts = np.concatenate([[0], np.cumsum(counts)])
 
@@ -215,7 +217,10 @@ class Worker:
             if kind == PETSc.Mat.Type.AIJ:
                 matrix.setOption(PETSc.Mat.Option.NEW_NONZERO_LOCATION_ERR, False)
                 order = da.getAO()
-                mine, theirs = order.app2petsc(rows.astype(PETSc.IntType)), order.app2petsc(columns.astype(PETSc.IntType))
+                mine, theirs = (
+                    order.app2petsc(rows.astype(PETSc.IntType)),
+                    order.app2petsc(columns.astype(PETSc.IntType)),
+                )
                 matrix.setValuesIJV(starts.astype(PETSc.IntType), theirs, values, rowmap=mine)
             else:
                 mine, theirs = ghosts[rows].astype(PETSc.IntType), ghosts[columns].astype(PETSc.IntType)

@@ -169,7 +169,9 @@ def against_size(results: dict[str, Any], scene: str, cores: int) -> Figure | No
     left, right = _axes(figure, 1, 2, 1), _axes(figure, 1, 2, 2)
     for peer, points in lines.items():
         n = [point[0] for point in points]
-        left.plot(n, [1e6 * point[1] / point[0] for point in points], marker="o", markersize=3, label=peer, **style(peer))
+        left.plot(
+            n, [1e6 * point[1] / point[0] for point in points], marker="o", markersize=3, label=peer, **style(peer)
+        )
         right.plot(n, [np.nan if p[2] is None else p[2] for p in points], marker="o", markersize=3, **style(peer))
     left.set(xscale="log", yscale="log", xlabel="unknowns", ylabel="microseconds per unknown, set-up and solve")
     right.set(xscale="log", yscale="log", xlabel="unknowns", ylabel="bytes per unknown, beside the system")
@@ -190,7 +192,9 @@ def roofline(results: dict[str, Any]) -> Figure | None:
         axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=f"one cycle, {scene}")
     axes.axhline(triad, color="#444444", linestyle="--", label=f"measured triad, {triad:.1f} GB/s")
     sizes = sorted({case["size"] for case in cases})
-    axes.set(xlabel="cells a side", ylabel="GB/s by the ledger of bytes", xscale="log", yscale="log", ylim=(None, 2 * triad))
+    axes.set(
+        xlabel="cells a side", ylabel="GB/s by the ledger of bytes", xscale="log", yscale="log", ylim=(None, 2 * triad)
+    )
     axes.set_xticks(sizes, [f"{size}$^3$" for size in sizes])
     axes.minorticks_off()
     axes.legend(fontsize=8, frameon=False)

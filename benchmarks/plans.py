@@ -88,11 +88,15 @@ def full(sizes: tuple[int, ...] = (64, 128, 256), cores: tuple[int, ...] = (2, 1
     """Everything: scenes, sizes, right-hand sides and tolerances; threads; sequences; the paper's experiment; what learning buys."""
     entries = []
     for size, scene, rhs in itertools.product(sizes, SCENES_3D, ("physical", "noise")):
-        entries.append(Entry(Case(scene, size, rhs=rhs), peers(*ON_CPU, *GPU, without=SLOW), (1e-4, 1e-6, 1e-10), cores[0]))
+        entries.append(
+            Entry(Case(scene, size, rhs=rhs), peers(*ON_CPU, *GPU, without=SLOW), (1e-4, 1e-6, 1e-10), cores[0])
+        )
     for size, scene in itertools.product((256, 1024, 2048), SCENES_2D):
         entries.append(Entry(Case(scene, size, 2), peers(*ON_CPU, *GPU, without=SLOW), (1e-4, 1e-6, 1e-10), cores[0]))
     for few, size in itertools.product(cores[1:], sizes[:2]):
-        entries += [Entry(Case(s, size), peers(*ON_CPU, without=SLOW), cores=few) for s in ("plume", "porous", "bubble")]
+        entries += [
+            Entry(Case(s, size), peers(*ON_CPU, without=SLOW), cores=few) for s in ("plume", "porous", "bubble")
+        ]
     timely = peers(*ON_CPU, without=(*SLOW, *STATIONARY))
     entries += [Entry(sequence(size), timely, (1e-4, 1e-6), cores[0], (FRESH, WARM, KEPT)) for size in sizes[:2]]
     entries += scaling(cores[0]).entries
@@ -106,7 +110,9 @@ def scaling(cores: int = 2) -> Plan:
     fast = peers(*AMG, "hypre PFMG-PCG", "FFT", *OWN, *GPU, without=SLOW)
     entries = [Entry(Case("plume", size), fast, cores=cores) for size in (64, 96, 128, 192, 256)]
     entries += [Entry(Case("box", size), fast, cores=cores) for size in (64, 128, 256)]
-    entries += [Entry(Case("plume", size), peers("multigrid", "multilevel network"), cores=cores) for size in (320, 384, 512)]
+    entries += [
+        Entry(Case("plume", size), peers("multigrid", "multilevel network"), cores=cores) for size in (320, 384, 512)
+    ]
     return Plan("scaling", tuple(entries), FULL_REPEATS, limit=3600.0)
 
 
@@ -122,12 +128,14 @@ def race(sizes: tuple[int, ...] = (128, 256)) -> Plan:
 PAPER_SCENES = ("box", "plume", "sphere", "bunny")
 PAPER_PEERS = ("CG", "deflated PCG", "IC(0)-PCG", "DCDM network")
 WINDOWS = (0, 1, 2, 5, None)
-PRECISIONS = ("float64", "float32", "bfloat16")
+PRECISIONS = ("float64", "float32", "bfloat16", "float16")
 
 
 def paper(sizes: tuple[int, ...] = (64, 128, 256), models: tuple[Peer, ...] = ()) -> Plan:
     """The paper's experiment: networks that saw the empty box, on obstacles and larger grids, with the ablations of window and precision."""
-    entries = [Entry(Case(s, n), peers(*PAPER_PEERS) + models, (1e-4,)) for n, s in itertools.product(sizes, PAPER_SCENES)]
+    entries = [
+        Entry(Case(s, n), peers(*PAPER_PEERS) + models, (1e-4,)) for n, s in itertools.product(sizes, PAPER_SCENES)
+    ]
     ablation = tuple(with_window(m) for m in WINDOWS) + tuple(in_precision(p) for p in PRECISIONS)
     entries += [Entry(Case("plume", sizes[0]), ablation, (1e-4,)), Entry(Case("bunny", sizes[0]), ablation, (1e-4,))]
     return Plan("paper", tuple(entries), FULL_REPEATS, limit=7200.0)
@@ -147,9 +155,7 @@ def variants() -> tuple[Peer, ...]:
 
 def learning(sizes: tuple[int, ...] = (64, 128)) -> Plan:
     """What learning buys: the learned weights against every classical cycle on the same kernels."""
-    entries = [
-        Entry(Case(s, n), (*peers("multilevel network"), *variants())) for n in sizes for s in gallery.names(3)
-    ]
+    entries = [Entry(Case(s, n), (*peers("multilevel network"), *variants())) for n in sizes for s in gallery.names(3)]
     entries += [Entry(Case(s, 512, 2), (*peers("multilevel network"), *variants())) for s in gallery.names(2)]
     return Plan("learning", tuple(entries), ((20.0, 3),), limit=600.0)
 
@@ -187,7 +193,11 @@ def tiny() -> Plan:
     entries = (
         Entry(Case("box", 16), peers(*ON_CPU), (1e-6,)),
         Entry(Case("porous", 16, 2), peers(*ON_CPU), (1e-6,)),
-        Entry(sequence(12, steps=20), peers("AMGCL SA-PCG", "PyAMG SA-PCG", "PETSc GAMG-PCG", "multigrid"), modes=(FRESH, WARM, KEPT)),
+        Entry(
+            sequence(12, steps=20),
+            peers("AMGCL SA-PCG", "PyAMG SA-PCG", "PETSc GAMG-PCG", "multigrid"),
+            modes=(FRESH, WARM, KEPT),
+        ),
     )
     return Plan("tiny", entries, ((20.0, 2),), limit=60.0)
 
@@ -215,5 +225,7 @@ def network_from(text: str) -> Peer:
     """
     name, found, file = text.partition("=")
     if not (found and name and Path(file).is_file()):
-        raise ValueError(f"--model: {text!r} given; NAME=FILE with a model file, such as dcdm32=out/dcdm32-3d.safetensors, is needed")
+        raise ValueError(
+            f"--model: {text!r} given; NAME=FILE with a model file, such as dcdm32=out/dcdm32-3d.safetensors, is needed"
+        )
     return own(name, str(Path(file).resolve()))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +32,48 @@ class Stopped(Exception):
 
 
 def chosen(
-    name: str, *, matrix: Path | None, grid: tuple[int, ...] | None, rhs: Path | None, rtol: float, cores: int, models: tuple[str, ...]
+    name: str,
+    *,
+    matrix: Path | None,
+    grid: tuple[int, ...] | None,
+    rhs: Path | None,
+    rtol: float,
+    cores: int,
+    models: tuple[str, ...],
 ) -> Plan:
     """The plan that the options ask for.
 
     Raises
     ------
-    ValueError
+    ValueError, OSError
         Naming the option.
     """
+    available = len(os.sched_getaffinity(0))
     if matrix is not None:
         if grid is None:
-            raise ValueError(f"--grid: {matrix.name} needs NX,NY or NX,NY,NZ, the numbers of cells of its grid, x first")
+            raise ValueError(
+                f"--grid: {matrix.name} needs NX,NY or NX,NY,NZ, the numbers of cells of its grid, x first"
+            )
         if not matrix.is_file():
             raise FileNotFoundError(f"--matrix: {matrix}: no such file; a .mtx or .npz file is needed")
-        return plans.matrix(matrix, grid, rhs, rtol, cores)
+        return plans.matrix(matrix, grid, rhs, rtol, min(cores, available))
     if grid is not None or rhs is not None:
         raise ValueError("--grid, --rhs: belong to --matrix")
     if name not in plans.PLANS:
         raise ValueError(f"--plan: {name!r} given; one of {', '.join(plans.PLANS)} is needed")
-    if models:
-        if name != "paper":
-            raise ValueError("--model: belongs to --plan paper")
-        return plans.paper(models=tuple(plans.network_from(text) for text in models))
-    return plans.PLANS[name]()
+    if models and name != "paper":
+        raise ValueError("--model: belongs to --plan paper")
+    plan = plans.paper(models=tuple(map(plans.network_from, models))) if models else plans.PLANS[name]()
+    return on_cores(plan, min(cores, available))
+
+
+def on_cores(plan: Plan, cores: int) -> Plan:
+    """The plan with so many cores where it has its largest number; nothing on more."""
+    most = max(entry.cores for entry in plan.entries)
+    entries = [
+        replace(entry, cores=cores if entry.cores == most else min(entry.cores, cores)) for entry in plan.entries
+    ]
+    return replace(plan, entries=tuple(dict.fromkeys(entries)))
 
 
 def bench(plan: Plan, output: Path, *, only: str = "", hours: float | None = None, fresh: bool = False) -> bool:
@@ -65,6 +85,9 @@ def bench(plan: Plan, output: Path, *, only: str = "", hours: float | None = Non
     only, hours : see `benchmarks.runner.Runner`
     fresh : start over
     """
+    for package in ("matplotlib", "tqdm"):
+        if importlib.util.find_spec(package) is None:  # said before hours of work, not after
+            raise ImportError(f"bench: progress and pictures need {package}: pip install 'deepcg[cli]'")
     with Journal(output / f"{plan.name}.jsonl", fresh) as journal:
         if journal.runs:
             print(f"{len(journal.runs)} runs are in {journal.path} already; going on (--fresh starts over)")
@@ -156,7 +179,9 @@ def _rooflines(plan: Plan, journal: Journal) -> None:
                 continue
             code = f"import json; from benchmarks.roofline import one_case; print(json.dumps(one_case({scene!r}, {size}, 5)))"
             environment = {**os.environ, "OMP_NUM_THREADS": str(cores), "PYTHONPATH": str(ROOT)}
-            done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
+            done = subprocess.run(
+                [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True
+            )
             if done.returncode:
                 print(f"{key}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'failed'}")
             else:

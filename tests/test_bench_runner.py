@@ -110,7 +110,9 @@ def test_only_what_is_asked_for_and_in_time(tmp_path):
 )
 def test_a_failure_is_a_failure_and_ends_nothing_else(tmp_path, way, said):
     limit = 3.0 if way == "hang" else 60.0
-    order, results, finished = run(plan(Entry(BOX, (fault(way), PEERS["CG"]), cores=1), limit=limit), tmp_path / "j.jsonl")
+    order, results, finished = run(
+        plan(Entry(BOX, (fault(way), PEERS["CG"]), cores=1), limit=limit), tmp_path / "j.jsonl"
+    )
     broken, good = results["entries"]
     assert finished and good["converged"] and len(good["solve_seconds"]) == 2
     assert not broken["converged"] and broken["outcome"].startswith(said) and median(broken) == float("inf")
@@ -140,7 +142,9 @@ def test_who_does_not_apply_says_so(tmp_path):
 def test_a_sequence_in_every_mode(tmp_path):
     case = sequence(10, steps=4)
     modes = (FRESH, WARM, KEPT)
-    order, results, _ = run(plan(Entry(case, peers("Jacobi-PCG", "multigrid"), cores=1, modes=modes)), tmp_path / "j.jsonl")
+    order, results, _ = run(
+        plan(Entry(case, peers("Jacobi-PCG", "multigrid"), cores=1, modes=modes)), tmp_path / "j.jsonl"
+    )
     assert len(order) == 6 and case.name == "moving sphere 10^3, 4 systems"
     for entry in results["entries"]:
         steps = entry["steps"]
@@ -167,7 +171,9 @@ def test_case_names_are_frozen():
         "plume 64^3", "plume 64^3 noise", "bubble 256^2", "moving sphere 48^3, 24 systems",
     ]  # fmt: skip
     noisy, plain = next(Case("plume", 12, rhs="noise").systems()), gallery.scene("plume", 12)
-    assert noisy.b[~plain.problem.grid.fluid].any() == 0 and noisy.b[plain.problem.grid.fluid].std() == pytest.approx(1, abs=0.1)
+    assert noisy.b[~plain.problem.grid.fluid].any() == 0 and noisy.b[plain.problem.grid.fluid].std() == pytest.approx(
+        1, abs=0.1
+    )
 
 
 KILLED = """
