@@ -72,7 +72,7 @@ def quick() -> Plan:
     fast = peers(*ON_CPU, without=(*SLOW, "CG", "Jacobi-PCG"))
     entries = [Entry(Case("plume", 64), peers(*ON_CPU))]
     entries += [Entry(Case(scene, 64), fast) for scene in ("bunny", "dam_break", "porous", "cavity", "bubble")]
-    lean = peers("IC(0)-PCG", *AMG, "hypre PFMG-PCG", *OWN, without=SLOW)
+    lean = peers("PETSc ICC-PCG", *AMG, "hypre PFMG-PCG", *OWN, without=SLOW)
     entries += [Entry(Case("stretched", 64), lean)]
     entries += [Entry(Case("box", 64), peers("FFT", *AMG, "hypre PFMG-PCG", *OWN, without=SLOW))]
     entries += [Entry(Case("plume", 64, rhs="noise"), lean, (1e-4, 1e-10))]
