@@ -13,6 +13,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 ROOM = 1.42  # a pair may be this much wider than the level's target width: graded grids merge where they are fine
+SHARE = 0.8  # a level with more of the finer level's cells than this would not be worth its sweeps
 SAMPLE = 16  # cells per axis, at most, that the widths are estimated from
 
 
@@ -60,7 +61,9 @@ def estimate_widths(faces: Floats) -> list[Floats]:
 
 
 def plan_merges(widths: list[Floats], target: float) -> tuple[tuple[Ints, Ints, Ints], tuple[Ints, Ints, Ints], float]:
-    """Which neighbouring layers merge: pairs that are together no wider than twice the present target width (with some room).
+    """Which neighbouring layers merge: pairs that are together no wider than a target width (with some room).
+
+    The target doubles until enough layers merge.
 
     Returns
     -------
@@ -70,7 +73,8 @@ def plan_merges(widths: list[Floats], target: float) -> tuple[tuple[Ints, Ints, 
     while True:
         target *= 2.0
         plans = [_plan_axis(h, ROOM * target) for h in widths]
-        if any(side.any() for _, side in plans):
+        cells = np.prod([parent[-1] + 1.0 for parent, _ in plans])
+        if cells <= SHARE * np.prod([float(h.size) for h in widths]):
             (pz, sz), (py, sy), (px, sx) = plans
             return (pz, py, px), (sz, sy, sx), target
 

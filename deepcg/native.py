@@ -1,6 +1,6 @@
 """The kernels behind their C ABI (`kernels/include/deepcg.h`), loaded by ctypes.
 
-`stencil_apply`, `dot` and `axpy` are None where the library was not built; callers then use their NumPy reference.
+`stencil_apply`, `dot` and the like are None where the library was not built; callers then use their NumPy reference.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 ABI_VERSION = 2
+INVALID_ARGUMENT = 1
 LIBRARY = Path(__file__).with_name("libdeepcg.so")
 
 
@@ -49,6 +50,10 @@ class KernelError(RuntimeError):
     """A kernel refused its arguments or failed; the text is the library's own."""
 
 
+class ArgumentError(KernelError, ValueError):
+    """A kernel refused its arguments."""
+
+
 def load(path: Path = LIBRARY) -> ctypes.CDLL:
     """Open the kernel library and check its ABI version.
 
@@ -79,6 +84,8 @@ def _declare(library: ctypes.CDLL) -> None:
     signatures = {
         "dcg_stencil_apply": (pointer, pointer, pointer, pointer, pointer, pointer, i32, pointer, pointer, i32),
         "dcg_unit_apply": (pointer, pointer, pointer, i32),
+        "dcg_face_weights": (pointer, pointer, pointer, i32, pointer, pointer, pointer),
+        "dcg_norm_bound": (pointer, pointer),
         "dcg_dot": (i64, pointer, pointer, pointer),
         "dcg_axpy": (i64, real, pointer, pointer),
         "dcg_components": (pointer, i64, pointer, pointer, pointer, pointer),
@@ -106,8 +113,10 @@ def call(name: str, *arguments) -> None:
         With the library's own text.
     """
     given = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments]
-    if getattr(_library, name)(*given):
-        raise KernelError(f"{name}: {_library.dcg_last_error().decode()}")
+    code = getattr(_library, name)(*given)
+    if code:
+        text = _library.dcg_last_error().decode()
+        raise ArgumentError(text) if code == INVALID_ARGUMENT else KernelError(f"{name}: {text}")
 
 
 def destroy(handle: ctypes.c_void_p) -> None:
@@ -148,6 +157,37 @@ def _stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
         call("dcg_unit_apply", ctypes.byref(op), x, out, 0)
     else:
         call("dcg_stencil_apply", op.shape, op.cells, *op.weights, op.shift, op.periodic, x, out, 0)
+
+
+def _face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.ndarray, ...]:
+    """The face weights of a grid, one array per axis.
+
+    Parameters
+    ----------
+    cells : uint8 array, 2-D or 3-D
+    outside : (low, high) kinds per axis; periodic : one bool per axis
+    widths : of the cells, float64, one array per axis
+    coefficient : float64 array of the cells' shape, or None
+    """
+    first = 3 - cells.ndim
+    shape, kinds = (ctypes.c_int64 * 3)(1, 1, 1), (ctypes.c_uint8 * 6)()
+    given, made = (ctypes.c_void_p * 3)(), (ctypes.c_void_p * 3)()
+    weights = tuple(np.empty([n + (a == axis) for a, n in enumerate(cells.shape)]) for axis in range(cells.ndim))
+    for axis, n in enumerate(cells.shape):
+        place = first + axis
+        shape[place], kinds[2 * place], kinds[2 * place + 1] = n, *outside[axis]
+        given[place], made[place] = widths[axis].ctypes.data, weights[axis].ctypes.data
+    turns = sum(bool(p) << (first + axis) for axis, p in enumerate(periodic))
+    address = None if coefficient is None else coefficient.ctypes.data
+    call("dcg_face_weights", shape, cells, kinds, turns, given, address, made)
+    return weights
+
+
+def _norm_bound(stencil) -> float:
+    bound = ctypes.c_double()
+    op = operator(stencil)
+    call("dcg_norm_bound", ctypes.byref(op), ctypes.byref(bound))
+    return bound.value
 
 
 def check_vectors(size: int, **vectors: np.ndarray) -> None:
@@ -201,6 +241,8 @@ class SingularRuns:
 
 
 singular_runs: Callable | None
+face_weights: Callable | None
+norm_bound: Callable | None
 stencil_apply: Callable | None
 dot: Callable | None
 axpy: Callable | None
@@ -208,7 +250,8 @@ unavailable: str | None
 try:
     _library = load()
     stencil_apply, dot, axpy, singular_runs = _stencil_apply, _dot, _axpy, SingularRuns
+    face_weights, norm_bound = _face_weights, _norm_bound
     unavailable = None
 except (OSError, KernelError) as error:
-    stencil_apply = dot = axpy = singular_runs = None
+    stencil_apply = dot = axpy = singular_runs = face_weights = norm_bound = None
     unavailable = str(error)

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from . import native
-from .grid import FLUID, SOLID, Grid
+from .grid import FLUID, KINDS, SOLID, Grid
 
 Array = NDArray[np.float64]
 
@@ -104,6 +104,8 @@ class Stencil:
         """An upper bound of ||A||_2 (Gershgorin: twice the largest diagonal entry, shift counted once)."""
         if self.unit is not None:
             return 4.0 * len(self.shape) * self.unit
+        if native.norm_bound is not None:
+            return native.norm_bound(self)
         bound = 2.0 * self.diagonal if self.shift is None else 2.0 * self.diagonal - self.shift * self.fluid
         return float(bound.max())
 
@@ -183,8 +185,19 @@ def build_stencil(grid: Grid, coefficient=None, shift=None) -> Stencil:
         return Stencil(
             grid.cells, FaceWeights(grid.ndim, lambda a: _face_weights(grid, a, 1.0)), None, periodic, unit, sides
         )
-    weights = tuple(_face_weights(grid, axis, beta) for axis, beta in enumerate(_face_coefficients(grid, coefficient)))
-    return Stencil(grid.cells, weights, added, periodic)
+    return Stencil(grid.cells, face_weights(grid, coefficient), added, periodic)
+
+
+def face_weights(grid: Grid, coefficient=None) -> tuple[Array, ...]:
+    """The face weights, one array per axis; `coefficient` as `build_stencil` takes it."""
+    per_face = isinstance(coefficient, (tuple, list)) and np.ndim(coefficient[0]) == grid.ndim
+    if per_face or native.face_weights is None:
+        betas = enumerate(_face_coefficients(grid, coefficient))
+        return tuple(_face_weights(grid, axis, beta) for axis, beta in betas)
+    outside = [[SOLID if (kind := KINDS[word]) is None else kind for word in sides] for sides in grid.boundary]
+    periodic = [grid.is_periodic(axis) for axis in range(grid.ndim)]
+    beta = None if coefficient is None else _cell_coefficient(coefficient, grid)
+    return native.face_weights(grid.cells, outside, periodic, grid.widths, beta)
 
 
 def uniform_weight(grid: Grid) -> float | None:
@@ -234,18 +247,23 @@ def _harmonic_mean(grid: Grid, axis: int, beta: Array) -> Array:
 
 def check_cell_coefficient(coefficient: ArrayLike, grid: Grid) -> Array:
     """beta per cell, > 0 and finite in FLUID; elsewhere what is not a positive number becomes 0."""
-    beta = np.array(coefficient, dtype=np.float64)
+    beta = _cell_coefficient(coefficient, grid)
+    fluid = beta[grid.fluid]
+    if not (np.isfinite(fluid).all() and (fluid > 0).all()):
+        raise ValueError("coefficient: must be finite and > 0 in every FLUID cell")
+    usable = (grid.cells != SOLID) & np.isfinite(beta) & (beta > 0)
+    return np.where(usable, beta, 0.0)
+
+
+def _cell_coefficient(coefficient: ArrayLike, grid: Grid) -> Array:
+    beta = np.ascontiguousarray(coefficient, dtype=np.float64)
     if beta.shape != grid.shape:
         faces = [tuple(n + (a == axis) for a, n in enumerate(grid.shape)) for axis in range(grid.ndim)]
         raise ValueError(
             f"coefficient: shape {beta.shape} given; the cells' {grid.shape}, or a list of one face array per axis "
             f"with shapes {faces} is needed"
         )
-    fluid = beta[grid.fluid]
-    if not (np.isfinite(fluid).all() and (fluid > 0).all()):
-        raise ValueError("coefficient: must be finite and > 0 in every FLUID cell")
-    usable = (grid.cells != SOLID) & np.isfinite(beta) & (beta > 0)
-    return np.where(usable, beta, 0.0)
+    return beta
 
 
 def _check_face_coefficient(grid: Grid, axis: int, coefficient: ArrayLike) -> Array:

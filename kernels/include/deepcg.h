@@ -65,6 +65,19 @@ typedef struct {
 /* y = A x for unit > 0, in difference form; without ghosts or weights in memory. */
 DCG_API int dcg_unit_apply(const dcg_operator *op, const double *x, double *y, int32_t threads);
 
+/* Face weights beta * area / distance, beta the harmonic mean of a coefficient per cell (deepcg/stencil.py has the rules).
+ *
+ * outside      kind of the cells outside, low and high by axis; periodic as above goes first
+ * widths       of the cells along each axis; NULL: 1
+ * coefficient  nz*ny*nx values, > 0 in FLUID (else DCG_INVALID_ARGUMENT); NULL: 1
+ * weights      results, n+1 entries on their own axis; NULL but for the last one: not wanted
+ */
+DCG_API int dcg_face_weights(const int64_t shape[3], const uint8_t *cells, const uint8_t outside[6], int32_t periodic,
+                             const double *const widths[3], const double *coefficient, double *const weights[3]);
+
+/* *bound >= ||A||_2 by Gershgorin's theorem, for unit == 0. */
+DCG_API int dcg_norm_bound(const dcg_operator *op, double *bound);
+
 /* The singular components: connected sets of FLUID cells that no OPEN cell and no shift anchors.
  *
  * Their cells are given as runs along x: first cell (flat index), length and component (from 0) of each. *runs and *components

@@ -2,6 +2,8 @@
 // unknowns for cells that a wall divides.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -11,7 +13,7 @@
 
 namespace dcg {
 
-constexpr size_t kHuge = size_t{1} << 20, kStagger = 4928, kPlaces = 13;  // bytes, bytes, places
+constexpr size_t kHuge = size_t{1} << 21, kStagger = 4928, kPlaces = 13;  // bytes, bytes, places
 constexpr int64_t kLanes = 8;  // floats in a SIMD pack; rows start at multiples of it
 
 // A zeroed array on a cache-line boundary.
@@ -22,9 +24,11 @@ class Field {
     if (n > capacity_) {
       // Large arrays start at different places of a page: at equal ones, sweeps over several would keep evicting each other.
       static std::atomic<unsigned> count{0};
-      const size_t bytes = sizeof(T) * n, skip = bytes < kHuge ? 0 : kStagger * (count++ % kPlaces), whole = (bytes + skip + 63) / 64 * 64;
-      block_.reset(static_cast<char *>(std::aligned_alloc(64, whole)));
+      const size_t bytes = sizeof(T) * n, skip = bytes < kHuge ? 0 : kStagger * (count++ % kPlaces);
+      const size_t border = bytes < kHuge ? 64 : kHuge, whole = (bytes + skip + border - 1) / border * border;
+      block_.reset(static_cast<char *>(std::aligned_alloc(border, whole)));
       if (!block_) throw std::bad_alloc();
+      if (border == kHuge) madvise(block_.get(), whole, MADV_HUGEPAGE);
       data_ = reinterpret_cast<T *>(block_.get() + skip);
       capacity_ = n;
     }

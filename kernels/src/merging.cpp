@@ -1,4 +1,4 @@
-// Which cells are merged: pairs along each axis, thin ones first. deepcg/merging.py states the same in NumPy.
+// Which cells are merged: pairs along each axis, thin ones first, until a level is worth its sweeps. deepcg/merging.py states the same in NumPy.
 
 #include <algorithm>
 #include <cmath>
@@ -8,11 +8,11 @@
 namespace dcg {
 
 bool plan_merges(Level &level, Widths &widths, double &target) {
-  constexpr double kRoom = 1.42;
+  constexpr double kRoom = 1.42, kShare = 0.8;
   int64_t *n = level.box.n;
-  if (n[0] * n[1] * n[2] == 1) return false;
-  for (bool merged = false; !merged;) {
-    target *= 2.0;
+  if (level.box.cells() == 1) return false;
+  for (double cells = 1e300; cells > kShare * level.box.cells();) {
+    target *= 2.0, cells = 1.0;
     for (int a = 0; a < 3; ++a) {
       Merge &m = level.merge[a];
       const std::vector<double> &h = widths[a];
@@ -22,10 +22,11 @@ bool plan_merges(Level &level, Widths &widths, double &target) {
         const bool pair = i + 1 < n[a] && h[i] + h[i + 1] <= kRoom * target;
         m.first.push_back(static_cast<int32_t>(i));
         m.parent[i] = coarse, m.side[i] = pair ? -1 : 0;
-        if (pair) m.parent[i + 1] = coarse, m.side[i + 1] = 1, merged = true;
+        if (pair) m.parent[i + 1] = coarse, m.side[i + 1] = 1;
         i += pair ? 2 : 1;
       }
       m.first.push_back(static_cast<int32_t>(n[a]));
+      cells *= m.coarse();
       m.pairs = true;
       for (int64_t i = 0; i < n[a]; ++i) m.pairs = m.pairs && m.parent[i] == i / 2;
     }
