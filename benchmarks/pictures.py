@@ -147,7 +147,9 @@ def convergence(results: dict[str, Any], case: str, rtol: float, cores: int) -> 
     times = [median(e) for e in found if e["converged"] and seconds(e)]
     if times:
         right.set_xlim(min(times) / 10, max(times) * 1.3)
-    for axes in (left, right):
+    else:
+        right.set_axis_off()
+    for axes in (left, right) if times else (left,):
         axes.axhline(rtol, color="#888888", linewidth=0.8, linestyle=":")
         axes.set_ylim(bottom=rtol / 20)
     _legend(figure, left)
