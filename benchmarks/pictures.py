@@ -122,8 +122,9 @@ def performance_profile(results: dict[str, Any]) -> Figure | None:
 
 
 def _complete(groups: dict[tuple, dict[str, Entry]]) -> dict[tuple, dict[str, Entry]]:
-    """The problems on which the AMG libraries were asked too: a profile among two peers says nothing."""
-    return {key: found for key, found in groups.items() if len(found) > 3}
+    """The problems that others were asked too, and that an interruption has not left half done."""
+    own = "multilevel network"
+    return {key: found for key, found in groups.items() if len(found) > 3 and own in found and seconds(found[own])}
 
 
 def convergence(results: dict[str, Any], case: str, rtol: float, cores: int) -> Figure | None:

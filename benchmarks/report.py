@@ -30,7 +30,7 @@ RULE = (
     "process for each peer. A first run warms up and does not count; then the peers take turns. Times are medians with the least and the "
     "largest; general solvers have their matrix in their own format before the clock starts, deepcg's set-up and the direct solver's start from "
     "cells and coefficients. Memory is what the process grew by during set-up and solve, beside the system. SciPy and PyAMG are serial "
-    "on any number of cores (marked 1)."
+    "on any number of cores (marked ¹)."
 )
 
 
