@@ -170,14 +170,18 @@ def against_size(results: dict[str, Any], scene: str, cores: int) -> Figure | No
         return None
     figure = _figure(9.0, 3.8)
     left, right = _axes(figure, 1, 2, 1), _axes(figure, 1, 2, 2)
+    remembered = any(point[2] for points in lines.values() for point in points)
     for peer, points in lines.items():
         n = [point[0] for point in points]
-        left.plot(
-            n, [1e6 * point[1] / point[0] for point in points], marker="o", markersize=3, label=peer, **style(peer)
-        )
-        right.plot(n, [np.nan if p[2] is None else p[2] for p in points], marker="o", markersize=3, **style(peer))
+        each = {"marker": "o", "markersize": 3, **style(peer)}
+        left.plot(n, [1e6 * point[1] / point[0] for point in points], label=peer, **each)
+        if remembered:
+            right.plot(n, [np.nan if point[2] is None else point[2] for point in points], **each)
     left.set(xscale="log", yscale="log", xlabel="unknowns", ylabel="microseconds per unknown, set-up and solve")
-    right.set(xscale="log", yscale="log", xlabel="unknowns", ylabel="bytes per unknown, beside the system")
+    if remembered:
+        right.set(xscale="log", yscale="log", xlabel="unknowns", ylabel="bytes per unknown, beside the system")
+    else:
+        right.set_axis_off()
     _legend(figure, left)
     return figure
 

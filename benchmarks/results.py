@@ -99,8 +99,10 @@ def select(results: dict[str, Any], **wanted: Any) -> Iterator[Entry]:
 
 
 def seconds(entry: Entry, part: str = "total") -> list[float]:
-    """All repeats of "setup", "solve" or "total"."""
+    """All repeats of "setup", "solve" or "total"; empty where they were not measured."""
     if part == "total":
+        if not entry["setup_seconds"]:
+            return []
         return [a + b for a, b in zip(entry["setup_seconds"], entry["solve_seconds"], strict=True)]
     return entry[f"{part}_seconds"]
 

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import html
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from benchmarks import pictures
 from benchmarks.compare import compare, compare_files, told
 from benchmarks.markdown import figure
+from benchmarks.record import RESULTS
 from benchmarks.report import contents, write
 from benchmarks.results import FORMAT, load, median, save, select
 
@@ -54,6 +56,8 @@ def made():
         entry("plume 16^3", "multigrid", [0.02, 0.021, 0.022], cores=1),
         entry("plume 16^3", "V2 omega 1.3", [0.019, 0.0192, 0.0189]),
     ]
+    paper = [("CG", 4.2), ("DCDM network", 2.17), ("DCDM network, m = 2", 2.34), ("DCDM network, float16", 2.56)]
+    entries += [entry("plume 16^3", peer, [time], rtol=1e-4) for peer, time in paper]
     steps = {name: [0.01 * (1 + k % 3) for k in range(20)] for name in ("setup_seconds", "solve_seconds")}
     entries.append(entry("moving sphere 16^3, 20 systems", "multigrid", [0.456], mode="kept, warm start", steps=steps))
     machine = {"started": "2026-01-02T03:04:05+00:00", "processor": "abacus", "cores": 2, "python": "3.11", "commit": "abc1234",
@@ -110,13 +114,38 @@ def test_failures_are_shown_as_failures(written):
     assert "`make bench-peers` compiles it" in text
     overview = text.split("## Performance")[0]
     assert re.search(r"\| IC\(0\)-PCG \| x \|", overview) and re.search(r"\| FFT \| - \|", overview)
-    assert "2 failed" in page and "17 comparisons run" in page
+    assert "2 failed" in page and "21 comparisons run" in page
+
+
+def test_the_papers_tables(written):
+    _, _, text, _ = written
+    told = text.split("## The paper's experiment")[1].split("## Cores")[0]
+    assert "| plume 16^3 | 9 (4.62) |  |  | 9 (2.39) |" in told  # baselines without figures stay empty
+    assert "m = 2" in told and "9 (2.57)" in told and "float16" in told and "9 (2.82)" in told
 
 
 def test_every_section_has_something(written):
     results, page, _, _ = written
     titles = [section.title for section in contents(results)]
-    assert all(f">{title}</h2>" in page for title in titles), titles
+    assert all(f">{html.escape(title)}</h2>" in page for title in titles), titles
+
+
+@pytest.mark.parametrize("plan", ["race", "paper", "learning", "demo"])
+def test_committed_results_have_a_report(plan, tmp_path):
+    assert "<table" in write(load(RESULTS / f"{plan}.json"), tmp_path / plan).read_text()
+
+
+def test_figures_that_were_not_measured_leave_a_gap(tmp_path):
+    results = made()
+    for found in results["entries"]:
+        found |= {"memory_bytes": None, "residuals": None}
+        if found["peer"] == "CG":
+            found |= {"setup_seconds": [], "solve_seconds": []}
+    assert "| CG ¹ |  | - |" in markdown_of(write(results, tmp_path / "gaps"))
+
+
+def markdown_of(page):
+    return page.with_suffix(".md").read_text()
 
 
 def test_an_empty_run_has_a_report_too(tmp_path):
