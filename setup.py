@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent
 CODE = ["-std=c++17", "-O3", "-fopenmp", "-fPIC", "-fvisibility=hidden"]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi"]
 CPU_CYCLE = re.compile(
-    r'#include "(cycle|pcg|rows)[.]'
+    r'#include "(cycle|pcg|krylov_rows|rows)[.]'
 )  # sources that libdeepcg_cuda.so does without; it takes the set-up
 CUDA_ARCHITECTURES = (75, 80, 90)  # and 90 as PTX, for whatever comes after
 CONTRACTION = {

@@ -114,6 +114,12 @@ class MultilevelCycle:
             maxiter, lambda *told: native.call("dcg_multilevel_cg", self._handle, x, r, target, maxiter, *told)
         )
 
+    def conjugate_directions(self, x: Array, r: Array, target: float, maxiter: int, window: int) -> Run:
+        """The same with each direction made A-orthogonal to the last `window` ones (Kaneda et al. 2023, algorithm 1)."""
+        native.check_vectors(self._stencil.cells.size, x=x, r=r)
+        arguments = self._handle, window, x, r, target, maxiter
+        return Run.of(maxiter, lambda *told: native.call("dcg_multilevel_directions", *arguments, *told))
+
     @property
     def levels(self) -> list[LevelInfo]:
         """The hierarchy, finest level first."""

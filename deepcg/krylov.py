@@ -18,7 +18,7 @@ What makes the answer safe:
 * CG, whose preconditioner is said to be SPD, checks only what that implies: the angle between r and z = M r has a cosine of at least
   2 sqrt(k) / (1 + k), k the condition number of M (Wielandt). One below ALIGNMENT is rounding: Jacobi's direction is taken. And d.r must be
   r.z: a d that is further off has lost its conjugacy (M is not what it was said to be) and makes way for z. The step is exact on d either way.
-* A preconditioner whose conjugate gradients run compiled (`fused_conjugate_gradients`) is checked at the end of every run by the true residual.
+* A preconditioner whose iteration runs compiled (`compiled`) is checked at the end of every run by the true residual.
 * After PATIENCE failures in a row, MOST_FAILURES in all, or STALL iterations without halving the residual, Jacobi-preconditioned CG takes over
   for good: it has CG's convergence theory, which steepest descent has not.
 """
@@ -248,22 +248,17 @@ def conjugate_gradients(it: Iterate, preconditioner: Preconditioner, flexible: b
     it.condition = lanczos_condition(alphas, betas)
 
 
-class FusedPreconditioner(Protocol):
-    """A linear SPD preconditioner that brings conjugate gradients along, compiled around it."""
+def compiled(it: Iterate, iterate: Callable[[Array, Array, float, int], Any]) -> None:
+    """An iteration that a linear SPD preconditioner brings along, compiled around it, until `it.reason` says why it stopped.
 
-    def conjugate_gradients(self, x: Array, r: Array, target: float, maxiter: int) -> Any:
-        """Iterate on x and r in place; the answer has `residuals`, `alphas`, `betas` and `broken`."""
-
-
-def fused_conjugate_gradients(it: Iterate, preconditioner: FusedPreconditioner) -> None:
-    """Conjugate gradients in the preconditioner's own compiled loop, until `it.reason` says why it stopped.
+    `iterate(x, r, target, maxiter)` works on x and r in place; its answer has `residuals`, `alphas`, `betas` and `broken`.
 
     The loop goes by its recurrence for at most `CHECK_EVERY` iterations; the true residual then decides. Where it broke down or
     has not halved the residual, Jacobi-preconditioned CG takes over.
     """
     while it.reason is None:
         before = it.residuals[-1]
-        run = preconditioner.conjugate_gradients(it.x, it.r, it.target, min(CHECK_EVERY, it.maxiter - it.iterations))
+        run = iterate(it.x, it.r, it.target, min(CHECK_EVERY, it.maxiter - it.iterations))
         it.operator.project(it.x)
         if run.residuals:
             it.settle(run.residuals)

@@ -46,6 +46,35 @@ class Weights(ctypes.Structure):
     )
 
 
+_LINK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64),
+    ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p),
+)  # fmt: skip
+_UNLINK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_SPREAD = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p
+)
+_ADD = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_SUM = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
+
+
+class Ranks(ctypes.Structure):
+    """`dcg_ranks`."""
+
+    _fields_ = (
+        ("ranks", ctypes.c_int32 * 3),
+        ("place", ctypes.c_int32 * 3),
+        ("starts", ctypes.POINTER(ctypes.c_int64) * 3),
+        ("gather", ctypes.c_int64),
+        ("context", ctypes.c_void_p),
+        ("link", _LINK),
+        ("unlink", _UNLINK),
+        ("spread", _SPREAD),
+        ("add", _ADD),
+        ("sum", _SUM),
+    )
+
+
 class KernelError(RuntimeError):
     """A kernel refused its arguments or failed; the text is the library's own."""
 
@@ -91,9 +120,11 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_components": (pointer, i64, pointer, pointer, pointer, pointer),
         "dcg_project": (i64, pointer, pointer, pointer, i64, pointer, pointer),
         "dcg_multilevel_create": (pointer, pointer, i32, pointer),
+        "dcg_multilevel_create_on_ranks": (pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_update": (pointer, pointer),
         "dcg_multilevel_apply": (pointer, pointer, pointer),
         "dcg_multilevel_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
+        "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_vector": (pointer, i32, i32, pointer),
     }
@@ -175,7 +206,8 @@ def _face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.nda
     weights = tuple(np.empty([n + (a == axis) for a, n in enumerate(cells.shape)]) for axis in range(cells.ndim))
     for axis, n in enumerate(cells.shape):
         place = first + axis
-        shape[place], kinds[2 * place], kinds[2 * place + 1] = n, *outside[axis]
+        shape[place] = n
+        kinds[2 * place], kinds[2 * place + 1] = outside[axis]
         given[place], made[place] = widths[axis].ctypes.data, weights[axis].ctypes.data
     turns = sum(bool(p) << (first + axis) for axis, p in enumerate(periodic))
     address = None if coefficient is None else coefficient.ctypes.data

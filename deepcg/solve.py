@@ -16,7 +16,7 @@ from .cuda import CudaCycle
 from .cycle import MultilevelCycle
 from .device_array import on_gpu
 from .device_solve import DeviceIterate, refuse
-from .krylov import WINDOW, Iterate, conjugate_directions, conjugate_gradients, fused_conjugate_gradients
+from .krylov import CHECK_EVERY, WINDOW, Iterate, compiled, conjugate_directions, conjugate_gradients
 from .problem import Poisson
 from .report import SolveInfo
 from .stencil import Array
@@ -121,8 +121,9 @@ class Solver:
         maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
         report = None if callback is None else lambda now: callback(layout.solution(now, b))
         it = Iterate(self._operator, rhs, x, target, maxiter, report, from_zero=x0 is None)
-        if self.method == "cg" and callback is None and isinstance(self.preconditioner, (MultilevelCycle, CudaCycle)):
-            fused_conjugate_gradients(it, self.preconditioner)
+        own = None if callback is not None else self._compiled_iteration()
+        if own is not None:
+            compiled(it, own)
         elif self.method == "cg":
             # a foreign operator is believed to be SPD, as in SciPy, but not to the point of standing still if it is not
             doubtful = isinstance(self.preconditioner, preconditioners.Foreign) or not self.preconditioner.spd
@@ -139,6 +140,16 @@ class Solver:
             projected=projected,
         )
         return layout.solution(it.x, b), info
+
+    def _compiled_iteration(self) -> Callable | None:
+        """The method as the preconditioner itself has it, where it has."""
+        cycle = self.preconditioner
+        if self.method == "cg" and isinstance(cycle, (MultilevelCycle, CudaCycle)):
+            return cycle.conjugate_gradients
+        if self.method == "dcd" and isinstance(cycle, MultilevelCycle):
+            window = CHECK_EVERY if self.window is None else self.window
+            return lambda x, r, target, maxiter: cycle.conjugate_directions(x, r, target, maxiter, window)
+        return None
 
     def _solve_on_gpu(self, b: Any, x0: Any, callback: Callable | None) -> tuple[Any, SolveInfo]:
         """The same for a b that lives on a GPU, without moving it; x is made there."""

@@ -109,6 +109,34 @@ DCG_API int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *wei
 DCG_API int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op);
 DCG_API void dcg_multilevel_destroy(dcg_multilevel *handle);
 
+/* One rank's part of a grid that planes cut into boxes, and what the kernels need of a message-passing library.
+ *
+ * The functions return 0 or the caller's own error code, which ends the call with DCG_INTERNAL. All but `unlink` are collective, and
+ * they are called by the thread that called the kernels only. An array of T is one of `bytes` = sizeof(T) = 1, 4 or 8 bytes an element. */
+typedef struct {
+  int32_t ranks[3];          /* along z, y, x; rank number = (z * ranks[1] + y) * ranks[2] + x, as PETSc's DMDA numbers them */
+  int32_t place[3];          /* this rank's */
+  const int64_t *starts[3];  /* first cell of each slab of ranks, ascending; ranks[a] + 1 values, the last one the size of the grid */
+  int64_t gather;            /* levels of at most so many cells live on rank 0; 0: 32768 */
+  void *context;             /* handed to the functions below */
+
+  /* A star forest: place leaf[m] of an array here is a copy of place root[m] of an array of rank owner[m], another one, for m < n. `size`:
+   * places of the arrays that have the roots here. A root may have any number of leaves, also several on one rank. */
+  int (*link)(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **links);
+  int (*unlink)(void *context, void *links);
+  int (*spread)(void *context, void *links, int32_t bytes, const void *roots, void *leaves); /* leaves = roots; may be one array */
+  int (*add)(void *context, void *links, const float *leaves, float *roots);                 /* roots += leaves */
+  int (*sum)(void *context, int64_t n, double *values);                                      /* each over all ranks, in place */
+} dcg_ranks;
+
+/* As dcg_multilevel_create, for this rank's cells of an operator that is spread over ranks: shape, cells, weights (faces on both
+ * sides of the cells) and shift are those of its box; unit, periodic and open refer to the whole grid. The network is that of one rank
+ * to rounding. A level of which some rank would have no cells, or with a cut periodic axis of odd length, lives on rank 0 whatever its size.
+ * Functions of such a handle are collective but for _info, and their vectors run over the rank's own cells; dcg_multilevel_update
+ * takes operators of the same shape only. *ranks and what it points to may go, the context must stay. */
+DCG_API int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_weights *weights, int32_t threads, const dcg_ranks *ranks,
+                                           dcg_multilevel **handle);
+
 /* z = M r, over all cells. */
 DCG_API int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double *z);
 
@@ -122,6 +150,11 @@ DCG_API int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double
  */
 DCG_API int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, double target, int64_t maxiter, double *history,
                               double *steps, int64_t *iterations, int32_t *result);
+
+/* Conjugate directions over a window on A e = r, x += e (Kaneda et al. 2023, algorithm 1): as dcg_multilevel_cg, but each direction is
+ * made A-orthogonal to the last `window` ones; beta is the coefficient of the latest. Holds 8 bytes a cell and direction meanwhile. */
+DCG_API int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, double *x, double *r, double target, int64_t maxiter,
+                                      double *history, double *steps, int64_t *iterations, int32_t *result);
 
 /* What a handle holds: number of levels, bytes allocated, and per level (at most `capacity` of them) the cells along each
  * axis, the unknowns and the extra unknowns, five values a level. name: the row kernels in use. */

@@ -6,8 +6,7 @@ namespace dcg {
 
 template <class Fine>
 void Coarsening<Fine>::run() {
-  member.resize(fine.box.size + fine.extras);
-  std::fill(member.data(), member.data() + member.size(), uint8_t{0});
+  fill(member, fine.box.size + fine.extras, uint8_t{0}, threads);
   reset_coarse();
   for (size_t n = 0; n < fine.edges.size(); ++n)
     for (const int64_t u : {fine.edges[n].low, fine.edges[n].high}) member[u] |= kTouched, edges_at[u].push_back(n);
@@ -29,10 +28,7 @@ void Coarsening<Fine>::reset_coarse() {
 template <class Fine>
 void Coarsening<Fine>::resize_coarse() {
   const int64_t n = coarse.box.size + coarse.extras;
-  const auto zeroed = [n](Field<float> &f) {
-    f.resize(n);
-    std::fill(f.data(), f.data() + n, 0.0f);
-  };
+  const auto zeroed = [&](Field<float> &f) { fill(f, n, 0.0f, threads); };
   for (int a = 0; a < 3; ++a) {
     zeroed(coarse.weight[a]), zeroed(coarse.anchor[a]);
     for (int s = 0; s < 2; ++s) zeroed(coarse.keep[a][s]), zeroed(coarse.toward[a][s]);

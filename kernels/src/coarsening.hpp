@@ -79,6 +79,7 @@ class Coarsening {
   void find_parts();
   bool mark_if_full(const Block &c);
   void flag_rows();
+  bool all_joined(unsigned present, const int64_t child[8]) const;
   unsigned part_of(unsigned present, const int64_t child[8]) const;
   void split(int64_t block, const std::vector<int64_t> &extras);
 
@@ -88,7 +89,7 @@ class Coarsening {
   void add_row_along(int64_t row, int64_t here, std::vector<Edge> &found);
   Series listed_or_series(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &found) const;
   void anchor_rows(int64_t k, int64_t j);
-  float below(const int64_t at[2], int axis, int64_t here, int64_t c) const;
+  void below_row(const int64_t at[2], int axis, int64_t here, float *out) const;
   void add_blocks(std::vector<std::vector<Edge>> &found);
   bool inside(const Block &c) const;
   void add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &found);

@@ -84,11 +84,11 @@ class Components {
     return row(c[0], c[1])[c[2]] == 2 && face(axis, k, j, i, below) > 0.0;
   }
 
-  // Whether the row itself or one beside it holds an OPEN cell or ends at an open side, or the row has a shift.
+  // Whether cells inside the row may be anchored: the row or one beside it holds an OPEN cell, or lies at an open side, or there is a shift.
+  // What lies at the row's own ends concerns its first and last cell only.
   bool may_be_anchored(int64_t k, int64_t j) const {
-    if (op.shift || !(op.unit > 0.0)) return true;
-    const int sides = (k == 0 ? 1 : 0) | (k == nz - 1 ? 2 : 0) | (j == 0 ? 4 : 0) | (j == ny - 1 ? 8 : 0) | 48;
-    if (op.open & sides) return true;
+    const int sides = (k == 0 ? 1 : 0) | (k == nz - 1 ? 2 : 0) | (j == 0 ? 4 : 0) | (j == ny - 1 ? 8 : 0);
+    if (op.shift || (op.unit > 0.0 ? op.open & sides : sides)) return true;
     for (const auto &[dk, dj] : {std::pair{0, 0}, {-1, 0}, {1, 0}, {0, -1}, {0, 1}})
       if (has_open[(k + dk + nz) % nz * ny + (j + dj + ny) % ny]) return true;
     return false;
@@ -120,7 +120,10 @@ class Components {
         int64_t end = i + 1;
         while (end < nx && cells[end] == 0 && (op.unit > 0.0 || face(2, r / ny, r % ny, end, true) > 0.0)) ++end;
         bool held = false;
-        for (int64_t c = i; c < end && !held && near; ++c) held = anchored(r / ny, r % ny, c);
+        if (near)
+          for (int64_t c = i; c < end && !held; ++c) held = anchored(r / ny, r % ny, c);
+        else
+          held = (i == 0 && anchored(r / ny, r % ny, 0)) || (end == nx && anchored(r / ny, r % ny, nx - 1));
         rows[r].push_back({i, end, 0, held});
         i = end;
       }

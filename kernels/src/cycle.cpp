@@ -166,16 +166,6 @@ void Cycle::run_stage(size_t l, const Team &team, const Stage &stage, int64_t k)
   }
 }
 
-WeightRows Cycle::weight_rows(const Level &level, int64_t k, int64_t j) const {
-  const Box &box = level.box;
-  const int64_t row = box.at(k, j);
-  const float *none = zeros_.data() + kLanes;
-  WeightRows w{none, none, none, none, level.weight[2].data() + row, level.diagonal.data() + row, level.relax.data() + row};
-  if (box.n[0] > 1) w.z = level.weight[0].data() + row, w.z_low = w.z - box.plane;
-  if (box.n[1] > 1) w.y = level.weight[1].data() + row, w.y_low = w.y - box.stride;
-  return w;
-}
-
 void Cycle::relax(Level &level, size_t l, const Team &team, const Stage &stage, int64_t k) {
   const Share own = share_rows(team, level, level.box.n[2], 2 * kLanes);
   for (int64_t j = own.rows.begin; j < own.rows.end; ++j) {
@@ -208,13 +198,13 @@ void Cycle::relax_row(Level &level, size_t l, int sweep, int pass, bool first, i
   if (begin >= end) return;
   const int64_t pack = tail / kLanes * kLanes;
   if (odd_x) std::copy(x + pack, x + pack + kLanes, kept);
-  const int colour = pass & 1, parity = static_cast<int>((k + j + colour) & 1);
+  const int colour = pass & 1, parity = static_cast<int>((k + j + level.colour + colour) & 1);
   const float omega = weights_.omega[l > 0][sweep][colour];
   const Around<float> n = rows_beside(level, level.x.data(), k, j, zeros_.data() + kLanes);
   if (level.unit) {
     rows_->relax_unit(begin, end, parity, first, x, n, level.b.data() + start, level.code.data() + start, factors_[sweep][colour]);
   } else {
-    rows_->relax_weighted(begin, end, parity, first, x, n, level.b.data() + start, weight_rows(level, k, j), omega);
+    rows_->relax_weighted(begin, end, parity, first, x, n, level.b.data() + start, weight_rows(level, level.box.at(k, j), zeros_.data() + kLanes), omega);
   }
   if (odd_x)
     for (int64_t i = 0; i < kLanes; ++i)

@@ -21,6 +21,8 @@ class Cycle {
   int64_t bytes() const;
 
  private:
+  friend class OnRanks;  // runs the stages of a level one by one, exchanging ghosts in between
+
   struct Stage {
     enum Kind { kRelax, kResidual, kRestrict, kProlong, kDot } kind;
     int sweep = 0, pass = 0;
@@ -46,7 +48,6 @@ class Cycle {
   void prolong_listed(Level &level, const Level &coarse, int64_t begin, int64_t end);
 
   int sweeps(size_t l) const;
-  WeightRows weight_rows(const Level &level, int64_t k, int64_t j) const;
 
   struct Buffers {  // of one level
     std::vector<float> lines[2];                         // residuals of a plane, merged along x
@@ -90,6 +91,15 @@ inline Around<float> rows_beside(const Level &level, const float *field, int64_t
   if (box.n[0] > 1) n.down = row - box.plane, n.up = row + box.plane;
   if (box.n[1] > 1) n.south = row - box.stride, n.north = row + box.stride;
   return n;
+}
+
+// The weights round a row, from a place in it on; `none` as above.
+inline WeightRows weight_rows(const Level &level, int64_t at, const float *none) {
+  const Box &box = level.box;
+  WeightRows w{none, none, none, none, level.weight[2].data() + at, level.diagonal.data() + at, level.relax.data() + at};
+  if (box.n[0] > 1) w.z = level.weight[0].data() + at, w.z_low = w.z - box.plane;
+  if (box.n[1] > 1) w.y = level.weight[1].data() + at, w.y_low = w.y - box.stride;
+  return w;
 }
 
 // Changes an extra unknown. What it gives its primary neighbours is kept in their right-hand sides, so that the sweeps

@@ -1,6 +1,7 @@
 // The coarsest level, solved directly.
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "coarsen.hpp"

@@ -1,9 +1,44 @@
 // Edges, anchors and shift of the primary parts, and their transfer weights: faces in series, by rows where coefficients vary,
 // by blocks where every weight is 1.
 
+#include "clones.hpp"
 #include "coarsening.hpp"
 
 namespace dcg {
+
+namespace {
+
+// Adds a row of fine cells' values to their blocks.
+DCG_CLONES void add_pairs(int64_t pairs, const float *from, float *__restrict to) {
+#pragma omp simd
+  for (int64_t c = 0; c < pairs; ++c) to[c] += from[2 * c] + from[2 * c + 1];
+}
+
+void add_children(const Merge &m, int64_t n, const float *from, float *to) {
+  const int64_t pairs = m.pairs ? n / 2 : 0;
+  add_pairs(pairs, from, to);
+  for (int64_t i = 2 * pairs; i < n; ++i) to[m.parent[i]] += from[i];
+}
+
+DCG_CLONES bool any_positive(int64_t n, const float *values) {
+  float most = 0.0f;
+#pragma omp simd reduction(max : most)
+  for (int64_t i = 0; i < n; ++i) most = values[i] > most ? values[i] : most;
+  return most > 0.0f;
+}
+
+// What the sums along a row of blocks' faces mean for the prolongation. joined: weight of the face on that side; held, dropped: by anchors.
+DCG_CLONES void set_transfer(int64_t n, const float *joined, const float *held, const float *dropped, float *__restrict toward,
+                             float *__restrict keep) {
+#pragma omp simd
+  for (int64_t c = 0; c < n; ++c) {
+    const float total = joined[c] + held[c], safe = total > 0.0f ? total : 1.0f;
+    keep[c] = 1.0f - (total > 0.0f ? (toward[c] + dropped[c]) / safe : 0.0f);
+    toward[c] = total > 0.0f ? toward[c] / safe : 0.0f;
+  }
+}
+
+}  // namespace
 
 // Edges, anchors and shift of primary parts, and their transfer weights.
 template <class Fine>
@@ -46,12 +81,9 @@ void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &found) 
       } else {
         series_row(n, w, side_u ? w - fine.box.offset(axis) : nullptr, side_v ? &fine.weight[axis][row_v] : nullptr, g, low, high);
       }
-      for (int64_t i = 0; i < n; ++i) {
-        const int64_t c_x = mx.parent[i];
-        coarse.weight[axis][here + c_x] += g[i];
-        coarse.toward[axis][1][here + c_x] += low[i];
-        coarse.toward[axis][0][there + c_x] += high[i];
-      }
+      add_children(mx, n, g, &coarse.weight[axis][here]);
+      add_children(mx, n, low, &coarse.toward[axis][1][here]);
+      add_children(mx, n, high, &coarse.toward[axis][0][there]);
     }
   }
   for (int64_t kf = mz.first[k]; kf < mz.first[k + 1]; ++kf)
@@ -94,41 +126,45 @@ void Coarsening<Fine>::anchor_rows(int64_t k, int64_t j) {
   const Merge &mz = fine.merge[0], &my = fine.merge[1], &mx = fine.merge[2];
   const int64_t n = fine.box.n[2], blocks = coarse.box.n[2], here = coarse.box.at(k, j), at[2] = {k, j};
   for (int axis = 0; axis < 3; ++axis) {
-    buffer.assign(4 * blocks, 0.0f);
+    buffer.assign(5 * blocks, 0.0f);
     float *held[2] = {buffer.data(), buffer.data() + blocks}, *dropped[2] = {held[1] + blocks, held[1] + 2 * blocks};
+    float *below = held[1] + 3 * blocks;
     for (int64_t kf = mz.first[k]; kf < mz.first[k + 1]; ++kf)
       for (int64_t jf = my.first[j]; jf < my.first[j + 1]; ++jf) {
         const int64_t row = fine.box.at(kf, jf);
-        for (int64_t i = 0; i < n; ++i) {
-          const float a = fine.anchor[axis][row + i];
-          if (!(a > 0.0f) || !(member[row + i] & kPrimary)) continue;
-          const int own = axis == 0 ? mz.side[kf] : axis == 1 ? my.side[jf] : mx.side[i];
-          const Anchor s = anchored(a, own ? inside(row + i, axis, own) : 0.0f);
-          const int64_t c = mx.parent[i];
-          coarse.anchor[axis][here + c] += s.conductance;
-          held[own > 0][c] += s.held, dropped[own > 0][c] += s.dropped;
+        if (any_positive(n, &fine.anchor[axis][row])) {
+          for (int64_t i = 0; i < n; ++i) {
+            const float a = fine.anchor[axis][row + i];
+            if (!(a > 0.0f) || !(member[row + i] & kPrimary)) continue;
+            const int own = axis == 0 ? mz.side[kf] : axis == 1 ? my.side[jf] : mx.side[i];
+            const Anchor s = anchored(a, own ? inside(row + i, axis, own) : 0.0f);
+            const int64_t c = mx.parent[i];
+            coarse.anchor[axis][here + c] += s.conductance;
+            held[own > 0][c] += s.held, dropped[own > 0][c] += s.dropped;
+          }
         }
-        if (axis == 0)
+        if (axis == 0 && any_positive(n, &fine.shift[row]))
           for (int64_t i = 0; i < n; ++i)
             if (member[row + i] & kPrimary) coarse.shift[here + mx.parent[i]] += fine.shift[row + i];
       }
-    for (int side = 0; side < 2; ++side)
-      for (int64_t c = 0; c < blocks; ++c) {
-        const float joined = side ? coarse.weight[axis][here + c] : below(at, axis, here, c);
-        float &toward = coarse.toward[axis][side][here + c];
-        const float total = joined + held[side][c];
-        coarse.keep[axis][side][here + c] = total > 0.0f ? 1.0f - (toward + dropped[side][c]) / total : 1.0f;
-        toward = total > 0.0f ? toward / total : 0.0f;
-      }
+    below_row(at, axis, here, below);
+    set_transfer(blocks, below, held[0], dropped[0], &coarse.toward[axis][0][here], &coarse.keep[axis][0][here]);
+    set_transfer(blocks, &coarse.weight[axis][here], held[1], dropped[1], &coarse.toward[axis][1][here], &coarse.keep[axis][1][here]);
   }
 }
 
-// The weight of a block's face below, which is kept with the block there.
+// The weights of a row of blocks' faces below, which are kept with the blocks there.
 template <class Fine>
-float Coarsening<Fine>::below(const int64_t at[2], int axis, int64_t here, int64_t c) const {
-  const int64_t n = coarse.box.n[axis], position = axis == 2 ? c : at[axis];
-  if (position > 0) return coarse.weight[axis][here + c - coarse.box.offset(axis)];
-  return fine.periodic[axis] && n > 1 ? coarse.weight[axis][here + c + (n - 1) * coarse.box.offset(axis)] : 0.0f;
+void Coarsening<Fine>::below_row(const int64_t at[2], int axis, int64_t here, float *out) const {
+  const int64_t n = coarse.box.n[axis], turn = fine.periodic[axis] && n > 1 ? (n - 1) * coarse.box.offset(axis) : 0;
+  const float *weight = &coarse.weight[axis][here];
+  const int64_t blocks = coarse.box.n[2];
+  if (axis == 2) {
+    out[0] = turn ? weight[turn] : 0.0f;
+    std::copy_n(weight, blocks - 1, out + 1);
+  } else if (at[axis] > 0 || turn) {
+    std::copy_n(weight + (at[axis] > 0 ? -coarse.box.offset(axis) : turn), blocks, out);
+  }
 }
 
 template <class Fine>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "clones.hpp"
 #include "error.hpp"
 #include "finest.hpp"
 
@@ -25,17 +26,12 @@ void start(Level &level, const dcg_operator &op) {
     const bool alone = op.shape[a] == 1 && !(op.periodic >> a & 1);
     level.open_across[a] = alone ? (op.open >> (2 * a) & 1) + (op.open >> (2 * a + 1) & 1) : 0;
   }
-  for (Field<float> *f : {&level.x, &level.b}) {
-    f->resize(level.box.size);
-    std::fill(f->data(), f->data() + f->size(), 0.0f);
-  }
 }
 
 // Kinds with a layer of ghosts: what the sides of the box are, or the other side's cells where it is periodic.
 void copy_cells(Level &level, const dcg_operator &op, int threads) {
   const Box &box = level.box;
-  level.cells.resize(box.size);
-  std::fill(level.cells.data(), level.cells.data() + box.size, uint8_t{1});
+  fill(level.cells, box.size, uint8_t{1}, threads);
   for_rows(box, threads, [&](int64_t k, int64_t j) {
     const uint8_t *row = op.cells + (k * box.n[1] + j) * box.n[2];
     std::copy(row, row + box.n[2], &level.cells[box.at(k, j)]);
@@ -72,8 +68,7 @@ void row_codes(int64_t n, const uint8_t *__restrict cell, const uint8_t *down, c
 
 void find_codes(Level &level, int threads) {
   const Box &box = level.box;
-  level.code.resize(box.size);
-  std::fill(level.code.data(), level.code.data() + box.size, uint8_t{0});
+  fill(level.code, box.size, uint8_t{0}, threads);
   const int64_t rows = box.n[0] * box.n[1], n = box.n[2];
   level.row_begin.assign(rows, 0), level.row_end.assign(rows, 0);
   const std::vector<uint8_t> walls(n, 1);
@@ -98,71 +93,75 @@ void find_codes(Level &level, int threads) {
   level.unknowns = unknowns;
 }
 
+// The weights of a row's faces across one axis: to FLUID cells above they are edges, to all other cells anchors.
+DCG_CLONES void copy_row(int64_t n, double scale, const uint8_t *cell, const uint8_t *cell_below, const uint8_t *cell_above,
+                         const double *below, const double *above, float *__restrict edge, float *__restrict anchor) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float here = cell[i] == 0 ? 1.0f : 0.0f, joined_above = cell_above[i] == 0 ? 1.0f : 0.0f, joined_below = cell_below[i] == 0 ? 1.0f : 0.0f;
+    const float high = here * static_cast<float>(above[i] * scale), low = here * static_cast<float>(below[i] * scale);
+    edge[i] = high * joined_above;
+    anchor[i] = high * (1.0f - joined_above) + low * (1.0f - joined_below);
+  }
+}
+
 // Weights in single precision relative to the largest one, anchors apart.
 void copy_weights(Level &level, const dcg_operator &op, double scale, int threads) {
   const Box &box = level.box;
-  const auto zeroed = [&](Field<float> &f) {
-    f.resize(box.size);
-    std::fill(f.data(), f.data() + box.size, 0.0f);
-  };
+  const auto zeroed = [&](Field<float> &f) { fill(f, box.size, 0.0f, threads); };
   for (int a = 0; a < 3; ++a) zeroed(level.weight[a]), zeroed(level.anchor[a]);
   zeroed(level.shift), zeroed(level.diagonal), zeroed(level.relax);
+  const std::vector<uint8_t> walls(box.n[2], 1);
   for_rows(box, threads, [&](int64_t k, int64_t j) {
-    for (int64_t i = 0; i < box.n[2]; ++i) {
-      const int64_t u = box.at(k, j, i);
-      if (level.cells[u] != 0) continue;
-      for (int a = 0; a < 3; ++a) {
-        const double *w = op.weights[a];
-        if (!w) continue;
-        // faces have one more layer along their own axis
-        const int64_t low = a == 0 ? (k * box.n[1] + j) * box.n[2] + i
-                          : a == 1 ? (k * (box.n[1] + 1) + j) * box.n[2] + i
-                                   : (k * box.n[1] + j) * (box.n[2] + 1) + i;
-        const int64_t high = low + (a == 0 ? box.n[1] * box.n[2] : a == 1 ? box.n[2] : 1);
-        const int64_t offset = box.offset(a);
-        const float above = static_cast<float>(w[high] * scale), below = static_cast<float>(w[low] * scale);
-        const bool alone = !box.has_ghosts(a);  // no ghosts there, and no cells beyond
-        if (!alone && level.cells[u + offset] == 0) {
-          level.weight[a][u] = above;
-        } else {
-          level.anchor[a][u] += above;
-        }
-        if (alone || level.cells[u - offset] != 0) level.anchor[a][u] += below;
-      }
-      if (op.shift) level.shift[u] = static_cast<float>(op.shift[(k * box.n[1] + j) * box.n[2] + i] * scale);
+    const int64_t u = box.at(k, j), n = box.n[2];
+    for (int a = 0; a < 3; ++a) {
+      const double *w = op.weights[a];
+      if (!w) continue;
+      // faces have one more layer along their own axis
+      const double *below = a == 0 ? w + (k * box.n[1] + j) * n : a == 1 ? w + (k * (box.n[1] + 1) + j) * n : w + (k * box.n[1] + j) * (n + 1);
+      const double *above = below + (a == 0 ? box.n[1] * n : a == 1 ? n : 1);
+      const int64_t offset = box.offset(a);
+      const bool alone = !box.has_ghosts(a);  // no ghosts there, and no cells beyond
+      const uint8_t *cells = &level.cells[u];
+      copy_row(n, scale, cells, alone ? walls.data() : cells - offset, alone ? walls.data() : cells + offset, below, above, &level.weight[a][u],
+               &level.anchor[a][u]);
+    }
+    if (op.shift) {
+      const double *shift = op.shift + (k * box.n[1] + j) * n;
+      for (int64_t i = 0; i < n; ++i)
+        if (level.cells[u + i] == 0) level.shift[u + i] = static_cast<float>(shift[i] * scale);
     }
   });
 }
 
-double largest_weight(const dcg_operator &op) {
-  double most = 0.0;
+}  // namespace
+
+Largest largest(const dcg_operator &op, int threads) {
+  double weight = 0.0, shift = 0.0;
   for (int a = 0; a < 3; ++a) {
     if (!op.weights[a]) continue;
     int64_t n = 1;
     for (int b = 0; b < 3; ++b) n *= op.shape[b] + (a == b);
-#pragma omp parallel for reduction(max : most)
-    for (int64_t i = 0; i < n; ++i) most = std::max(most, op.weights[a][i]);
+#pragma omp parallel for num_threads(threads) reduction(max : weight)
+    for (int64_t i = 0; i < n; ++i) weight = std::max(weight, op.weights[a][i]);
   }
-  if (most == 0.0 && op.shift)
-    for (int64_t i = 0; i < op.shape[0] * op.shape[1] * op.shape[2]; ++i) most = std::max(most, op.shift[i]);
-  return most;
+  if (weight == 0.0 && op.shift)
+    for (int64_t i = 0; i < op.shape[0] * op.shape[1] * op.shape[2]; ++i) shift = std::max(shift, op.shift[i]);
+  return {weight, shift};
 }
 
-}  // namespace
-
-double build_finest(Level &level, const dcg_operator &op, Widths &widths, int threads) {
+double build_finest(Level &level, const dcg_operator &op, const Largest &largest, int threads) {
   start(level, op);
   copy_cells(level, op, threads);
   double scale = 1.0;
   if (level.unit) {
     find_codes(level, threads);
   } else {
-    const double most = largest_weight(op);
+    const double most = largest.weight > 0.0 ? largest.weight : largest.shift;
     scale = most > 0.0 ? 1.0 / most : 1.0;
     copy_weights(level, op, scale, threads);
   }
   if (!level.unit) copy_ghosts(level, level.weight);
-  find_widths(level, widths);
   return level.unit ? 1.0 / op.unit : scale;
 }
 

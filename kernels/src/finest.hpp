@@ -6,8 +6,13 @@
 
 namespace dcg {
 
-// Cells, weights and anchors of the finest level, and the relative widths of its cells. Returns the factor by which the level's
-// operator is the user's.
-double build_finest(Level &level, const dcg_operator &op, Widths &widths, int threads);
+// The largest face weight, and the largest shift; 0 where there are none.
+struct Largest {
+  double weight = 0.0, shift = 0.0;
+};
+Largest largest(const dcg_operator &op, int threads);
+
+// Cells, weights and anchors of the finest level. Returns the factor by which the level's operator is the user's. `most`: of the whole grid.
+double build_finest(Level &level, const dcg_operator &op, const Largest &most, int threads);
 
 }  // namespace dcg

@@ -2,7 +2,7 @@
 
 #include "hierarchy.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include "error.hpp"
 
@@ -10,11 +10,11 @@ namespace dcg {
 
 namespace {
 
-constexpr int64_t kDirect = 64;  // unknowns that are solved for directly
-
-Level &level_at(std::vector<std::unique_ptr<Level>> &pool, size_t l) {
-  while (pool.size() <= l) pool.push_back(std::make_unique<Level>());
-  return *pool[l];
+// What only the set-up needs is kept where the vectors of the iteration will be, or are again after a second call.
+void lend_vectors(Level &finest, Field<float> &direction) {
+  std::swap(finest.x, finest.anchor[0]);
+  std::swap(finest.b, finest.anchor[1]);
+  std::swap(direction, finest.shift);
 }
 
 }  // namespace
@@ -34,27 +34,43 @@ void check(const dcg_weights &w) {
   for (const float c : w.codebook) require(c > 0.75f && c < 1.25f, "codebook: values in (3/4, 5/4) are needed");
 }
 
+Level &Hierarchy::next_level() {
+  if (pool.size() <= levels.size()) pool.push_back(std::make_unique<Level>());
+  return *pool[levels.size()];
+}
+
 void Hierarchy::set_up() {
-  Widths widths;
   levels.clear();
-  Level *fine = &level_at(pool, 0);
-  inverse_scale = build_finest(*fine, op, widths, threads);
-  if (!fine->unit) finish(*fine, weights, true, threads);
-  levels.push_back(fine);
-  double target = 1e300;
-  for (int a = 0; a < 3; ++a)
-    if (fine->box.n[a] > 1) target = std::min(target, *std::min_element(widths[a].begin(), widths[a].end()));
-  while (fine->unknowns > kDirect && plan_merges(*fine, widths, target)) {
-    Level &coarse = level_at(pool, levels.size());
-    coarsen(*fine, coarse, threads);
-    finish(coarse, weights, false, threads);
-    add_regular_rows(*fine, coarse);
-    levels.push_back(&coarse);
-    fine = &coarse;
+  Level &finest = next_level();
+  lend_vectors(finest, direction);
+  inverse_scale = build_finest(finest, op, largest(op, threads), threads);
+  WidthSamples samples(finest.box.n);
+  if (!finest.unit) {
+    constexpr int64_t kOrigin[3] = {0, 0, 0};
+    const auto weight = [&](int a, const int64_t at[3], bool high) {
+      return finest.weight[a][finest.box.at(at[0], at[1], at[2]) - (high ? 0 : finest.box.offset(a))];
+    };
+    samples.take(weight, kOrigin, finest.box.n, kOrigin);
+    finish(finest, weights, true, threads);
   }
-  factorise(*fine);
-  for (auto &anchor : levels[0]->anchor) anchor.release();  // what only the set-up needs, where it is large
-  levels[0]->shift.release();
+  levels.push_back(&finest);
+  Widths widths;
+  samples.widths(widths);
+  coarsen_on(widths, first_target(finest.box.n, widths));
+  lend_vectors(finest, direction);
+  finest.anchor[2].release();
+  for (Field<float> *vector : {&finest.x, &finest.b, &direction}) fill(*vector, finest.box.size, 0.0f, threads);
+}
+
+void Hierarchy::coarsen_on(Widths &widths, double target) {
+  while (levels.back()->unknowns > kDirect && plan_merges(*levels.back(), widths, target)) {
+    Level &fine = *levels.back(), &coarse = next_level();
+    coarsen(fine, coarse, threads);
+    finish(coarse, weights, false, threads);
+    add_regular_rows(fine, coarse);
+    levels.push_back(&coarse);
+  }
+  factorise(*levels.back());
 }
 
 }  // namespace dcg

@@ -8,6 +8,8 @@
 
 namespace dcg {
 
+constexpr int64_t kDirect = 64;  // unknowns that are solved for directly
+
 // Refuse what set_up cannot work with.
 void check(const dcg_operator &op);
 void check(const dcg_weights &weights);
@@ -19,9 +21,15 @@ struct Hierarchy {
   double inverse_scale;  // the finest level's operator is this times the user's
   std::vector<std::unique_ptr<Level>> pool;
   std::vector<Level *> levels;  // finest first
+  Field<float> direction;       // for conjugate gradients
 
   // Builds every level for `op` in the pool's memory.
   void set_up();
+
+  // Memory for the level after those that there are.
+  Level &next_level();
+  // Builds the levels below the last one, whose cells have these widths.
+  void coarsen_on(Widths &widths, double target);
 };
 
 }  // namespace dcg

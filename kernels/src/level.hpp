@@ -52,6 +52,15 @@ class Field {
   int64_t size_ = 0, capacity_ = 0;
 };
 
+// Fills a field by `threads` threads: what is large is touched first by those that will use it.
+template <class T>
+void fill(Field<T> &f, int64_t n, T value, int threads) {
+  f.resize(n);
+  T *data = f.data();
+#pragma omp parallel for num_threads(threads) schedule(static) if (n > 65536)
+  for (int64_t i = 0; i < n; ++i) data[i] = value;
+}
+
 // Where cell (k, j, i) lies in an array with a layer of ghosts round it. An axis of one cell has no ghosts.
 struct Box {
   int64_t n[3] = {1, 1, 1};  // nz, ny, nx
@@ -107,6 +116,7 @@ struct Level {
   Box box;
   bool periodic[3] = {false, false, false};
   int open_across[3] = {0, 0, 0};  // OPEN sides of an axis of one cell
+  int colour = 0;          // of the first cell: 1 where it is odd in the whole grid (on many ranks)
   bool unit = false;       // every joined face has weight 1: `code` says it all
   int64_t unknowns = 0;
 

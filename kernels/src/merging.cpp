@@ -7,6 +7,13 @@
 
 namespace dcg {
 
+double first_target(const int64_t shape[3], const Widths &widths) {
+  double target = 1e300;
+  for (int a = 0; a < 3; ++a)
+    if (shape[a] > 1) target = std::min(target, *std::min_element(widths[a].begin(), widths[a].end()));
+  return target;
+}
+
 bool plan_merges(Level &level, Widths &widths, double &target) {
   constexpr double kRoom = 1.42, kShare = 0.8;
   int64_t *n = level.box.n;
@@ -40,49 +47,54 @@ bool plan_merges(Level &level, Widths &widths, double &target) {
   return true;
 }
 
-// Widths of the cells relative to each other, from the weights alone: on a tensor grid of d axes an unknown's log weights,
-// less their mean, are -2 log h_a + (2 / d) sum of log h_b. Averaged over a sample of each layer, so that jumps of the
-// coefficient, the same along every axis, do not count.
-void find_widths(const Level &level, Widths &widths) {
-  const Box &box = level.box;
-  std::vector<int> axes;
+WidthSamples::WidthSamples(const int64_t shape[3]) {
   for (int a = 0; a < 3; ++a) {
-    widths[a].assign(box.n[a], 1.0);
-    if (box.n[a] > 1) axes.push_back(a);
+    n[a] = shape[a], sum[a].assign(n[a], 0.0), count[a].assign(n[a], 0.0);
+    if (n[a] > 1) axes.push_back(a);
   }
+}
+
+// On a tensor grid of d axes an unknown's log weights, less their mean, are -2 log h_a + (2 / d) sum of log h_b. Averaged over a sample of
+// each layer, so that jumps of the coefficient, the same along every axis, do not count.
+void WidthSamples::take(const Weight &weight, const int64_t begin[3], const int64_t end[3], const int64_t first[3]) {
+  if (axes.size() < 2) return;
   const double d = static_cast<double>(axes.size());
-  if (level.unit || axes.size() < 2) return;
-  std::vector<double> sum[3], count[3];
-  for (int a = 0; a < 3; ++a) sum[a].assign(box.n[a], 0.0), count[a].assign(box.n[a], 0.0);
   constexpr int64_t kSample = 16;  // per axis
-  int64_t step[3];
-  for (int a = 0; a < 3; ++a) step[a] = std::max<int64_t>(1, box.n[a] / kSample);
   for (const int along : axes) {
-    int64_t stride[3] = {step[0], step[1], step[2]};
-    stride[along] = 1;
-    for (int64_t k = 0; k < box.n[0]; k += stride[0])
-      for (int64_t j = 0; j < box.n[1]; j += stride[1])
-        for (int64_t i = 0; i < box.n[2]; i += stride[2]) {
-          const int64_t u = box.at(k, j, i);
-          double value[3], mean = 0.0;
+    int64_t stride[3], from[3];
+    for (int a = 0; a < 3; ++a) {
+      stride[a] = a == along ? 1 : std::max<int64_t>(1, n[a] / kSample);
+      from[a] = begin[a] + (stride[a] - first[a] % stride[a]) % stride[a];
+    }
+    for (int64_t k = from[0]; k < end[0]; k += stride[0])
+      for (int64_t j = from[1]; j < end[1]; j += stride[1])
+        for (int64_t i = from[2]; i < end[2]; i += stride[2]) {
+          const int64_t at[3] = {k, j, i};
+          double value[3] = {0.0, 0.0, 0.0}, mean = 0.0;
           bool all = true;
           for (const int a : axes) {
-            const float high = level.weight[a][u], low = level.weight[a][u - box.offset(a)];
+            const float high = weight(a, at, true), low = weight(a, at, false);
             if (!(high > 0.0f) && !(low > 0.0f)) all = false;
             if (!all) break;
             value[a] = 0.5 * (std::log(high > 0.0f ? high : low) + std::log(low > 0.0f ? low : high));
             mean += value[a] / d;
           }
           if (!all) continue;
-          const int64_t at[3] = {k, j, i};
-          sum[along][at[along]] += value[along] - mean, count[along][at[along]] += 1.0;
+          const int64_t layer = first[along] + at[along] - begin[along];
+          sum[along][layer] += value[along] - mean, count[along][layer] += 1.0;
         }
   }
+}
+
+void WidthSamples::widths(Widths &widths) const {
+  for (int a = 0; a < 3; ++a) widths[a].assign(n[a], 1.0);
+  if (axes.size() < 2) return;
+  const double d = static_cast<double>(axes.size());
   for (const int a : axes) {
     std::vector<double> &h = widths[a];
     double total = 0.0, layers = 0.0, latest = 0.0;
     bool any = false;
-    for (int64_t i = 0; i < box.n[a]; ++i) {  // layers without a sample take their predecessor's value
+    for (int64_t i = 0; i < n[a]; ++i) {  // layers without a sample take their predecessor's value
       if (count[a][i] > 0.0) {
         latest = sum[a][i] / count[a][i];
         if (!any)

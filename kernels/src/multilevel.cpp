@@ -2,37 +2,27 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "error.hpp"
 #include "hierarchy.hpp"
+#include "on_ranks.hpp"
 #include "pcg.hpp"
 
 using namespace dcg;
 
 struct dcg_multilevel : Hierarchy {
-  Field<float> direction;
+  std::vector<Kept> kept;
   Cycle cycle;
+  std::unique_ptr<OnRanks> on_ranks;  // then all of the above is unused
 };
 
 namespace {
 
 void set_up(dcg_multilevel &m) {
   m.set_up();
-  m.direction.resize(m.levels[0]->box.size);
   m.cycle.prepare(m.levels, m.weights, best_rows(), m.threads);
-}
-
-template <class Body>
-void with_team(int threads, Body &&body) {
-  std::unique_ptr<Shared> shared;
-#pragma omp parallel num_threads(threads)
-  {
-#pragma omp single
-    shared = std::make_unique<Shared>(omp_get_num_threads());
-    const FlushDenormals flush;
-    body(Team{omp_get_thread_num(), omp_get_num_threads(), shared.get()});
-  }
 }
 
 }  // namespace
@@ -49,9 +39,21 @@ extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *
   });
 }
 
+extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_weights *weights, int32_t threads, const dcg_ranks *ranks,
+                                              dcg_multilevel **handle) {
+  return guarded([&] {
+    require(op && weights && ranks && handle, "operator, weights, ranks and handle must not be NULL");
+    check(*weights);
+    auto m = std::make_unique<dcg_multilevel>();
+    m->on_ranks = std::make_unique<OnRanks>(*ranks, *op, *weights, threads > 0 ? threads : omp_get_max_threads());
+    *handle = m.release();
+  });
+}
+
 extern "C" int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op) {
   return guarded([&] {
     require(handle && op, "handle and operator must not be NULL");
+    if (handle->on_ranks) return handle->on_ranks->set_up(*op);
     check(*op);
     handle->op = *op;
     set_up(*handle);
@@ -63,6 +65,7 @@ extern "C" void dcg_multilevel_destroy(dcg_multilevel *handle) { delete handle; 
 extern "C" int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double *z) {
   return guarded([&] {
     require(handle && r && z, "handle, r and z must not be NULL");
+    if (handle->on_ranks) return handle->on_ranks->apply(r, z);
     Level &finest = *handle->levels[0];
     with_team(handle->threads, [&](const Team &team) {
       load_residual(finest, r, 1.0, team);
@@ -82,13 +85,38 @@ extern "C" int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, d
                                  double *steps, int64_t *iterations, int32_t *result) {
   return guarded([&] {
     require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
-    Level &finest = *handle->levels[0];
     Outcome outcome;
+    if (handle->on_ranks) {
+      outcome = handle->on_ranks->conjugate_gradients(x, r, target, maxiter, history, steps);
+      *iterations = outcome.iterations, *result = outcome.result;
+      return;
+    }
+    Level &finest = *handle->levels[0];
     with_team(handle->threads, [&](const Team &team) {
-      const Outcome mine = conjugate_gradients(handle->cycle, {&finest, handle->op, x, r}, finest, handle->direction, best_rows(),
+      const Outcome mine = conjugate_gradients(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, handle->direction, best_rows(),
                                                team, target, maxiter, history, steps);
       if (team.rank == 0) outcome = mine;
     });
+    *iterations = outcome.iterations, *result = outcome.result;
+  });
+}
+
+extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, double *x, double *r, double target, int64_t maxiter,
+                                         double *history, double *steps, int64_t *iterations, int32_t *result) {
+  return guarded([&] {
+    require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
+    require(window >= 0, "window: 0 or more is needed");
+    require(!handle->on_ranks, "handle: conjugate directions run on one rank only");
+    Level &finest = *handle->levels[0];
+    handle->kept.clear();
+    handle->kept.resize(window + 1);
+    Outcome outcome;
+    with_team(handle->threads, [&](const Team &team) {
+      const Outcome mine = conjugate_directions(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, handle->kept,
+                                                best_rows(), team, target, maxiter, history, steps);
+      if (team.rank == 0) outcome = mine;
+    });
+    handle->kept.clear();
     *iterations = outcome.iterations, *result = outcome.result;
   });
 }
@@ -97,8 +125,17 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
                                    int64_t *per_level, const char **name) {
   return guarded([&] {
     require(handle && levels && bytes && name && (per_level || capacity == 0), "no argument may be NULL");
-    *levels = static_cast<int32_t>(handle->levels.size());
     *name = best_rows().name;
+    if (handle->on_ranks) {
+      const std::vector<LevelSize> &sizes = handle->on_ranks->sizes();
+      *levels = static_cast<int32_t>(sizes.size()), *bytes = handle->on_ranks->bytes();
+      for (size_t l = 0; l < sizes.size() && static_cast<int32_t>(l) < capacity; ++l) {
+        std::copy(sizes[l].n, sizes[l].n + 3, per_level + 5 * l);
+        per_level[5 * l + 3] = sizes[l].unknowns, per_level[5 * l + 4] = sizes[l].extras;
+      }
+      return;
+    }
+    *levels = static_cast<int32_t>(handle->levels.size());
     *bytes = handle->cycle.bytes() + handle->direction.bytes();
     for (size_t l = 0; l < handle->levels.size(); ++l) {
       const Level &level = *handle->levels[l];
@@ -113,6 +150,7 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
 extern "C" int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values) {
   return guarded([&] {
     require(handle && values, "handle and values must not be NULL");
+    require(!handle->on_ranks, "handle: the levels of a network on many ranks are not to be had");
     require(level >= 0 && level < static_cast<int32_t>(handle->levels.size()), "level: there is no such level");
     const Level &l = *handle->levels[level];
     const Field<float> *fields[] = {&l.diagonal, &l.relax, &l.weight[0], &l.weight[1], &l.weight[2],

@@ -22,7 +22,7 @@ void Coarsening<Fine>::find_parts() {
     unsigned present = 0;
     for (int s = 0; s < 8; ++s) present |= (child[s] >= 0) << s;
     if (!present) return;
-    if (part_of(present, child) != present) {
+    if (!all_joined(present, child) && part_of(present, child) != present) {
       odd[c.index] = 1;
       return;
     }
@@ -64,6 +64,21 @@ void Coarsening<Fine>::flag_rows() {
   for (const auto &[u, parent] : coarse_of) flagged[(u - kLanes) / fine.box.stride] = 1;
   for (const auto &[u, edges] : edges_at)
     if (u < fine.box.size) flagged[(u - kLanes) / fine.box.stride] = 1;
+}
+
+// Whether the present children are a box of them, and every two side by side are joined: the common case.
+template <class Fine>
+bool Coarsening<Fine>::all_joined(unsigned present, const int64_t child[8]) const {
+  constexpr unsigned kBoxes[] = {255, 15, 51, 85, 3, 5, 17, 1};  // all; those of one face, edge or corner
+  if (std::find(std::begin(kBoxes), std::end(kBoxes), present) == std::end(kBoxes)) return false;
+  float least = 1.0f;
+  for (int a = 0; a < 3; ++a) {
+    const int bit = 4 >> a;
+    const int64_t offset = fine.box.offset(a);
+    for (int s = 0; s < 8; ++s)
+      if (!(s & bit) && (present >> s & 1) && (present >> (s | bit) & 1)) least = std::min(least, of.weight(child[s], offset, a));
+  }
+  return least > 0.0f;
 }
 
 // The children joined to the first present one inside the block, as bits.

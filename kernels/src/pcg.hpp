@@ -1,7 +1,7 @@
-// Conjugate gradients around the cycle, by all threads of a team from the first iteration to the last.
+// Krylov iterations around the cycle, by all threads of a team from the first iteration to the last.
 #pragma once
 
-#include "cycle.hpp"
+#include "krylov_rows.hpp"
 
 namespace dcg {
 
@@ -10,16 +10,17 @@ struct Outcome {
   int result = 1;
 };
 
-struct System {  // the user's operator and vectors: x and r over all cells, without ghosts
-  const Level *level;
-  dcg_operator op;
-  double *x, *r;
-};
-
 Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, Field<float> &direction, const RowKernels &rows,
                             const Team &team, double target, int64_t maxiter, double *history, double *steps);
 
-// b = inverse r in single precision, padded; returns r . r
-double load_residual(Level &finest, const double *r, double inverse, const Team &team);
+// A direction and -A times it, single precision, with what the next ones need of it.
+struct Kept {
+  Field<float> direction, product;
+  double curvature = 0.0;
+};
+
+// Over the last `kept.size()` directions.
+Outcome conjugate_directions(Cycle &cycle, const System &system, Level &finest, std::vector<Kept> &kept, const RowKernels &rows,
+                             const Team &team, double target, int64_t maxiter, double *history, double *steps);
 
 }  // namespace dcg

@@ -10,7 +10,8 @@
 //   direction        p 4 + 4, z 4                                            12
 //   curvature_unit   p in cache from `direction`, code 1                      1
 //   advance_unit     p 4, code 1,  x 8 + 8, r 8 + 8, b 4                     41
-//   *_weighted       the same with three double weights instead of codes    +23
+//   curvature_weighted   p in cache, three weights 12, diagonal 4, relax 4   20
+//   advance_weighted     as advance_unit, with three double weights          64
 #pragma once
 
 #include <cstdint>
@@ -65,9 +66,9 @@ struct RowKernels {
 
   // Conjugate gradients. p = z + beta p.
   void (*direction)(int64_t n, const float *z, float beta, float *p);
-  // p . A p over a row, A with unit weights (by the cells' codes) or with `w`
+  // p . A p over a row, A with unit weights (by the cells' codes) or with `w`, in single precision but for the last sums
   double (*curvature_unit)(int64_t n, const float *p, const Around<float> &around, const uint8_t *code);
-  double (*curvature_weighted)(int64_t n, const float *p, const Around<float> &around, const FineWeights &w);
+  double (*curvature_weighted)(int64_t n, const float *p, const Around<float> &around, const WeightRows &w);
   // x += alpha p, r -= alpha scale A p, b = inverse r in single precision; returns r . r
   double (*advance_unit)(int64_t n, double alpha, double scale, const float *p, const Around<float> &around, const uint8_t *code,
                          double *x, double *r, double inverse, float *b);
@@ -75,6 +76,8 @@ struct RowKernels {
                              double inverse, float *b);
   // sum of a b
   double (*dot)(int64_t n, const float *a, const float *b);
+  // to += factor from
+  void (*add)(int64_t n, float factor, const float *from, float *to);
 };
 
 extern const RowKernels kGenericRows, kAvx2Rows;

@@ -2,10 +2,12 @@
 // at barriers. One OpenMP region serves a whole solve; inside it nothing is forked.
 #pragma once
 
+#include <omp.h>
 #include <sched.h>
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace dcg {
@@ -96,5 +98,18 @@ struct Team {
     return total;
   }
 };
+
+// Runs body(team) on every thread of a new team; the calling thread is its rank 0.
+template <class Body>
+void with_team(int threads, Body &&body) {
+  std::unique_ptr<Shared> shared;
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp single
+    shared = std::make_unique<Shared>(omp_get_num_threads());
+    const FlushDenormals flush;
+    body(Team{omp_get_thread_num(), omp_get_num_threads(), shared.get()});
+  }
+}
 
 }  // namespace dcg

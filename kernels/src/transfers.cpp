@@ -65,7 +65,7 @@ void Cycle::residual(Level &level, size_t l, const Team &team, int64_t k) {
     if (level.unit) {
       rows_->residual_unit(begin, end, x, beside, b, level.code.data() + start, line);
     } else {
-      rows_->residual_weighted(begin, end, x, beside, b, weight_rows(level, k, j), line);
+      rows_->residual_weighted(begin, end, x, beside, b, weight_rows(level, level.box.at(k, j), zeros_.data() + kLanes), line);
     }
     for (int64_t i = n; i < end; ++i) line[i] = 0.0f;  // what the last pack computed beyond the row
     if (level.periodic[2]) line[-1] = line[n - 1], line[n] = line[0];
