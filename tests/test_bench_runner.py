@@ -220,3 +220,17 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path):
     while processes_with(mark) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not processes_with(mark)  # the killed run's workers are gone too
+
+
+def test_the_roofline_is_measured_with_the_plan(tmp_path, monkeypatch):
+    from benchmarks import program
+
+    monkeypatch.setitem(program.ROOFLINES, "test", (12,))
+    what = plan(Entry(BOX, peers("multigrid"), cores=1), repeats=1)
+    assert program.bench(what, tmp_path) and program.bench(what, tmp_path)
+    found = load(tmp_path / "test.json")["roofline"]
+    assert [(case["scene"], case["size"], case["threads"]) for case in found] == [
+        ("plume", 12, "1"),
+        ("bubble", 12, "1"),
+    ]
+    assert all(0 < case["bandwidth"] and 0 < case["triad"] and case["bytes_per_cell"] > 0 for case in found)
