@@ -91,6 +91,7 @@ class Coarsening {
   void anchor_rows(int64_t k, int64_t j);
   void below_row(const int64_t at[2], int axis, int64_t here, float *out) const;
   void add_blocks(std::vector<std::vector<Edge>> &found);
+  void join_full(int64_t index, int axis, int high);
   bool inside(const Block &c) const;
   void add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &found);
 

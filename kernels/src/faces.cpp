@@ -1,6 +1,8 @@
 // Edges, anchors and shift of the primary parts, and their transfer weights: faces in series, by rows where coefficients vary,
 // by blocks where every weight is 1.
 
+#include <algorithm>
+
 #include "clones.hpp"
 #include "coarsening.hpp"
 
@@ -171,17 +173,27 @@ template <class Fine>
 void Coarsening<Fine>::add_blocks(std::vector<std::vector<Edge>> &found) {
   for_blocks([&](const Block &c) {
     if (inside(c)) {
-      for (int a = 0; a < 3; ++a) {
-        coarse.weight[a][c.index] = 2.0f;
-        for (int s = 0; s < 2; ++s) coarse.keep[a][s][c.index] = 0.75f, coarse.toward[a][s][c.index] = 0.25f;
-      }
+      for (int a = 0; a < 3; ++a)
+        for (int s = 0; s < 2; ++s) join_full(c.index, a, s);
       return;
     }
     int64_t child[8];
     children(c, child);
+    if (std::all_of(child, child + 8, [](int64_t u) { return u < 0; })) {
+      for (int a = 0; a < 3; ++a)
+        for (int s = 0; s < 2; ++s) coarse.keep[a][s][c.index] = 1.0f;
+      return;
+    }
     const int64_t at[3] = {c.k, c.j, c.i};
     for (int a = 0; a < 3; ++a) add_axis(c, at[a], a, child, found[omp_get_thread_num()]);
   });
+}
+
+// The face between two full blocks: four edges of weight 1 / (1/2 + 1 + 1/2).
+template <class Fine>
+void Coarsening<Fine>::join_full(int64_t index, int axis, int high) {
+  if (high) coarse.weight[axis][index] = 2.0f;
+  coarse.keep[axis][high][index] = 0.75f, coarse.toward[axis][high][index] = 0.25f;
 }
 
 template <class Fine>
@@ -205,10 +217,15 @@ void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int6
   for (int high = 0; high < 2; ++high) {
     const int own = !two ? 0 : high ? 1 : -1;
     const bool last = high ? at + 1 == coarse.box.n[axis] : at == 0;
+    if (!last && full[c.index] && full[c.index + (high ? 1 : -1) * coarse.box.offset(axis)]) {
+      join_full(c.index, axis, high);
+      continue;
+    }
     const int64_t neighbour = high ? (last ? 0 : at + 1) : (last ? coarse.box.n[axis] - 1 : at - 1);
     const Merge &merge = fine.merge[axis];
     const int other = merge.first[neighbour + 1] - merge.first[neighbour] == 2 ? (high ? -1 : 1) : 0;
     const int64_t to = (high ? offset : -offset) + (last ? (high ? -n : n) * offset : 0);
+    const Series face = in_series(1.0f, 1.0f, own == 0, 1.0f, other == 0);  // inside a block, too, every edge is 1, or counts as such
     float joined = 0.0f, leaning = 0.0f, held = 0.0f, dropped = 0.0f;
     for (int s = 0; s < 8; ++s) {
       const int64_t u = child[s];
@@ -216,8 +233,7 @@ void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int6
       const float w = last && !turns ? 0.0f : of.weight(high ? u : u - offset, offset, axis);
       const int64_t v = u + to;
       if (w > 0.0f && member[u] & kPrimary && member[v] & kPrimary) {
-        const Series s = in_series(w, 1.0f, own == 0, 1.0f, other == 0);  // inside a block, too, every edge is 1, or counts as w
-        joined += s.conductance, leaning += s.low;
+        joined += face.conductance, leaning += face.low;
       } else if (w > 0.0f && high) {
         found.push_back({u, v, w, static_cast<int8_t>(axis)});
       }
