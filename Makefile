@@ -3,7 +3,9 @@
 # Both set up what they need: a virtual environment in .venv and the compiled kernels.
 # make petsc   the PETSc plugin: installs PETSc and MPI where they are not there, builds deepcg/libdeepcg_petsc.so and petsc4py
 #              (for another PETSc than the system's: PETSC_DIR=... PKG_CONFIG_PATH=$$PETSC_DIR/$$PETSC_ARCH/lib/pkgconfig)
-# make bench-peers    install the algebraic-multigrid libraries that the benchmarks compare with: PETSc with hypre, AMGCL
+# make bench          the quick benchmark suite, under ten minutes on two cores, peers installed by it; interrupted, it goes on where it was
+# make bench-full     all of it, many hours; HOURS=8 does that much, the next call goes on
+# make bench-peers    install the libraries that the benchmarks compare with: PETSc with hypre, AMGCL
 
 PYTHON ?= python3
 VENV   := .venv
@@ -16,7 +18,7 @@ TORCH := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo "torch>=2.6" || e
 
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: all setup build petsc demo test test-all lint format bench bench-peers results clean
+.PHONY: all setup build petsc demo test test-all lint format bench bench-full bench-peers results clean
 
 all: setup
 
@@ -68,15 +70,23 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# What cannot be installed is said, and stands in the report as not here.
 bench: setup
-	$(BIN)/python -m benchmarks.paper
-	$(BIN)/python -m benchmarks.gallery
+	-@$(MAKE) --no-print-directory bench-peers
+	$(BIN)/deepcg bench
 
-bench-peers: setup
+bench-full: setup
+	-@$(MAKE) --no-print-directory bench-peers
+	$(BIN)/deepcg bench --full $(if $(HOURS),--hours $(HOURS))
+
+bench-peers: $(VENV)/.peers
+
+$(VENV)/.peers: system-packages.sh | $(STAMP)
 	@sh ./system-packages.sh "$(PYTHON)" peers
 	$(BIN)/python -m pip install --quiet pybind11
 	CFLAGS="-O3 -march=native" $(BIN)/python -m pip install --quiet --no-build-isolation "pyamgcl>=1.0.0.post4"
-	$(BIN)/python -m benchmarks.amg_peers
+	$(BIN)/deepcg bench --list
+	@touch $@
 
 results: setup
 	$(BIN)/python -m benchmarks.tables

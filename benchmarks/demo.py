@@ -9,10 +9,17 @@ histories and a slice of the solution as PNG, and the solution as a VTK file for
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
-from benchmarks.peers import solve_with
-from benchmarks.record import Record
+import deepcg
+from benchmarks.cases import Case
+from benchmarks.journal import Journal
+from benchmarks.plans import Entry, Plan, peers
+from benchmarks.results import gather, save
+from benchmarks.runner import Runner
 from deepcg import gallery, plots
 from deepcg.mesh import write_vtk
 
@@ -24,29 +31,36 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="cells a side")
     parser.add_argument("--rtol", type=float, default=1e-6, help="relative residual")
     parser.add_argument("--output", type=Path, default=Path("out/demo"), help="folder; its files are replaced")
-    parser.add_argument("--record", type=Path, help="where the figures go (default: demo.json in the folder)")
     arguments = parser.parse_args()
-    scene = gallery.scene("bunny", arguments.size)
-    print(f"{scene.description}\n{scene.problem}, ||b - A x|| <= {arguments.rtol:g} ||b||, on this machine's cores\n")
+    case, output = Case("bunny", arguments.size), arguments.output
+    scene = gallery.scene(case.scene, case.size)
+    cores = min(2, len(os.sched_getaffinity(0)))
+    print(f"{scene.description}\n{scene.problem}, ||b - A x|| <= {arguments.rtol:g} ||b||, on {cores} cores\n")
     print(f"{'method':18s} {'set-up s':>9s} {'solve s':>9s} {'iterations':>11s} {'true residual':>14s}")
-    record = Record(arguments.record or arguments.output / "demo.json", fresh=True)
-    solve_with("DCDM network", scene.problem, scene.rhs, 0.5)  # warm-up: torch's first call, no one's set-up
-    histories = {}
-    for method in METHODS:
-        x, figures = solve_with(method, scene.problem, scene.rhs, arguments.rtol)
-        record.run(method, lambda f=figures: {"scene": "bunny", "size": arguments.size, "rtol": arguments.rtol, **f})
-        histories[method] = figures["residuals"]
-        note = "" if figures["converged"] else f"  {figures['reason']}"
-        note += f"  ({figures['fallbacks']} by the fallback)" if figures["fallbacks"] else ""
+    plan = Plan("demo", (Entry(case, peers(*METHODS), (arguments.rtol,), cores),), (), limit=3600.0)
+    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "demo.jsonl") as journal:
+        Runner(plan, journal, report=show).run()
+        results = gather(journal, plan.name)
+    save(output / "demo.json", results)
+    histories = {entry["peer"]: entry["residuals"] for entry in results["entries"] if entry["residuals"]}
+    x, _ = deepcg.solve(scene.problem, scene.rhs, rtol=arguments.rtol)
+    plots.convergence(output / "convergence.png", histories, overwrite=True)
+    plots.slices(output / "slices.png", scene, x, overwrite=True)
+    write_vtk(output / "bunny.vtr", scene.problem, {"pressure": x, "rhs": scene.rhs}, overwrite=True)
+    print(f"\nPictures, figures and bunny.vtr (open it in ParaView) are in {output}/")
+
+
+def show(key: str, run: dict[str, Any]) -> None:
+    """A line of the table, for the runs that count, and for those that failed."""
+    if run["outcome"] != "converged":
+        print(f"{run['peer']:18s} {run['outcome']}", flush=True)
+    elif run["repeat"] > 0:
+        note = f"  ({run['note']})" if run["note"] else ""
         print(
-            f"{method:18s} {figures['setup_seconds']:9.3f} {figures['solve_seconds']:9.3f} {figures['iterations']:11d}"
-            f" {figures['true_residual']:14.2e}{note}",
+            f"{run['peer']:18s} {run['setup_seconds']:9.3f} {run['solve_seconds']:9.3f} {run['iterations']:11d}"
+            f" {run['true_residual']:14.2e}{note}",
             flush=True,
         )
-    plots.convergence(arguments.output / "convergence.png", histories, overwrite=True)
-    plots.slices(arguments.output / "slices.png", scene, x, overwrite=True)
-    write_vtk(arguments.output / "bunny.vtr", scene.problem, {"pressure": x, "rhs": scene.rhs}, overwrite=True)
-    print(f"\nPictures, figures and bunny.vtr (open it in ParaView) are in {arguments.output}/")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,28 @@
-"""Markdown out of results: the cases of a file, a table, the machine."""
+"""Tables in Markdown, and figures as people read them."""
 
 from __future__ import annotations
 
-import json
-
-from benchmarks.record import RESULTS
-
-
-def cases(name: str) -> list[dict]:
-    """The cases of a results file."""
-    return list(json.loads((RESULTS / f"{name}.json").read_text())["cases"].values())
+import math
+from collections.abc import Iterable, Sequence
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; every column but the first is aligned right."""
     rule = ["---"] + ["---:"] * (len(header) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [header, rule, *rows]
+    )
 
 
-def stated_machine(figures: dict) -> str:
-    machine = figures["machine"]
-    versions = ", ".join(
-        f"{name} {version}" for name, version in machine["versions"].items() if version and name != "deepcg"
-    )
-    return (
-        f"Measured on {machine['cores']} cores of an {machine['processor']} (Python {machine['python']}, {versions})."
-    )
+def figure(value: float | None) -> str:
+    """Three significant digits; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return f"{value:.1e}"
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    logs = [math.log(value) for value in values]
+    return math.exp(sum(logs) / len(logs))

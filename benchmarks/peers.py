@@ -1,114 +1,261 @@
-"""The methods that are compared, every one driven by deepcg's own CG: one b, one x0, one stopping rule, on the true residual.
+"""The methods that are compared: each with its settings, where these come from, what it needs, and where it does not apply.
 
-A peer is a set-up: it takes the problem and gives what `deepcg.Solver` takes as `model=`. Its matrix is assembled inside the
-set-up it needs it for, and that time is counted: a matrix-free method does not pay for it.
+    from benchmarks.peers import PEERS
+    PEERS["PETSc GAMG-PCG"].missing()        # "" or why it cannot run here, with how to get it
+
+All share b, x0, float64 answers and one stopping rule, ||b - A x|| <= rtol ||b|| on the evaluated residual. Each runs in a process of its
+own, on the same number of cores: OpenMP threads, or MPI ranks for PETSc. General solvers get their matrix assembled and in their
+library's format before the clock starts; deepcg's set-up, and the direct solver's, starts from cells and coefficients.
+
+Settings
+--------
+Found by `python -m benchmarks.search`, which records every variant's figures in results/search.json: least set-up plus ten solves on
+plume, porous and bubble (AMGCL, GAMG and BoomerAMG at 48^3, the others at 32^3), residual 1e-6, in the processor's time on one core.
+Differences under a tenth are noise there.
 """
 
 from __future__ import annotations
 
-import time
+import json
+import math
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import scipy.sparse as sp
-import scipy.sparse.linalg as spla
-
 import deepcg
-from benchmarks.record import true_residual
+from benchmarks.installed import cuda_kernels, petsc_python, without, without_petsc
 
+MAX_ITERATIONS = 20_000
+SEARCHED = "results/search.json"
 
-def cg(problem: deepcg.Poisson) -> Any:
-    """Plain conjugate gradients."""
-    return "none"
+# AMGCL's defaults otherwise: V(1,1), prolongation smoothed with 2/3, coarsest level of at most 5000 factorised.
+AMGCL = {"coarsening.type": "smoothed_aggregation", "relax.type": "spai0"}
+# Gauss-Seidel is best on one core. On two, where its sweep goes level by level, SPAI0 took 4/5 of its time (by hand, an idle machine):
+# so these are the best of SPAI0.
+AMGCL_TUNED = AMGCL | {"coarsening.aggr.eps_strong": 0.02, "coarsening.relax": 0.8}
+AMGCL_TUNED_ONE_CORE = AMGCL | {"relax.type": "gauss_seidel"}
 
+# Smoothed aggregation under Chebyshev(2)-Jacobi, which is PETSc's default
+GAMG = {
+    "-pc_type": "gamg",
+    "-pc_gamg_threshold": "0.02",
+    "-pc_gamg_aggressive_coarsening": "3",
+}
 
-def jacobi(problem: deepcg.Poisson) -> Any:
-    """CG with the diagonal."""
-    return "jacobi"
+# Gauss-Seidel forward on the way down and backward on the way up is symmetric at half the price of the default's symmetric sweeps
+BOOMERAMG = {
+    "-pc_type": "hypre",
+    "-pc_hypre_type": "boomeramg",
+    "-pc_hypre_boomeramg_coarsen_type": "HMIS",
+    "-pc_hypre_boomeramg_interp_type": "ext+i",
+    "-pc_hypre_boomeramg_P_max": "4",
+    "-pc_hypre_boomeramg_strong_threshold": "0.25",
+    "-pc_hypre_boomeramg_agg_nl": "1",
+    "-pc_hypre_boomeramg_agg_num_paths": "2",
+    "-pc_hypre_boomeramg_relax_type_down": "SOR/Jacobi",
+    "-pc_hypre_boomeramg_relax_type_up": "backward-SOR/Jacobi",
+    "-pc_hypre_boomeramg_no_CF": "",
+}
 
+# Red and black Gauss-Seidel, and coarse operators that are not Galerkin, need fewer iterations in a box and break down where cells are cut off
+PFMG = {"-pc_type": "pfmg", "-pc_pfmg_relax_type": "Weighted-Jacobi", "-pc_pfmg_rap_type": "Galerkin"}
 
-def incomplete_cholesky(problem: deepcg.Poisson) -> Any:
-    """CG with IC(0), by ilupp."""
-    import ilupp
+ICC = {"-pc_type": "icc", "-pc_factor_levels": "1"}
 
-    A = _regular(problem)
-    factor = ilupp.IChol0Preconditioner(A)
-    return spla.LinearOperator(A.shape, matvec=factor.dot, dtype=float)
+# Gauss-Seidel forward before and backward after is symmetric at half the price of PyAMG's default, symmetric sweeps
+PYAMG_SWEEPS: dict[str, Any] = {
+    "presmoother": ["gauss_seidel", {"sweep": "forward"}],
+    "postsmoother": ["gauss_seidel", {"sweep": "backward"}],
+}
+PYAMG_SA = PYAMG_SWEEPS | {"improve_candidates": None, "strength": ["symmetric", {"theta": 0.02}]}
+PYAMG_RS = PYAMG_SWEEPS
 
+# The best sweeps and relaxation factor of results/learning.json by (dimension, size)
+MULTIGRID_TUNED: dict[tuple[int, int], tuple[tuple[int, ...], float]] = {(3, 64): ((2,), 1.3), (3, 128): ((3,), 1.2)}
 
-def smoothed_aggregation(problem: deepcg.Poisson) -> Any:
-    """CG with PyAMG's smoothed aggregation, symmetric Gauss-Seidel, V-cycle (its defaults)."""
-    import pyamg
-
-    hierarchy = pyamg.smoothed_aggregation_solver(_csr(problem))
-    return hierarchy.aspreconditioner(cycle="V")
-
-
-def ruge_stuben(problem: deepcg.Poisson) -> Any:
-    """CG with PyAMG's classical (Ruge-Stuben) multigrid, V-cycle (its defaults)."""
-    import pyamg
-
-    hierarchy = pyamg.ruge_stuben_solver(_csr(problem))
-    return hierarchy.aspreconditioner(cycle="V")
-
-
-def dcdm(problem: deepcg.Poisson) -> Any:
-    """The paper's network with conjugate directions, window 2."""
-    return "dcdm"
-
-
-def multigrid(problem: deepcg.Poisson) -> Any:
-    """CG with the multilevel network's kernels and classical weights."""
-    return "multigrid"
-
-
-def multilevel(problem: deepcg.Poisson) -> Any:
-    """CG with the shipped multilevel network."""
-    return "multilevel"
-
-
-PEERS: dict[str, Callable[[deepcg.Poisson], Any]] = {
-    "CG": cg,
-    "Jacobi-PCG": jacobi,
-    "IC(0)-PCG": incomplete_cholesky,
-    "PyAMG SA-PCG": smoothed_aggregation,
-    "PyAMG RS-PCG": ruge_stuben,
-    "DCDM network": dcdm,
-    "multigrid": multigrid,
-    "multilevel network": multilevel,
+AMGX = {
+    "solver": "PCG",
+    "tolerance": 1e-10,
+    "convergence": "RELATIVE_INI",
+    "norm": "L2",
+    "max_iters": 500,
+    "monitor_residual": 1,
+    "preconditioner": {"solver": "AMG", "algorithm": "CLASSICAL", "interpolator": "D2", "max_iters": 1, "cycle": "V"},
 }
 
 
-def _csr(problem: deepcg.Poisson) -> sp.csr_matrix:
-    return sp.csr_matrix(problem.matrix())
+@dataclass(frozen=True, eq=False)
+class Peer:
+    """A method that the runner can start.
 
-
-def _regular(problem: deepcg.Poisson) -> sp.csr_matrix:
-    """The matrix, with a tiny shift where it is singular: incomplete factors need positive pivots."""
-    A = _csr(problem)
-    return A + 1e-10 * problem.stencil.norm_bound * sp.identity(A.shape[0], format="csr") if problem.singular else A
-
-
-def solve_with(name: str, problem: deepcg.Poisson, b: np.ndarray, rtol: float, **options) -> tuple[np.ndarray, dict]:
-    """Set up and solve with one peer.
-
-    Returns
-    -------
-    x, figures : figures hold set-up and solve seconds, iterations, residual history, recomputed true residual
+    Attributes
+    ----------
+    name : str
+        Under which it stands in results and tables.
+    family, kind : str
+        Which worker, and what in it: see `benchmarks.methods`; family "petsc" is `benchmarks.petsc_worker`.
+    settings : dict, or function (problem, cores) -> dict
+        What the worker is constructed with; recorded with every run.
+    source : str
+        Where the settings come from.
+    needs : functions that say why it cannot run here, or ""
+    unfit : function of a problem that says why it does not apply, or ""
+    of_rows : bool
+        Its x runs over the matrix' rows; else it is laid out as b.
+    every_cell : bool
+        It needs a row for every cell of the grid.
+    serial : bool
+        It uses one core whatever it is given.
     """
-    started = time.perf_counter()
-    solver = deepcg.Solver(problem, model=PEERS[name](problem), rtol=rtol, **options)
-    setup = time.perf_counter() - started
-    x, info = solver.solve(b)
-    return x, {
-        "method": name,
-        "setup_seconds": setup,
-        "solve_seconds": info.solve_seconds,
-        "iterations": info.iterations,
-        "fallbacks": info.fallbacks,
-        "reason": info.reason,
-        "converged": int(info) == 0,
-        "true_residual": true_residual(problem, x, b),
-        "residuals": [float(f"{r:.4g}") for r in info.residuals],
-    }
+
+    name: str
+    family: str
+    kind: str
+    settings: dict[str, Any] | Callable[[deepcg.Poisson, int], dict[str, Any]] = field(default_factory=dict)
+    source: str = "nothing to set"
+    needs: tuple[Callable[[], str], ...] = ()
+    unfit: Callable[[deepcg.Poisson], str] = lambda problem: ""
+    of_rows: bool = True
+    every_cell: bool = False
+    serial: bool = False
+
+    def missing(self) -> str:
+        """Why it cannot run here and how to change that; empty where it can."""
+        return next((lacking for need in self.needs if (lacking := need())), "")
+
+    def settings_for(self, problem: deepcg.Poisson, cores: int) -> dict[str, Any]:
+        return self.settings(problem, cores) if callable(self.settings) else dict(self.settings)
+
+    def command(self, settings: dict[str, Any], cores: int) -> list[str]:
+        """What starts its process, or its processes."""
+        told = json.dumps({"family": self.family, "kind": self.kind, "settings": settings})
+        if self.family != "petsc":
+            return [sys.executable, "-m", "benchmarks.worker", told]
+        found = petsc_python()
+        if found is None:
+            raise RuntimeError(self.missing())
+        return ["mpiexec", "--oversubscribe", "-n", str(cores), found[0], "-m", "benchmarks.petsc_worker", told]
+
+    def environment(self, cores: int) -> dict[str, str | None]:
+        """The variables that its process needs; None takes one away."""
+        if self.family == "petsc":
+            found = petsc_python()
+            return {
+                "PETSC_DIR": found[1] if found else None,
+                "PETSC_OPTIONS": None,
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+                "OMPI_ALLOW_RUN_AS_ROOT": "1",  # in containers; Open MPI wants it said twice
+                "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            }
+        # threads that sleep between loops are slow, and nobody else runs meanwhile
+        return {"OMP_NUM_THREADS": str(cores), "OPENBLAS_NUM_THREADS": str(cores), "OMP_WAIT_POLICY": None}
+
+    def ranks(self, cores: int) -> int:
+        return cores if self.family == "petsc" else 1
+
+
+def _needs(*packages: str) -> tuple[Callable[[], str], ...]:
+    return tuple(lambda package=package: without(package) for package in packages)
+
+
+def _amgcl_settings(problem: deepcg.Poisson, cores: int) -> dict[str, Any]:
+    return AMGCL_TUNED_ONE_CORE if cores == 1 else AMGCL_TUNED
+
+
+def _icc_settings(problem: deepcg.Poisson, cores: int) -> dict[str, Any]:
+    if cores == 1:
+        return ICC
+    return {"-pc_type": "bjacobi", "-sub_pc_type": "icc", "-sub_pc_factor_levels": ICC["-pc_factor_levels"]}
+
+
+def _deflation_settings(problem: deepcg.Poisson, cores: int) -> dict[str, Any]:
+    """The smallest subdomains win, as long as there are not so many that factorising their matrix takes over."""
+    return {"block": max(4, math.ceil(max(problem.shape) / 16)), "incomplete_cholesky": True}
+
+
+def tuned_multigrid(problem: deepcg.Poisson, cores: int = 1) -> dict[str, Any]:
+    """The best of the recorded search at the size that is nearest; the default cycle in a dimension that was not searched."""
+    size = max(problem.shape)
+    found = [key for key in MULTIGRID_TUNED if key[0] == problem.ndim]
+    if not found:
+        return {"sweeps": [2, 3, 4], "omega": 1.2}
+    sweeps, omega = MULTIGRID_TUNED[min(found, key=lambda key: abs(math.log(key[1] / size)))]
+    return {"sweeps": list(sweeps), "omega": omega}
+
+
+def _no_transforms(problem: deepcg.Poisson) -> str:
+    from benchmarks.fft_method import without_direct
+
+    reason = without_direct(problem)
+    return f"no direct solution: {reason}" if reason else ""
+
+
+def _no_pfmg(problem: deepcg.Poisson) -> str:
+    if problem.ndim != 3:
+        return "PETSc hands hypre's structured solvers 3-D grids only"
+    if any(problem.grid.is_periodic(axis) for axis in range(3)):
+        return "periodic axes are not handed over"
+    return ""
+
+
+def _gpu() -> str:
+    from benchmarks.gpu_methods import without_gpu
+
+    return without_gpu()
+
+
+def own(name: str, model: str, needs: tuple = (), **settings: Any) -> Peer:
+    """A model of deepcg's, by name or file, as a peer."""
+    return Peer(name, "deepcg", "model", {"model": model, **settings}, "as shipped", needs, of_rows=False)
+
+
+def classical(name: str, sweeps: tuple[int, ...], omega: float) -> Peer:
+    """Classical weights of the multilevel network as a peer."""
+    return Peer(name, "deepcg", "classical", {"sweeps": list(sweeps), "omega": omega}, "a variant", of_rows=False)
+
+
+def in_precision(precision: str) -> Peer:
+    """The paper's network evaluated in a floating-point format of torch's."""
+    settings = {"model": "dcdm", "precision": precision}
+    return Peer(f"DCDM network, {precision}", "deepcg", "precision", settings, "a variant", _NETWORK, of_rows=False)
+
+
+def with_window(window: int | None) -> Peer:
+    """The paper's network with directions conjugate to the last `window`; None: to all."""
+    return own(f"DCDM network, m = {'all' if window is None else window}", "dcdm", _NETWORK, window=window)
+
+
+_NETWORK = _needs("torch", "safetensors")
+
+_ALL = [
+    Peer("CG", "scipy", "cg", serial=True),
+    Peer("Jacobi-PCG", "scipy", "jacobi", serial=True),
+    Peer("IC(0)-PCG", "scipy", "ic", needs=_needs("ilupp"), serial=True),
+    Peer("deflated PCG", "scipy", "deflated", _deflation_settings, SEARCHED, _needs("ilupp"), serial=True),
+    Peer("PyAMG SA-PCG", "scipy", "sa", PYAMG_SA, SEARCHED, _needs("pyamg"), serial=True),
+    Peer("PyAMG RS-PCG", "scipy", "rs", PYAMG_RS, SEARCHED, _needs("pyamg"), serial=True),
+    Peer("PETSc ICC-PCG", "petsc", "assembled", _icc_settings, SEARCHED, (without_petsc,)),
+    Peer("PETSc GAMG-PCG", "petsc", "assembled", GAMG, SEARCHED, (without_petsc,)),
+    Peer("hypre BoomerAMG-PCG", "petsc", "assembled", BOOMERAMG, SEARCHED, (without_petsc,)),
+    Peer("hypre PFMG-PCG", "petsc", "structured", PFMG, SEARCHED, (without_petsc,), _no_pfmg, every_cell=True),
+    Peer("AMGCL SA-PCG", "amgcl", "amg", _amgcl_settings, SEARCHED, _needs("pyamgcl")),
+    Peer("FFT", "fft", "direct", unfit=_no_transforms),
+    Peer("multigrid", "deepcg", "model", {"model": "multigrid"}, "deepcg's default classical cycle", of_rows=False),
+    Peer("multigrid, tuned", "deepcg", "classical", tuned_multigrid, "results/learning.json", of_rows=False),
+    own("multilevel network", "multilevel", _needs("safetensors")),
+    own("DCDM network", "dcdm", _NETWORK),
+    Peer("torch CG, GPU", "torch", "cg", {"device": "cuda"}, needs=(_gpu,)),
+    own("multigrid, GPU", "multigrid", (_gpu, cuda_kernels), device="cuda"),
+    own("multilevel network, GPU", "multilevel", (_gpu, cuda_kernels), device="cuda"),
+    Peer("AMGX-PCG, GPU", "amgx", "amg", AMGX, "AMGX's classical AMG; not searched", (_gpu, *_needs("pyamgx"))),
+]
+
+PEERS: dict[str, Peer] = {peer.name: peer for peer in _ALL}
+"""Every peer by name, in the order of the tables."""
+
+GPU = tuple(name for name in PEERS if name.endswith("GPU"))
+OWN = tuple(name for name, peer in PEERS.items() if peer.family == "deepcg" and name not in GPU)
+AMG = ("PyAMG SA-PCG", "PyAMG RS-PCG", "PETSc GAMG-PCG", "hypre BoomerAMG-PCG", "AMGCL SA-PCG")
+ON_CPU = tuple(name for name in PEERS if name not in GPU)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 import deepcg
-from benchmarks.amg_peers import BOOMERAMG, GAMG
+from benchmarks.peers import BOOMERAMG, GAMG
 from benchmarks.record import RESULTS, Record, true_residual
 
 ROOT = Path(deepcg.__file__).parent.parent

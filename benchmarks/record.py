@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable
+from datetime import datetime, timezone
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -23,8 +24,10 @@ RESULTS = Path(__file__).with_name("results")
 def machine() -> dict[str, Any]:
     """What the figures depend on: processor, cores, versions, commit."""
     return {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.system() + " " + platform.machine(),
         "python": platform.python_version(),
         "versions": {

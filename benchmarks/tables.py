@@ -7,88 +7,236 @@ python -m benchmarks.tables --check    fail where a block is not what the JSON s
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from benchmarks import multilevel_tables
-from benchmarks.markdown import cases, stated_machine, table
+from benchmarks.learned import compared
+from benchmarks.markdown import figure, geometric_mean, table
+from benchmarks.peers import AMG, PEERS
+from benchmarks.plans import PAPER_SCENES, WINDOWS, with_window
+from benchmarks.record import RESULTS
+from benchmarks.results import Entry, asked, best, latest, median, select, stated_machine
+from deepcg import gallery as scenes
 from deepcg.model_file import write_atomically
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = "<!-- {0}: written by benchmarks/tables.py -->\n{1}\n<!-- end of {0} -->"
+UNMEASURED = "Not measured yet: `deepcg bench` does it."
+
+
+def measured(plan: str) -> dict[str, Any]:
+    """The results that a block is made of.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where nothing was measured.
+    """
+    found = latest(plan)
+    if found is None:
+        raise FileNotFoundError(f"{RESULTS / plan}.json: not there; `deepcg bench --plan {plan}` measures it")
+    return found
 
 
 def demo() -> str:
     """The demo's table."""
-    found = cases("demo")
+    results = measured("demo")
     rows = [
         [
-            case["method"],
-            f"{case['setup_seconds']:.3f}",
-            f"{case['solve_seconds']:.3f}",
-            str(case["iterations"]),
-            f"{case['true_residual']:.1e}",
+            entry["peer"],
+            f"{median(entry, 'setup'):.3f}",
+            f"{median(entry, 'solve'):.3f}",
+            str(entry["iterations"]),
+            f"{entry['true_residual']:.1e}",
         ]
-        for case in found
+        for entry in results["entries"]
     ]
-    first = found[0]
-    title = f"Smoke past the bunny, {first['size']}^3 cells, to a true relative residual of {first['rtol']:g}:"
+    first = results["entries"][0]
+    size = results["cases"][first["case"]]["size"]
+    title = f"Smoke past the bunny, {size}^3 cells, to a true relative residual of {first['rtol']:g}:"
     header = ["method", "set-up s", "solve s", "iterations", "true residual"]
-    return f"{title}\n\n{table(header, rows)}\n\n{stated_machine(first)}"
+    return f"{title}\n\n{table(header, rows)}\n\n{stated_machine(results)}"
+
+
+def suite() -> str:
+    """The quick suite: total seconds of every peer on every 64^3 case at 1e-6."""
+    results = latest("quick")
+    if results is None:
+        return UNMEASURED
+    cases = [name for name, facts in results["cases"].items() if facts["size"] == 64 and facts["rhs"] == "physical"]
+    found = {(e["case"], e["peer"]): e for e in select(results, rtol=1e-6, cores=2, mode="fresh")}
+    rows = [[peer, *(total(found.get((case, peer))) for case in cases)] for peer in PEERS]
+    rows = [row for row in rows if any(cell not in ("", "-") for cell in row[1:])]
+    header = ["set-up + solve s (iterations)", *(case.removesuffix(" 64^3") for case in cases)]
+    note = "64^3 cells, 2 cores, to a true relative residual of 1e-6; medians. x: failed or not solved."
+    return f"{table(header, rows)}\n\n{note} {stated_machine(results)}"
+
+
+def total(entry: Entry | None) -> str:
+    if entry is None:
+        return ""
+    if entry["converged"]:
+        return f"{figure(median(entry))} ({entry['iterations']})"
+    return "x" if asked(entry) else "-"
+
+
+def race() -> str:
+    """Set-up and solve against the best algebraic multigrid, one row per scene, size and number of cores."""
+    results = measured("race")
+    rows = []
+    for cores in (2, 1):
+        for case, facts in results["cases"].items():
+            if facts["size"] < 128 or facts["dim"] != 3 or facts["rhs"] != "physical" or facts["steps"] > 1:
+                continue
+            found = {e["peer"]: e for e in select(results, case=case, rtol=1e-6, cores=cores, mode="fresh")}
+            rivals = [found[name] for name in AMG if name in found]
+            cheapest, quickest = best(rivals), best(rivals, "solve")
+            learned, classical = found.get("multilevel network"), found.get("multigrid")
+            if not (cheapest and quickest and learned and classical):
+                continue
+            rows.append(
+                [
+                    f"{case}, {cores} core{'s' if cores > 1 else ''}",
+                    times(cheapest, cheapest["peer"]),
+                    f"{median(quickest, 'solve'):.2f} {quickest['peer'].removesuffix('-PCG')}",
+                    times(classical),
+                    times(learned),
+                    f"{median(cheapest) / median(learned):.0f}",
+                    f"{median(quickest, 'solve') / median(learned, 'solve'):.0f}",
+                ]
+            )
+    header = [
+        "scene", "best AMG in total: set-up + solve s (iterations)", "best AMG solve s", "ours, classical weights",
+        "ours, learned weights", "total, times less", "solve, times less",
+    ]  # fmt: skip
+    return f"{table(header, rows)}\n\nTo a true relative residual of 1e-6. {stated_machine(results)}"
+
+
+def times(entry: Entry, name: str = "") -> str:
+    text = f"{median(entry, 'setup'):.3g} + {median(entry, 'solve'):.3g} ({entry['iterations']})"
+    return f"{text} {name.removesuffix('-PCG')}".strip()
+
+
+def iterations() -> str:
+    """Iterations by scene and size, physical / noise right-hand side, for both tolerances, with the shipped weights."""
+    results, text = measured("iterations"), []
+    for dim in (3, 2):
+        sizes = sorted({facts["size"] for facts in results["cases"].values() if facts["dim"] == dim})
+        header, rows = ["scene"] + [f"{size}^{dim} to {rtol:g}" for rtol in (1e-6, 1e-10) for size in sizes], []
+        for scene in scenes.names(dim):
+            row = [scene]
+            for rtol in (1e-6, 1e-10):
+                for size in sizes:
+                    wanted = {"scene": scene, "size": size, "dim": dim, "rtol": rtol, "peer": "multilevel network"}
+                    pair = [next(select(results, **wanted, rhs=rhs), None) for rhs in ("physical", "noise")]
+                    row.append("/".join(count(entry) for entry in pair))
+            rows.append(row)
+        text.append(table(header, rows))
+    return "\n\n".join([*text, f"Physical / white-noise right-hand side. {stated_machine(results)}"])
+
+
+def count(entry: Entry | None) -> str:
+    if entry is None or entry["iterations"] is None:
+        return "-"
+    mark = "" if entry["converged"] else "*" if "accuracy" in entry["outcome"] + (entry["note"] or "") else "!"
+    return f"{entry['iterations']}{mark}"
+
+
+def learning() -> str:
+    """Learned against classical weights, tuned for each size, on the same kernels."""
+    results, rows = measured("learning"), []
+    for group in compared(results):
+        for pair in group.cases:
+            rows.append(
+                [
+                    pair.case,
+                    f"{pair.classical['iterations']}", f"{pair.learned['iterations']}",
+                    f"{1e3 * median(pair.classical, 'solve'):.1f}", f"{1e3 * median(pair.learned, 'solve'):.1f}",
+                    f"{pair.ratio:.2f}",
+                ]
+            )  # fmt: skip
+        ratio = geometric_mean(pair.ratio for pair in group.cases)
+        rows.append(
+            [f"**all at {group.size}^{group.dim}** (best classical: {group.best})", "", "", "", "", f"**{ratio:.2f}**"]
+        )
+    header = ["scene", "classical iterations", "learned", "classical solve ms", "learned", "times faster"]
+    return table(header, rows) + "\n\n" + stated_machine(results)
+
+
+def roofline() -> str:
+    """Memory, set-up and cycle by size, and the cycle's bytes per second beside a triad's."""
+    cases = list(json.loads((RESULTS / "roofline.json").read_text())["cases"].values())
+    rows = [
+        [
+            f"{case['scene']} {case['size']}^3",
+            f"{case['bytes_per_cell']:.1f}",
+            f"{1e3 * case['setup_seconds']:.1f}",
+            f"{1e3 * case['cycle_seconds']:.1f}",
+            f"{case['bandwidth'] / 1e9:.1f}",
+            f"{case['triad'] / 1e9:.1f}",
+        ]
+        for case in cases
+    ]
+    header = ["scene", "bytes a cell", "set-up ms", "cycle ms", "cycle GB/s", "triad GB/s"]
+    return table(header, rows) + "\n\n" + stated_machine({"sessions": [case["machine"] for case in cases]})
 
 
 def paper() -> str:
-    """Iterations of CG, IC(0)-PCG and the network, by scene and size; seconds are the demo's to tell."""
-    found = {(c["scene"], c["size"], c["method"]): c for c in cases("paper") if "window" not in c}
-    rows = []
-    for scene, size in dict.fromkeys((scene, size) for scene, size, _ in found):
-        plain, ic, network = (found[scene, size, method] for method in ("CG", "IC(0)-PCG", "DCDM network"))
-        ratio = plain["iterations"] / network["iterations"]
-        counts = [f"{case['iterations']}" for case in (plain, ic, network)]
-        rows.append([f"{scene} {size}^3", *counts, f"{ratio:.1f}"])
-    header = ["scene", "CG", "IC(0)-PCG", "DCDM", "CG / DCDM"]
-    text = (
-        table(header, rows)
-        + "\n\nIterations to a true relative residual of 1e-4. "
-        + stated_machine(next(iter(found.values())))
-    )
-    windows = [c for c in cases("paper") if "window" in c]
-    if not windows:
+    """Iterations of the baselines and the network, by scene and size; seconds are the report's to tell."""
+    results, rows = measured("paper"), []
+    names = [
+        name for name in ("CG", "deflated PCG", "IC(0)-PCG", "DCDM network") if next(select(results, peer=name), None)
+    ]
+    for case, facts in results["cases"].items():
+        found = {e["peer"]: e for e in select(results, case=case, rtol=1e-4, rhs="physical", dim=3)}
+        if facts["scene"] in PAPER_SCENES and "CG" in found and "DCDM network" in found:
+            ratio = found["CG"]["iterations"] / found["DCDM network"]["iterations"]
+            rows.append([case, *(count(found.get(name)) for name in names), f"{ratio:.1f}"])
+    header = ["scene", *("DCDM" if name == "DCDM network" else name for name in names), "CG / DCDM"]
+    text = f"{table(header, rows)}\n\nIterations to a true relative residual of 1e-4. {stated_machine(results)}"
+    labels = {("all" if m is None else str(m)): with_window(m).name for m in WINDOWS}
+    ablated = dict.fromkeys(e["case"] for name in labels.values() for e in select(results, peer=name))
+    if not ablated:
         return text
-    labels = list(dict.fromkeys(c["window"] for c in windows))
-    by = {(c["scene"], c["window"]): c["iterations"] for c in windows}
-    rows = [[s, *(str(by[s, w]) for w in labels)] for s in dict.fromkeys(c["scene"] for c in windows)]
-    header = [f"window m, {windows[0]['size']}^3"] + ["all" if w is None else str(w) for w in labels]
-    return text + "\n\n" + table(header, rows)
+    rows = [
+        [case, *(count(next(select(results, case=case, peer=name), None)) for name in labels.values())]
+        for case in ablated
+    ]
+    return text + "\n\n" + table(["window m", *labels], rows)
 
 
 def gallery() -> str:
     """Every scene to 1e-8."""
-    found = {(c["scene"], c["dim"], c["method"]): c for c in cases("gallery")}
-    rows = []
-    for scene, dim in dict.fromkeys((scene, dim) for scene, dim, _ in found):
-        classical, network = found[scene, dim, "Jacobi-PCG"], found[scene, dim, "DCDM network"]
-        rows.append(
-            [
-                f"{scene}, {network['size']}^{dim}",
-                str(classical["iterations"]),
-                str(network["iterations"]),
-                str(network["fallbacks"]),
-                f"{network['true_residual']:.1e}" if network["converged"] else network["reason"],
-            ]
-        )
+    results, rows = measured("wide"), []
+    for case, facts in results["cases"].items():
+        found = {e["peer"]: e for e in select(results, case=case, rtol=1e-8)}
+        if "Jacobi-PCG" in found and "DCDM network" in found:
+            network = found["DCDM network"]
+            by_fallback = re.match(r"\d+(?= iterations by the fallback)", network["note"] or "")
+            rows.append(
+                [
+                    f"{facts['scene']}, {facts['size']}^{facts['dim']}",
+                    str(found["Jacobi-PCG"]["iterations"]),
+                    str(network["iterations"]),
+                    by_fallback[0] if by_fallback else "0",
+                    f"{network['true_residual']:.1e}" if network["converged"] else network["outcome"],
+                ]
+            )
     header = ["scene", "Jacobi-PCG iterations", "DCDM iterations", "of these by the fallback", "true residual"]
-    return table(header, rows) + "\n\n" + stated_machine(next(iter(found.values())))
+    return table(header, rows) + "\n\n" + stated_machine(results)
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "demo": demo,
-    "race": multilevel_tables.race,
-    "iterations": multilevel_tables.iterations,
-    "roofline": multilevel_tables.roofline,
-    "learning": multilevel_tables.learning,
+    "suite": suite,
+    "race": race,
+    "iterations": iterations,
+    "roofline": roofline,
+    "learning": learning,
     "paper": paper,
     "gallery": gallery,
 }

@@ -82,10 +82,11 @@ class CellLayout:
     def _to_cells(self, v: ArrayLike, name: str) -> Array:
         stencil = self._stencil
         values = check_vector(v, name)
-        full = np.zeros(stencil.shape)
         if values.shape == stencil.shape:
-            np.copyto(full, values, where=stencil.fluid)
+            full = np.array(values, dtype=np.float64, order="C")
+            full[~stencil.fluid] = 0.0
         elif values.shape == (stencil.size,):
+            full = np.zeros(stencil.shape)
             full[stencil.fluid] = values
         else:
             raise ValueError(

@@ -112,7 +112,7 @@ class Solver:
         layout = self.problem.layout
         rhs = layout.rhs(b)
         x = np.zeros_like(rhs) if x0 is None else layout.guess(x0)
-        size = max(float(abs(rhs).max()), self._operator.norm_bound * float(abs(x).max()))
+        size = largest(rhs) if x0 is None else max(largest(rhs), self._operator.norm_bound * largest(x))
         if size and not MODERATE[0] <= size <= MODERATE[1]:
             return self._solve_scaled(2.0 ** min(-math.frexp(size)[1], 1000), b, x0, callback)
         projected = self._project(rhs)
@@ -197,6 +197,11 @@ class Solver:
                 f"{self.problem.components.count} component(s) without an OPEN face; make b sum to zero there, or pass "
                 "inconsistent='project'"
             )
+
+
+def largest(v: Array) -> float:
+    """The largest magnitude in v."""
+    return max(float(v.max()), -float(v.min()))
 
 
 class _Operator:

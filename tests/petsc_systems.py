@@ -94,7 +94,7 @@ def solver(A, shape=None, ksp_type="deepcg", pc_type="deepcg", rtol=1e-8, **give
         ksp.setDM(dmda(shape))
         ksp.setDMActive(False)
     ksp.setTolerances(rtol=rtol)
-    with options(ksp_type=ksp_type, pc_type=pc_type, ksp_norm_type="unpreconditioned", **given):
+    with options(**{"ksp_type": ksp_type, "pc_type": pc_type, "ksp_norm_type": "unpreconditioned", **given}):
         ksp.setFromOptions()
         ksp.setUp()
     return ksp

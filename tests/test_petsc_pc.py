@@ -144,6 +144,35 @@ def test_one_sided_couplings_to_diagonal_rows_are_dropped():
             assert relative_residual(A, x, b) <= 1.1 * RTOL
 
 
+def test_a_single_application_needs_no_guess():
+    """-ksp_type preonly refuses a nonzero guess; with rows that are diagonal only none may be made for it."""
+    problem = box(8, 9, boundary=[("wall", "open"), "wall"])
+    cells = problem.cells.copy()
+    cells[3:5, 4:6] = 1
+    problem = Poisson(cells, boundary=[("wall", "open"), "wall"])
+    A, b = over_all_cells(problem, 2.0), np.random.default_rng(7).standard_normal(72)
+    x, iterations, _ = solve(A, b, (8, 9), ksp_type="preonly", ksp_norm_type="none")
+    assert iterations == 1
+    assert np.linalg.norm(b - A @ x) < 0.7 * np.linalg.norm(b)
+    assert np.allclose(x.reshape(8, 9)[3:5, 4:6], b.reshape(8, 9)[3:5, 4:6] / 2.0)
+
+
+def test_options_that_change_count():
+    """Another model after the first set-up: nothing of the old one is kept, though the matrix's pattern is the same."""
+    problem = box(12, 13, boundary="open")
+    A, r = matrix(problem.matrix()), np.random.default_rng(8).standard_normal(156)
+    ksp = solver(A, (12, 13))
+    pc = ksp.getPC()
+    apply(pc, r)
+    with options(pc_deepcg_model="multigrid"):
+        pc.setFromOptions()
+    A.scale(2.0)
+    ksp.setOperators(A)
+    ksp.setUp()
+    expected = 0.5 * (preconditioner(problem, model="multigrid") @ r)
+    assert np.allclose(apply(pc, r), expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
 def test_a_diagonal_matrix_is_solved_at_once():
     d = np.arange(1.0, 31.0)
     x, iterations, _ = solve(sp.diags_array(d).tocsr(), np.ones(30), (5, 6))

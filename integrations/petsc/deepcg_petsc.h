@@ -50,7 +50,7 @@ typedef struct {
   int32_t     ranks[3];  /* how many boxes there are along each axis, and which of them is this rank's */
   int32_t     place[3];
   int64_t    *starts[3]; /* first cell of each slab of boxes, and the size of the grid */
-  const char *source;    /* what told us, for -ksp_view */
+  const char *source;    /* what told us, for -ksp_view; NULL: nothing is known, or no longer */
 } DeepcgGrid;
 
 /* What a preconditioner may know about its grid beside its matrix and DM. */

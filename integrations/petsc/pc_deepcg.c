@@ -138,11 +138,14 @@ static PetscErrorCode PCPreSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
   PC_Deepcg         *pd = (PC_Deepcg *)pc->data;
   const PetscScalar *from;
   PetscScalar       *to;
+  PetscBool          once;
 
   PetscFunctionBegin;
   pd->zero_guess = PETSC_FALSE;
   if (pd->inner && pd->inner->ops->presolve) PetscCall((*pd->inner->ops->presolve)(pd->inner, ksp, b, x));
   if (pd->inner || !pd->found.diagonal) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscObjectTypeCompare((PetscObject)ksp, KSPPREONLY, &once)); /* takes no guess, and needs none */
+  if (once) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(KSPGetInitialGuessNonzero(ksp, &pd->zero_guess));
   pd->zero_guess = (PetscBool)!pd->zero_guess;
   if (pd->zero_guess) {
@@ -174,7 +177,7 @@ static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOpti
 {
   PC_Deepcg *pd = (PC_Deepcg *)pc->data;
   char       before[PETSC_MAX_PATH_LEN];
-  PetscInt   n = 3, sizes[3];
+  PetscInt   n = 3, sizes[3], threads = pd->threads, gather = pd->gather;
   PetscBool  same, given;
 
   PetscFunctionBegin;
@@ -188,6 +191,7 @@ static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOpti
     PetscCheck(n >= 1, PetscObjectComm((PetscObject)pc), PETSC_ERR_ARG_WRONG, "deepcg: -pc_deepcg_grid: NX,NY or NX,NY,NZ is needed");
     pd->hints.ngiven = n;
     for (PetscInt d = 0; d < n; ++d) {
+      same = (PetscBool)(same && pd->hints.given[d] == sizes[d]);
       PetscCheck(sizes[d] > 0, PetscObjectComm((PetscObject)pc), PETSC_ERR_ARG_OUTOFRANGE, "deepcg: -pc_deepcg_grid: %" PetscInt_FMT " given; positive sizes are needed", sizes[d]);
       pd->hints.given[d] = sizes[d];
     }
@@ -197,6 +201,7 @@ static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOpti
   PetscCall(PetscOptionsReal("-pc_deepcg_rounding", "Fraction of the diagonal that counts as rounding", NULL, pd->rounding, &pd->rounding, NULL));
   PetscCall(PetscOptionsBoundedInt("-pc_deepcg_gather", "On several ranks: levels of at most so many cells live on one; 0: default", NULL, pd->gather, &pd->gather, NULL, 0));
   PetscCall(PetscOptionsString("-pc_deepcg_python", "Interpreter for models that run in Python", NULL, pd->python, pd->python, sizeof(pd->python), NULL));
+  if (!same || threads != pd->threads || gather != pd->gather) pd->grid.source = NULL; /* nothing of an earlier set-up is kept */
   PetscOptionsHeadEnd();
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -20,7 +20,7 @@ static PetscErrorCode ViewOperator(const PC_Deepcg *pd, PetscViewer viewer)
 
   PetscFunctionBegin;
   PetscCall(PetscViewerASCIIPrintf(viewer, "grid: %s from %s, on %s ranks\n", Sizes(pd->grid.dim, pd->grid.shape[0], pd->grid.shape[1], pd->grid.shape[2], text),
-                                   pd->grid.source, Sizes(pd->grid.dim, pd->grid.ranks[0], pd->grid.ranks[1], pd->grid.ranks[2], more)));
+                                   pd->grid.source ? pd->grid.source : "earlier options", Sizes(pd->grid.dim, pd->grid.ranks[0], pd->grid.ranks[1], pd->grid.ranks[2], more)));
   PetscCall(PetscViewerASCIIPrintf(viewer, "matrix: %lld unknowns, %lld rows diagonal only (%lld couplings to them dropped), %s definite; periodic: %s%s%s%s\n", (long long)f->unknowns, (long long)f->diagonal,
                                    (long long)f->dropped, f->sign > 0 ? "positive" : "negative", f->periodic & 4 ? "x" : "", f->periodic & 2 ? "y" : "", f->periodic & 1 ? (pd->grid.dim == 2 ? "y" : "z") : "", f->periodic ? "" : "no"));
   if (f->unit > 0.0) PetscCall(PetscViewerASCIIPrintf(viewer, "weights: all faces %g\n", f->unit));

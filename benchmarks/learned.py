@@ -1,0 +1,82 @@
+"""What learning buys: the learned weights against the best of the classical cycles, per size and per scene."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.markdown import geometric_mean
+from benchmarks.results import Entry, median
+from deepcg import model_file
+
+LEARNED = "multilevel network"
+OUTSIDE = ("bunny", "bubble", "stretched", "baffles")
+"""Scenes with what the random scenes of the training do not have: a mesh's shape, a jump of a thousand, cells of thirty widths, rows of thin walls."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Learned and classical weights on one case, the classical ones being the best at its size."""
+
+    case: str
+    classical: Entry
+    learned: Entry
+
+    @property
+    def ratio(self) -> float:
+        """Times less solve time."""
+        return median(self.classical, "solve") / median(self.learned, "solve")
+
+
+@dataclass(frozen=True)
+class AtSize:
+    """All scenes of one size and dimension."""
+
+    size: int
+    dim: int
+    best: str
+    cases: list[Comparison]
+
+    def ratio(self, outside: bool | None = None) -> float | None:
+        """The geometric mean of the ratios: of all scenes, of those like the training's, or of those outside."""
+        chosen = [c.ratio for c in self.cases if outside is None or (c.case.split()[0] in OUTSIDE) == outside]
+        return geometric_mean(chosen) if chosen else None
+
+    def solves_to_pay(self, training_seconds: float) -> float | None:
+        """How many solves of the mean case make up for the training; None where learning saves nothing."""
+        saved = [median(c.classical, "solve") - median(c.learned, "solve") for c in self.cases]
+        gain = sum(saved) / len(saved)
+        return training_seconds / gain if gain > 0 else None
+
+
+def compared(results: dict[str, Any]) -> list[AtSize]:
+    """Every size of the `learning` plan that is complete."""
+    groups: dict[tuple[int, int], dict[str, dict[str, Entry]]] = {}
+    for entry in results["entries"]:
+        facts = results["cases"].get(entry["case"])
+        if facts and entry["mode"] == "fresh" and (entry["peer"] == LEARNED or " omega " in entry["peer"]):
+            group = groups.setdefault((facts["size"], facts["dim"]), {})
+            group.setdefault(entry["case"], {})[entry["peer"]] = entry
+    found = []
+    for (size, dim), cases in groups.items():
+        whole = {case: peers for case, peers in cases.items() if LEARNED in peers and len(peers) > 1}
+        if whole:
+            name = tuned(whole.values())
+            pairs = [Comparison(case, peers[name], peers[LEARNED]) for case, peers in whole.items()]
+            found.append(AtSize(size, dim, name, pairs))
+    return found
+
+
+def tuned(cases: Iterable[dict[str, Entry]]) -> str:
+    """The classical variant with the least geometric mean of solve times over the cases."""
+    cases = list(cases)
+    variants = [name for name in cases[0] if name != LEARNED and all(name in case for case in cases)]
+    return min(variants, key=lambda name: sum(math.log(median(case[name], "solve")) for case in cases))
+
+
+def training_seconds(dim: int) -> float | None:
+    """What the training of the shipped weights took, by their own record."""
+    path = model_file.shipped().get(f"multilevel-{dim}d")
+    return None if path is None else model_file.describe(path)["training"].get("seconds")

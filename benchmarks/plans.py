@@ -1,0 +1,231 @@
+"""What is run against what: cases x peers x tolerances x cores, frozen under a name.
+
+`quick` is the suite of `deepcg bench`, made to end within ten minutes on two cores; `full` that of `deepcg bench --full`; the others answer
+one question each and are parts of `full` too.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.cases import SCENES_2D, SCENES_3D, Case, sequence
+from benchmarks.peers import AMG, GPU, ON_CPU, OWN, PEERS, Peer, classical, in_precision, own, with_window
+from deepcg import gallery
+
+FRESH, WARM, KEPT = "fresh", "fresh, warm start", "kept, warm start"
+"""How a sequence is gone through: a set-up per system from a zero guess; the same from the last solution; and the set-up kept too
+while its iterations stay below one and a half times those it began with."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Peers that are compared on one case, at each tolerance, in turn."""
+
+    case: Case
+    peers: tuple[Peer, ...]
+    rtols: tuple[float, ...] = (1e-6,)
+    cores: int = 2
+    modes: tuple[str, ...] = (FRESH,)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Entries and how often and how long.
+
+    Attributes
+    ----------
+    name : str
+    entries : tuple of Entry
+    repeats : tuple of (seconds, int)
+        A run that takes less than so many seconds is repeated so often, after one that does not count; slower ones once.
+    limit : float
+        Seconds after which a run is given up.
+    sequence_repeats : int
+    """
+
+    name: str
+    entries: tuple[Entry, ...]
+    repeats: tuple[tuple[float, int], ...]
+    limit: float
+    sequence_repeats: int = 1
+
+    def repeats_of(self, seconds: float) -> int:
+        """How often a run is repeated whose first took so many seconds."""
+        return next((count for below, count in self.repeats if seconds < below), 1)
+
+
+def peers(*names: str, without: tuple[str, ...] = ()) -> tuple[Peer, ...]:
+    """Peers by name; those in `without` left out."""
+    return tuple(PEERS[name] for name in names if name not in without)
+
+
+SLOW = ("DCDM network",)  # a minute or more on a CPU where the others take seconds
+STATIONARY = ("CG", "Jacobi-PCG", "FFT", "deflated PCG")  # nothing to keep between systems, or not worth a sequence
+QUICK_REPEATS, FULL_REPEATS = ((1.0, 3), (2.0, 2)), ((20.0, 5), (120.0, 3))
+
+
+def quick() -> Plan:
+    """Every kind of problem at 64^3, both dimensions, three tolerances, one core, a time sequence."""
+    fast = peers(*ON_CPU, without=(*SLOW, "CG", "Jacobi-PCG"))
+    entries = [Entry(Case("plume", 64), peers(*ON_CPU))]
+    entries += [Entry(Case(scene, 64), fast) for scene in ("bunny", "dam_break", "porous", "cavity", "bubble")]
+    lean = peers("PETSc ICC-PCG", *AMG, "hypre PFMG-PCG", *OWN, without=SLOW)
+    entries += [Entry(Case("stretched", 64), lean)]
+    entries += [Entry(Case("box", 64), peers("FFT", *AMG, "hypre PFMG-PCG", *OWN, without=SLOW))]
+    entries += [Entry(Case("plume", 64, rhs="noise"), lean, (1e-4, 1e-10))]
+    entries += [Entry(Case(scene, 256, 2), lean) for scene in ("plume", "bubble")]
+    entries += [Entry(Case("plume", 96), peers(*AMG, "hypre PFMG-PCG", *OWN, without=SLOW))]
+    entries += [Entry(Case("plume", 64), lean, cores=1)]
+    timely = peers(*AMG, *OWN, without=(*SLOW, "multigrid, tuned"))
+    entries += [Entry(sequence(32), timely, modes=(FRESH, KEPT))]
+    return Plan("quick", tuple(entries), QUICK_REPEATS, limit=120.0)
+
+
+def full(sizes: tuple[int, ...] = (64, 128, 256), cores: tuple[int, ...] = (2, 1)) -> Plan:
+    """Everything: scenes, sizes, right-hand sides and tolerances; threads; sequences; the paper's experiment; what learning buys."""
+    entries = []
+    for size, scene, rhs in itertools.product(sizes, SCENES_3D, ("physical", "noise")):
+        entries.append(
+            Entry(Case(scene, size, rhs=rhs), peers(*ON_CPU, *GPU, without=SLOW), (1e-4, 1e-6, 1e-10), cores[0])
+        )
+    for size, scene in itertools.product((256, 1024, 2048), SCENES_2D):
+        entries.append(Entry(Case(scene, size, 2), peers(*ON_CPU, *GPU, without=SLOW), (1e-4, 1e-6, 1e-10), cores[0]))
+    for few, size in itertools.product(cores[1:], sizes[:2]):
+        entries += [
+            Entry(Case(s, size), peers(*ON_CPU, without=SLOW), cores=few) for s in ("plume", "porous", "bubble")
+        ]
+    timely = peers(*ON_CPU, without=(*SLOW, *STATIONARY))
+    entries += [Entry(sequence(size), timely, (1e-4, 1e-6), cores[0], (FRESH, WARM, KEPT)) for size in sizes[:2]]
+    entries += scaling(cores[0]).entries
+    for part in (paper, learning, iterations, wide):
+        entries += part().entries
+    return Plan("full", tuple(entries), FULL_REPEATS, limit=3600.0, sequence_repeats=3)
+
+
+def scaling(cores: int = 2) -> Plan:
+    """Time and memory against size, the largest as memory allows."""
+    fast = peers(*AMG, "hypre PFMG-PCG", "FFT", *OWN, *GPU, without=SLOW)
+    entries = [Entry(Case("plume", size), fast, cores=cores) for size in (64, 96, 128, 192, 256)]
+    entries += [Entry(Case("box", size), fast, cores=cores) for size in (64, 128, 256)]
+    entries += [
+        Entry(Case("plume", size), peers("multigrid", "multilevel network"), cores=cores) for size in (320, 384, 512)
+    ]
+    return Plan("scaling", tuple(entries), FULL_REPEATS, limit=3600.0)
+
+
+def race(sizes: tuple[int, ...] = (128, 256)) -> Plan:
+    """Against algebraic multigrid on large grids, and on one core."""
+    rivals = peers(*AMG, "multigrid", "multilevel network")
+    names = ("plume", "dam_break", "porous", "bubble", "stretched")
+    entries = [Entry(Case(scene, size), rivals) for size in sizes for scene in names]
+    entries += [Entry(Case("plume", sizes[0]), rivals, cores=1)]
+    return Plan("race", tuple(entries), FULL_REPEATS, limit=3600.0)
+
+
+PAPER_SCENES = ("box", "plume", "sphere", "bunny")
+PAPER_PEERS = ("CG", "deflated PCG", "IC(0)-PCG", "DCDM network")
+WINDOWS = (0, 1, 2, 5, None)
+PRECISIONS = ("float64", "float32", "bfloat16", "float16")
+
+
+def paper(sizes: tuple[int, ...] = (64, 128, 256), models: tuple[Peer, ...] = ()) -> Plan:
+    """The paper's experiment: networks that saw the empty box, on obstacles and larger grids, with the ablations of window and precision."""
+    entries = [
+        Entry(Case(s, n), peers(*PAPER_PEERS) + models, (1e-4,)) for n, s in itertools.product(sizes, PAPER_SCENES)
+    ]
+    ablation = tuple(with_window(m) for m in WINDOWS) + tuple(in_precision(p) for p in PRECISIONS)
+    entries += [Entry(Case("plume", sizes[0]), ablation, (1e-4,)), Entry(Case("bunny", sizes[0]), ablation, (1e-4,))]
+    return Plan("paper", tuple(entries), FULL_REPEATS, limit=7200.0)
+
+
+SWEEPS = ((1,), (1, 2, 3), (2,), (2, 3, 4), (3,))
+OMEGAS = (1.0, 1.1, 1.2, 1.3)
+
+
+def variants() -> tuple[Peer, ...]:
+    """The classical cycles that the learned weights are measured against."""
+    return tuple(
+        classical(f"V{''.join(map(str, sweeps))} omega {omega:g}", sweeps, omega)
+        for sweeps, omega in itertools.product(SWEEPS, OMEGAS)
+    )
+
+
+def learning(sizes: tuple[int, ...] = (64, 128)) -> Plan:
+    """What learning buys: the learned weights against every classical cycle on the same kernels."""
+    entries = [Entry(Case(s, n), (*peers("multilevel network"), *variants())) for n in sizes for s in gallery.names(3)]
+    entries += [Entry(Case(s, 512, 2), (*peers("multilevel network"), *variants())) for s in gallery.names(2)]
+    return Plan("learning", tuple(entries), ((20.0, 3),), limit=600.0)
+
+
+def iterations(sizes3: tuple[int, ...] = (64, 128, 256), sizes2: tuple[int, ...] = (256, 1024, 2048)) -> Plan:
+    """How many iterations the multilevel network needs: every scene, size, right-hand side, two tolerances."""
+    ours = peers("multilevel network", "multigrid")
+    entries = [
+        Entry(Case(scene, size, dim, rhs), ours, (1e-6, 1e-10))
+        for dim, sizes in ((3, sizes3), (2, sizes2))
+        for size, scene, rhs in itertools.product(sizes, gallery.names(dim), ("physical", "noise"))
+    ]
+    return Plan("iterations", tuple(entries), FULL_REPEATS, limit=3600.0)
+
+
+def wide(size3: int = 64, size2: int = 128) -> Plan:
+    """The paper's network far from what it was trained on: every scene to 1e-8."""
+    entries = [
+        Entry(Case(scene, size, dim), peers("Jacobi-PCG", "DCDM network"), (1e-8,))
+        for dim, size in ((2, size2), (3, size3))
+        for scene in gallery.names(dim)
+    ]
+    return Plan("wide", tuple(entries), FULL_REPEATS, limit=3600.0)
+
+
+def matrix(path: Path, grid: tuple[int, ...], rhs: Path | None, rtol: float, cores: int) -> Plan:
+    """A user's own system, against every peer that is here."""
+    case = Case("", dim=len(grid), matrix=(path, rhs), grid=grid)
+    entry = Entry(case, peers(*ON_CPU, *GPU, without=SLOW), (rtol,), cores)
+    return Plan(f"matrix-{path.stem}", (entry,), ((5.0, 3),), limit=600.0)
+
+
+def tiny() -> Plan:
+    """Every peer on small grids, in a minute: for tests, and to see what is installed."""
+    entries = (
+        Entry(Case("box", 16), peers(*ON_CPU), (1e-6,)),
+        Entry(Case("porous", 16, 2), peers(*ON_CPU), (1e-6,)),
+        Entry(
+            sequence(12, steps=20),
+            peers("AMGCL SA-PCG", "PyAMG SA-PCG", "PETSc GAMG-PCG", "multigrid"),
+            modes=(FRESH, WARM, KEPT),
+        ),
+    )
+    return Plan("tiny", entries, ((20.0, 2),), limit=60.0)
+
+
+PLANS: dict[str, Callable[[], Plan]] = {
+    "quick": quick,
+    "full": full,
+    "race": race,
+    "scaling": scaling,
+    "paper": paper,
+    "learning": learning,
+    "iterations": iterations,
+    "wide": wide,
+    "tiny": tiny,
+}
+
+
+def network_from(text: str) -> Peer:
+    """A peer from `NAME=FILE`: a network of the user's.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such file.
+    """
+    name, found, file = text.partition("=")
+    if not (found and name and Path(file).is_file()):
+        raise ValueError(
+            f"--model: {text!r} given; NAME=FILE with a model file, such as dcdm32=out/dcdm32-3d.safetensors, is needed"
+        )
+    return own(name, str(Path(file).resolve()))

@@ -1,0 +1,65 @@
+"""A peer in a process of its own: `python -m benchmarks.worker METHOD`, started by `benchmarks.worker_process`.
+
+Counting threads, measuring memory and surviving a crash all need a process; the peers of PETSc have `benchmarks.petsc_worker`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.methods import Loaded, Method, method
+from benchmarks.serving import Clock, Memory, serve
+
+
+class Worker:
+    """Holds a method and the system that it was given last."""
+
+    def __init__(self, method: Method):
+        self._method = method
+        self._system: Loaded | None = None
+
+    def handle(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Answer one order, see `load` and `run`."""
+        return {"load": self.load, "run": self.run}[order["do"]](order)
+
+    def load(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Read the system in `order["folder"]`; not timed."""
+        self._system = None
+        self._system = Loaded(Path(order["folder"]))
+        self._method.load(self._system)
+        return {}
+
+    def run(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Set up (or with `keep` adopt the new matrix) and solve; x goes to the file `order["x"]`."""
+        system, history = self._system, [] if order["history"] else None
+        if system is None:
+            raise RuntimeError("no system is loaded")
+        if not order["keep"]:
+            self._method.drop()
+        memory = Memory()
+        with Clock() as setup:
+            (self._method.adopt if order["keep"] else self._method.set_up)(system)
+        with Clock() as solve:
+            x, iterations, note = self._method.solve(
+                system, bool(order["warm"]), order["rtol"], order["maxiter"], history
+            )
+        np.save(order["x"], x)
+        return {
+            "setup_seconds": setup.seconds,
+            "solve_seconds": solve.seconds,
+            "setup_cpu_seconds": setup.cpu_seconds,
+            "solve_cpu_seconds": solve.cpu_seconds,
+            "memory_bytes": memory.growth,
+            "iterations": iterations,
+            "residuals": None if history is None else [float(f"{value:.4g}") for value in history],
+            "note": note,
+            "version": self._method.version,
+        }
+
+
+if __name__ == "__main__":
+    serve(Worker(method(sys.argv[1])).handle)

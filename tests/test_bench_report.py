@@ -1,0 +1,245 @@
+"""The report: every figure is in it, failures look like failures, the profile is what its definition says."""
+
+import base64
+import copy
+import html
+import re
+
+import numpy as np
+import pytest
+
+from benchmarks import pictures
+from benchmarks.compare import compare, compare_files, told
+from benchmarks.markdown import figure
+from benchmarks.record import RESULTS
+from benchmarks.report import contents, write
+from benchmarks.results import FORMAT, load, median, save, select
+
+pytest.importorskip("matplotlib")
+
+
+def entry(
+    case, peer, times, outcome="converged", *, rtol=1e-6, cores=2, mode="fresh", steps=None, iterations=9, settings=None
+):
+    """An entry whose set-ups take a tenth of its solves."""
+    good = outcome == "converged"
+    return {
+        "case": case, "rtol": rtol, "cores": cores, "peer": peer, "mode": mode, "outcome": outcome, "converged": good,
+        "unfit": outcome.startswith("no direct"), "serial": peer == "CG", "source": "nothing to set",
+        "settings": {} if settings is None else settings or None, "version": "scipy 1", "note": "", "iterations": iterations if good else None,
+        "steps": steps, "setups": 20 if steps else None, "setup_seconds": [0.1 * t for t in times], "solve_seconds": times,
+        "setup_cpu_seconds": times, "solve_cpu_seconds": times, "residuals": [1.0, 1e-3, 7e-7] if good else None,
+        "true_residual": 7.1e-7 if good else 0.13, "memory_bytes": 12_300_000, "session": 0,
+    }  # fmt: skip
+
+
+def made():
+    """Results with everything that a report can show."""
+    cases = {
+        name: {"name": name, "scene": scene, "size": size, "shape": [size] * 3, "dim": 3, "rhs": "physical", "steps": steps,
+               "unknowns": size**3, "singular": scene == "cavity"}
+        for name, scene, size, steps in (("plume 16^3", "plume", 16, 1), ("plume 32^3", "plume", 32, 1),
+                                         ("cavity 16^3", "cavity", 16, 1), ("moving sphere 16^3, 20 systems", "sphere", 16, 20))
+    }  # fmt: skip
+    entries = [
+        entry(case, peer, [scale * factor * s for s in (1.0, 1.1, 0.97)])
+        for case, scale in (("plume 16^3", 0.0123), ("plume 32^3", 0.0919), ("cavity 16^3", 0.0311))
+        for peer, factor in (("CG", 4.0), ("PETSc GAMG-PCG", 2.0), ("multigrid", 0.7), ("multilevel network", 1.0))
+    ]
+    entries += [
+        entry("plume 16^3", "IC(0)-PCG", [], "failed: its process ended (signal SIGSEGV)"),
+        entry("plume 16^3", "PyAMG RS-PCG", [], "true residual 1.3e-01"),
+        entry("plume 16^3", "FFT", [], "no direct solution: the coefficients vary"),
+        entry(
+            "plume 16^3", "AMGCL SA-PCG", [], "not installed: pyamgcl; `make bench-peers` compiles it", settings=False
+        ),
+        entry("plume 16^3", "multigrid", [0.02, 0.021, 0.022], cores=1),
+        entry("plume 16^3", "V2 omega 1.3", [0.019, 0.0192, 0.0189]),
+    ]
+    paper = [("CG", 4.2), ("DCDM network", 2.17), ("DCDM network, m = 2", 2.34), ("DCDM network, float16", 2.56)]
+    entries += [entry("plume 16^3", peer, [time], rtol=1e-4) for peer, time in paper]
+    steps = {name: [0.01 * (1 + k % 3) for k in range(20)] for name in ("setup_seconds", "solve_seconds")}
+    entries.append(entry("moving sphere 16^3, 20 systems", "multigrid", [0.456], mode="kept, warm start", steps=steps))
+    machine = {"started": "2026-01-02T03:04:05+00:00", "processor": "abacus", "cores": 2, "python": "3.11", "commit": "abc1234",
+               "versions": {"numpy": "2.0"}}  # fmt: skip
+    roofline = [
+        {"scene": "plume", "size": size, "bytes_per_cell": 31.7, "setup_seconds": 0.0042, "cycle_seconds": 0.0033,
+         "bandwidth": 4.9e9, "triad": 44.8e9}
+        for size in (64, 128)
+    ]  # fmt: skip
+    return {
+        "format": FORMAT,
+        "plan": "test",
+        "sessions": [machine],
+        "cases": cases,
+        "roofline": roofline,
+        "entries": entries,
+    }
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    results = made()
+    page = write(results, folder / "test")
+    return results, page.read_text(), (folder / "test.md").read_text(), folder / "test"
+
+
+def test_every_figure_is_in_the_tables(written):
+    results, page, text, _ = written
+    for found in results["entries"]:
+        if found["converged"]:
+            for part in ("setup", "solve", "total") if found["peer"] != "V2 omega 1.3" else ("solve",):
+                assert figure(median(found, part)) in text and figure(median(found, part)) in page
+            assert figure(found["true_residual"]) in text
+    assert "12.3" in text and "abacus" in text and "abc1234" in text and "2026-01-02" in text
+
+
+def test_every_picture_is_in_the_page_and_beside_it(written):
+    _, page, text, folder = written
+    drawn = {path.stem for path in folder.glob("*.svg")}
+    assert drawn == {path.stem for path in folder.glob("*.png")} >= {"performance-profile", "roofline", "size-plume-2"}
+    embedded = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert len(embedded) == len(drawn) == page.count("<figure")
+    assert {base64.b64decode(data) for data in embedded} == {path.read_bytes() for path in folder.glob("*.svg")}
+    assert all(f"test/{name}.png" in text for name in drawn)
+    assert "<script" not in page and not re.search(r'(src|href)="(?!data:|#)', page)  # nothing is fetched
+
+
+def test_failures_are_shown_as_failures(written):
+    _, page, text, _ = written
+    for said in ("failed: its process ended (signal SIGSEGV)", "true residual 1.3e-01"):
+        assert f"**{said}**" in text and re.search(rf'<td class="[^"]*failed[^"]*"><strong>{re.escape(said)}', page)
+    assert "no direct solution" in text and "**no direct" not in text  # to be unfit is no failure
+    assert "`make bench-peers` compiles it" in text
+    overview = text.split("## Performance")[0]
+    assert re.search(r"\| IC\(0\)-PCG \| x \|", overview) and re.search(r"\| FFT \| - \|", overview)
+    assert "2 failed" in page and "21 comparisons run" in page
+
+
+def test_the_papers_tables(written):
+    _, _, text, _ = written
+    told = text.split("## The paper's experiment")[1].split("## Cores")[0]
+    assert "| plume 16^3 | 9 (4.62) |  |  | 9 (2.39) |" in told  # baselines without figures stay empty
+    assert "m = 2" in told and "9 (2.57)" in told and "float16" in told and "9 (2.82)" in told
+
+
+def test_every_section_has_something(written):
+    results, page, _, _ = written
+    titles = [section.title for section in contents(results)]
+    assert all(f">{html.escape(title)}</h2>" in page for title in titles), titles
+
+
+@pytest.mark.parametrize("plan", ["race", "paper", "learning", "demo"])
+def test_committed_results_have_a_report(plan, tmp_path):
+    assert "<table" in write(load(RESULTS / f"{plan}.json"), tmp_path / plan).read_text()
+
+
+def test_figures_that_were_not_measured_leave_a_gap(tmp_path):
+    results = made()
+    for found in results["entries"]:
+        found |= {"memory_bytes": None, "residuals": None}
+        if found["peer"] == "CG":
+            found |= {"setup_seconds": [], "solve_seconds": []}
+    assert "| CG ¹ |  | - |" in markdown_of(write(results, tmp_path / "gaps"))
+
+
+def markdown_of(page):
+    return page.with_suffix(".md").read_text()
+
+
+def test_an_empty_run_has_a_report_too(tmp_path):
+    results = made() | {"entries": [], "roofline": []}
+    assert "0 comparisons run" in write(results, tmp_path / "none").read_text()
+
+
+def test_the_performance_profile_is_dolans_and_mores():
+    groups = {
+        "a": {"CG": entry("a", "CG", [1.0]), "multigrid": entry("a", "multigrid", [2.0])},
+        "b": {"CG": entry("b", "CG", [6.0]), "multigrid": entry("b", "multigrid", [2.0])},
+        "c": {"CG": entry("c", "CG", [], "failed: x"), "multigrid": entry("c", "multigrid", [5.0])},
+    }
+    found = pictures.profile(groups, "solve")
+    np.testing.assert_allclose(found["CG"], [1.0, 3.0, np.inf])
+    np.testing.assert_allclose(found["multigrid"], [1.0, 1.0, 2.0])
+    del groups["a"]["CG"]  # who was not asked everywhere has no profile
+    assert set(pictures.profile(groups, "solve")) == {"multigrid"}
+
+
+def test_results_are_read_back_and_others_refused(tmp_path):
+    results = made()
+    assert load(save(tmp_path / "r.json", results)) == results
+    (tmp_path / "no.json").write_text('{"cases": {}}')
+    with pytest.raises(ValueError, match=r"no\.json: no results of format"):
+        load(tmp_path / "no.json")
+    (tmp_path / "half.json").write_text('{"cases": ')
+    with pytest.raises(ValueError, match="no JSON"):
+        load(tmp_path / "half.json")
+    assert len(list(select(results, scene="plume", size=16, peer="multigrid"))) == 2
+
+
+def slowed(results, peer, factor, noise=0.0, part="solve_seconds"):
+    """The results with one peer's times changed, every repeat by its own noise."""
+    changed, rng = copy.deepcopy(results), np.random.default_rng(11)
+    for found in changed["entries"]:
+        if found["peer"] == peer:
+            found[part] = [t * factor * (1 + noise * rng.uniform(-1, 1)) for t in found[part]]
+    return changed
+
+
+def test_a_planted_regression_is_flagged_and_nothing_else():
+    old = made()
+    found = compare(old, slowed(old, "multigrid", 1.5))
+    assert found and all((c.kind, c.what, c.entry["peer"]) == ("regression", "solve", "multigrid") for c in found)
+    assert {c.entry["case"] for c in found} == {
+        "plume 16^3",
+        "plume 32^3",
+        "cavity 16^3",
+    }  # one repeat of a sequence needs more
+    better = compare(old, slowed(old, "CG", 0.5))
+    assert better and all(c.kind == "improvement" for c in better)
+    assert "regressions" in told(old, old, found) and "multigrid" in told(old, old, found)
+
+
+def test_noise_is_not_flagged():
+    old = made()
+    new = old
+    for peer in ("CG", "multigrid", "multilevel network", "PETSc GAMG-PCG"):
+        new = slowed(slowed(new, peer, 1.04, noise=0.12), peer, 1.0, noise=0.3, part="setup_seconds")
+    assert compare(old, new) == [] and compare(old, old) == []
+
+
+def test_a_slow_repeat_among_quick_ones_is_noise():
+    old, new = made(), made()
+    for found in new["entries"]:
+        if found["solve_seconds"]:
+            found["solve_seconds"] = [found["solve_seconds"][0], *(9 * t for t in found["solve_seconds"][1:])]
+    assert [c for c in compare(old, new) if c.entry["peer"] == "CG" and c.what == "solve"] == []
+
+
+def test_new_failures_more_iterations_and_more_memory_are_regressions():
+    old, new = made(), made()
+    first, second, third = new["entries"][:3]
+    first |= {"converged": False, "outcome": "failed: no answer within 60 s"}
+    second["iterations"] = 14
+    third["memory_bytes"] *= 2
+    found = {(c.entry["peer"], c.what): c.kind for c in compare(old, new)}
+    assert found == {
+        ("CG", "outcome"): "regression", ("PETSc GAMG-PCG", "iterations"): "regression", ("multigrid", "memory"): "regression",
+    }  # fmt: skip
+    assert {c.kind for c in compare(new, old)} == {"improvement"}
+
+
+def test_what_is_not_installed_on_one_side_is_no_regression():
+    old, new = made(), made()
+    for found in new["entries"]:
+        if found["peer"] == "PETSc GAMG-PCG":
+            found |= {"converged": False, "outcome": "not installed", "settings": None}
+    assert compare(old, new) == [] and compare(new, old) == []
+
+
+def test_the_exit_status_says_whether_something_got_worse(tmp_path, capsys):
+    old = made()
+    paths = [save(tmp_path / "old.json", old), save(tmp_path / "new.json", slowed(old, "multigrid", 2.0))]
+    assert compare_files(*paths) == 1 and compare_files(paths[0], paths[0]) == 0
+    assert "0 regressions" in capsys.readouterr().out
