@@ -154,8 +154,9 @@ def messages(logged: str) -> dict[str, list[float]]:
 
 def plume(size: int, steps: int, ranks: int, name: str) -> dict[str, Any]:
     """The program in C: medians over the time steps after the first, which alone makes what later ones keep."""
-    options = SOLVERS[name] | {"-n": str(size), "-steps": str(steps), "-ksp_rtol": str(RTOL)}
+    options = SOLVERS[name] | {"-n": str(size), "-steps": str(steps), "-ksp_rtol": str(RTOL), "-ksp_view": ""}
     told = run("plume", ranks, options)
+    exchanged = re.findall(r"messages: (\d+) exchanges a cycle, in which a rank receives at most (\d+) bytes", told)
     pattern = r"step +\d+: +(\d+) iterations \((\w+)\), set-up (\S+) s, solve (\S+) s, divergence \S+ -> \S+ \((\S+)\)"
     found = re.findall(pattern, told)
     counted = found[1:] or found
@@ -170,6 +171,7 @@ def plume(size: int, steps: int, ranks: int, name: str) -> dict[str, Any]:
         "converged": all(reason.startswith("CONVERGED") for _, reason, *_ in found),
         "iterations": statistics.median(int(n) for n, *_ in counted),
         "true_residual": max(float(left) for *_, left in found),
+        "exchanges_and_bytes_per_cycle": [int(n) for n in exchanged[-1]] if exchanged else None,
         "first_setup_seconds": float(found[0][2]),
         "raw_setup_seconds": [float(s) for _, _, s, _, _ in counted],
         "raw_solve_seconds": [float(s) for _, _, _, s, _ in counted],

@@ -57,6 +57,7 @@ def test_what_is_refused_on_ranks():
         "one-sided: not symmetric: for two vectors x and y",
         "inside: not symmetric: the cell (",
         "parts: -pc_deepcg_grid on several ranks needs whole layers of the grid on each of them",
+        "dealt: the matrix's rows are dealt out to the ranks in another way than the DMDA's points",
         "slabs: differ by 0.0",
         "far: are coupled but no face neighbours",
     ):

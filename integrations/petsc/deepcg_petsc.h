@@ -34,7 +34,7 @@ typedef PetscOptionItems *DeepcgOptionItems; /* it was a structure; it is a poin
 typedef PetscOptionItems DeepcgOptionItems;
 #endif
 
-#define PCDEEPCG  "deepcg"
+#define PCDEEPCG "deepcg"
 #define KSPDEEPCG "deepcg"
 
 /* Registers both types; -dll_append does it by itself. */
@@ -46,8 +46,8 @@ PETSC_EXTERN PetscErrorCode DeepcgRegister(void);
 typedef struct {
   PetscInt    dim;
   int64_t     shape[3], first[3], count[3];
-  int64_t    *cell;      /* each own row's cell as a flat index into the box; NULL: row i is cell i */
-  int32_t     ranks[3];  /* how many boxes there are along each axis, and which of them is this rank's */
+  int64_t    *cell;     /* each own row's cell as a flat index into the box; NULL: row i is cell i */
+  int32_t     ranks[3]; /* how many boxes there are along each axis, and which of them is this rank's */
   int32_t     place[3];
   int64_t    *starts[3]; /* first cell of each slab of boxes, and the size of the grid */
   const char *source;    /* what told us, for -ksp_view; NULL: nothing is known, or no longer */
@@ -65,12 +65,12 @@ PETSC_INTERN PetscErrorCode DeepcgGridReset(DeepcgGrid *);
 
 /* The matrix as the kernels read it, in PETSc's own arrays where its type is AIJ. */
 typedef struct {
-  Mat            converted; /* AIJ, where the user's matrix is not */
-  Mat            part[2];   /* columns of this rank's rows, and of others' */
-  const PetscInt *start[2], *column[2];
+  Mat                converted; /* AIJ, where the user's matrix is not */
+  Mat                part[2];   /* columns of this rank's rows, and of others' */
+  const PetscInt    *start[2], *column[2];
   const PetscScalar *value[2];
-  int64_t       *ghost;
-  dcg_matrix     rows;
+  int64_t           *ghost;
+  dcg_matrix         rows;
 } DeepcgMatrix;
 
 PETSC_INTERN PetscErrorCode DeepcgMatrixGet(Mat, const DeepcgGrid *, DeepcgMatrix *);
@@ -100,7 +100,7 @@ typedef struct {
   uint8_t         *kinds, *cells;
   double          *face[3], *shift;
   PetscBool        zero_guess; /* between PCPreSolve and PCPostSolve: the guess was zero before */
-  PetscBool        direct; /* vectors of rows are vectors over cells, with an unknown in each */
+  PetscBool        direct;     /* vectors of rows are vectors over cells, with an unknown in each */
   PetscInt         ndiagonal, *diagonal_row;
   PetscReal       *diagonal_inverse;
   double          *r, *z; /* over cells, where not direct */
@@ -108,7 +108,7 @@ typedef struct {
   dcg_multilevel  *cycle;
   DeepcgRanks      ranks;
   PetscInt         exchanges, bytes; /* of one application on several ranks, from the first one on */
-  PC               inner; /* the fallback, or a model that runs in Python */
+  PC               inner;            /* the fallback, or a model that runs in Python */
   char             why[1024];
 } PC_Deepcg;
 
@@ -132,10 +132,10 @@ PETSC_INTERN PetscErrorCode DeepcgLibraryFolder(char *, size_t);
 
 PETSC_EXTERN PetscLogEvent DEEPCG_Read, DEEPCG_SetUp, DEEPCG_Apply, DEEPCG_CG;
 
-#define PetscCallDeepcg(comm, ...) \
-  do { \
-    const int deepcg_code_ = __VA_ARGS__; \
-    PetscCheck(!deepcg_code_, comm, deepcg_code_ == DCG_OUT_OF_MEMORY ? PETSC_ERR_MEM : PETSC_ERR_LIB, "deepcg: %s", dcg_last_error()); \
+#define PetscCallDeepcg(comm, ...)                                                                                                         \
+  do {                                                                                                                                     \
+    const int deepcg_code_ = __VA_ARGS__;                                                                                                  \
+    PetscCheck(!deepcg_code_, comm, deepcg_code_ == DCG_OUT_OF_MEMORY ? PETSC_ERR_MEM : PETSC_ERR_LIB, "deepcg: %s", dcg_last_error());    \
   } while (0)
 
 #endif

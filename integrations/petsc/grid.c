@@ -4,9 +4,9 @@
 
 #include "deepcg_petsc.h"
 
-#define LEVEL_GAP   1e-4 /* of the widest gap along an axis: closer coordinates are the same level (deepcg/row_places.py) */
+#define LEVEL_GAP 1e-4   /* of the widest gap along an axis: closer coordinates are the same level (deepcg/row_places.py) */
 #define LEVEL_FLOOR 1e-7 /* of the largest extent: likewise */
-#define SPARSEST    100  /* cells of the bounding grid per row, beyond which centres are taken for unstructured */
+#define SPARSEST 100     /* cells of the bounding grid per row, beyond which centres are taken for unstructured */
 
 PetscErrorCode DeepcgGridReset(DeepcgGrid *grid)
 {
@@ -73,35 +73,54 @@ static PetscErrorCode FromSizes(PC pc, const DeepcgGridHints *hints, PetscInt ro
   PetscCallMPI(MPI_Comm_size(PetscObjectComm((PetscObject)pc), &ranks));
   for (PetscInt d = 0; d < hints->ngiven; ++d) cells *= hints->given[d];
   if (cells != rows) {
-    PetscCall(PetscSNPrintf(why, size, "-pc_deepcg_grid has %" PetscInt_FMT " cells and the matrix %" PetscInt_FMT " rows; give NX,NY[,NZ] of the grid whose cells the rows are, x fastest", cells, rows));
+    PetscCall(PetscSNPrintf(why, size,
+                            "-pc_deepcg_grid has %" PetscInt_FMT " cells and the matrix %" PetscInt_FMT
+                            " rows; give NX,NY[,NZ] of the grid whose cells the rows are, x fastest",
+                            cells, rows));
     PetscFunctionReturn(PETSC_SUCCESS);
   }
   PetscCall(WholeGrid(hints->ngiven, hints->given, grid));
   if (ranks > 1) PetscCall(CutIntoSlabs(pc, grid, &slabs));
   if (!slabs) {
-    PetscCall(PetscSNPrintf(why, size, "-pc_deepcg_grid on several ranks needs whole layers of the grid on each of them; deal the rows out so, or let a DMDA number them (KSPSetDM or PCSetDM; with KSPSetDMActive(ksp, PETSC_FALSE) the matrix stays yours)"));
+    PetscCall(PetscSNPrintf(why, size,
+                            "-pc_deepcg_grid on several ranks needs whole layers of the grid on each of them; deal the rows out so, or let "
+                            "a DMDA number them (KSPSetDM or PCSetDM; with KSPSetDMActive(ksp, PETSC_FALSE) the matrix stays yours)"));
     PetscFunctionReturn(PETSC_SUCCESS);
   }
   grid->source = "-pc_deepcg_grid";
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode FromDMDA(DM dm, PetscInt rows, DeepcgGrid *grid, char *why, size_t size)
+static PetscErrorCode FromDMDA(DM dm, PetscInt rows, PetscInt own, DeepcgGrid *grid, char *why, size_t size)
 {
   PetscInt        dim, n[3], m[3], first[3], count[3], dof;
   const PetscInt *parts[3] = {NULL, NULL, NULL};
+  int             elsewhere;
 
   PetscFunctionBegin;
   PetscCall(DMDAGetInfo(dm, &dim, &n[0], &n[1], &n[2], &m[0], &m[1], &m[2], &dof, NULL, NULL, NULL, NULL, NULL));
   if (dof != 1) {
-    PetscCall(PetscSNPrintf(why, size, "the DMDA has %" PetscInt_FMT " unknowns a point; deepcg solves for one (select a field with -pc_type fieldsplit)", dof));
+    PetscCall(PetscSNPrintf(
+        why, size, "the DMDA has %" PetscInt_FMT " unknowns a point; deepcg solves for one (select a field with -pc_type fieldsplit)",
+        dof));
     PetscFunctionReturn(PETSC_SUCCESS);
   }
   if (n[0] * n[1] * n[2] != rows) {
-    PetscCall(PetscSNPrintf(why, size, "the DMDA has %" PetscInt_FMT " points and the matrix %" PetscInt_FMT " rows; they must agree (give coordinates if only some points have rows)", n[0] * n[1] * n[2], rows));
+    PetscCall(PetscSNPrintf(why, size,
+                            "the DMDA has %" PetscInt_FMT " points and the matrix %" PetscInt_FMT
+                            " rows; they must agree (give coordinates if only some points have rows)",
+                            n[0] * n[1] * n[2], rows));
     PetscFunctionReturn(PETSC_SUCCESS);
   }
   PetscCall(DMDAGetCorners(dm, &first[0], &first[1], &first[2], &count[0], &count[1], &count[2]));
+  elsewhere = own != count[0] * count[1] * count[2];
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &elsewhere, 1, MPI_INT, MPI_MAX, PetscObjectComm((PetscObject)dm)));
+  if (elsewhere) {
+    PetscCall(PetscSNPrintf(why, size,
+                            "the matrix's rows are dealt out to the ranks in another way than the DMDA's points; make the matrix by "
+                            "DMCreateMatrix, or with the sizes of DMCreateGlobalVector's parts"));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
   PetscCall(DMDAGetOwnershipRanges(dm, &parts[0], &parts[1], &parts[2]));
   PetscCall(WholeGrid(dim, n, grid));
   for (PetscInt d = 0; d < dim; ++d) {
@@ -159,10 +178,11 @@ static PetscInt LevelOf(PetscReal value, PetscInt n, const PetscReal levels[])
   return low;
 }
 
-static PetscErrorCode FromCoordinates(PC pc, PetscInt dim, PetscInt rows, const PetscReal x[], const char *source, DeepcgGrid *grid, char *why, size_t size)
+static PetscErrorCode FromCoordinates(PC pc, PetscInt dim, PetscInt rows, const PetscReal x[], const char *source, DeepcgGrid *grid,
+                                      char *why, size_t size)
 {
   PetscMPIInt ranks;
-  PetscInt    sizes[3] = {1, 1, 1};
+  PetscInt    sizes[3]  = {1, 1, 1};
   PetscReal  *levels[3] = {NULL, NULL, NULL}, extent = 0.0, cells = 1.0;
   char       *taken = NULL;
 
@@ -187,7 +207,10 @@ static PetscErrorCode FromCoordinates(PC pc, PetscInt dim, PetscInt rows, const 
     cells *= (PetscReal)sizes[d];
   }
   if (cells > SPARSEST * (PetscReal)rows) {
-    PetscCall(PetscSNPrintf(why, size, "the %" PetscInt_FMT " coordinates take %" PetscInt_FMT " x %" PetscInt_FMT " x %" PetscInt_FMT " different values along x, y, z; cell centres of a rectilinear grid are needed", rows, sizes[0], sizes[1], sizes[2]));
+    PetscCall(PetscSNPrintf(why, size,
+                            "the %" PetscInt_FMT " coordinates take %" PetscInt_FMT " x %" PetscInt_FMT " x %" PetscInt_FMT
+                            " different values along x, y, z; cell centres of a rectilinear grid are needed",
+                            rows, sizes[0], sizes[1], sizes[2]));
   } else {
     PetscCall(WholeGrid(dim, sizes, grid));
     PetscCall(PetscMalloc1(PetscMax(rows, 1), &grid->cell));
@@ -197,7 +220,9 @@ static PetscErrorCode FromCoordinates(PC pc, PetscInt dim, PetscInt rows, const 
 
       for (PetscInt d = 0; d < dim; ++d) at[AxisOf(dim, d)] = LevelOf(x[dim * i + d], sizes[d], levels[d]);
       grid->cell[i] = (at[0] * grid->shape[1] + at[1]) * grid->shape[2] + at[2];
-      if (taken[grid->cell[i]]) PetscCall(PetscSNPrintf(why, size, "two rows, the second being %" PetscInt_FMT ", have the same coordinates; every row needs a cell of its own", i));
+      if (taken[grid->cell[i]])
+        PetscCall(PetscSNPrintf(
+            why, size, "two rows, the second being %" PetscInt_FMT ", have the same coordinates; every row needs a cell of its own", i));
       taken[grid->cell[i]] = 1;
     }
     PetscCall(PetscFree(taken));
@@ -216,7 +241,10 @@ static PetscErrorCode FromComposedVector(PC pc, Vec coordinates, PetscInt rows, 
   PetscCall(VecGetLocalSize(coordinates, &length));
   PetscCall(VecGetBlockSize(coordinates, &dim));
   if (length != dim * rows || dim < 2 || dim > 3) {
-    PetscCall(PetscSNPrintf(why, size, "the Vec \"coordinates\" composed with the matrix has %" PetscInt_FMT " values in blocks of %" PetscInt_FMT "; blocks of 2 or 3, one for each of the %" PetscInt_FMT " rows, are needed", length, dim, rows));
+    PetscCall(PetscSNPrintf(why, size,
+                            "the Vec \"coordinates\" composed with the matrix has %" PetscInt_FMT " values in blocks of %" PetscInt_FMT
+                            "; blocks of 2 or 3, one for each of the %" PetscInt_FMT " rows, are needed",
+                            length, dim, rows));
     PetscFunctionReturn(PETSC_SUCCESS);
   }
   PetscCall(VecGetArrayRead(coordinates, &x));
@@ -256,7 +284,7 @@ PetscErrorCode DeepcgGridFind(PC pc, const DeepcgGridHints *hints, DeepcgGrid *g
     PetscCall(MatGetDM(pc->pmat, &dm));
     PetscCall(IsDMDA(dm, &is));
   }
-  if (is) PetscCall(FromDMDA(dm, rows, grid, why, size));
+  if (is) PetscCall(FromDMDA(dm, rows, own, grid, why, size));
   if (is && !why[0]) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(PetscObjectQuery((PetscObject)pc->pmat, "coordinates", &composed));
   if (hints->coordinates && hints->nrows == own) {
@@ -266,7 +294,11 @@ PetscErrorCode DeepcgGridFind(PC pc, const DeepcgGridHints *hints, DeepcgGrid *g
     why[0] = 0;
     PetscCall(FromComposedVector(pc, (Vec)composed, own, grid, why, size));
   } else if (!is) {
-    PetscCall(PetscSNPrintf(why, size, "nothing says on what grid the %" PetscInt_FMT " rows lie: call KSPSetDM with a DMDA, or PCSetCoordinates with the cells' centres, or give -pc_deepcg_grid NX,NY[,NZ]", rows));
+    PetscCall(PetscSNPrintf(
+        why, size,
+        "nothing says on what grid the %" PetscInt_FMT
+        " rows lie: call KSPSetDM with a DMDA, or PCSetCoordinates with the cells' centres, or give -pc_deepcg_grid NX,NY[,NZ]",
+        rows));
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -61,7 +61,8 @@ PetscErrorCode KSPDeepcgStart(KSP ksp, Vec r)
 static PetscErrorCode KSPSetUp_Deepcg(KSP ksp)
 {
   PetscFunctionBegin;
-  PetscCheck(ksp->pc_side == PC_LEFT, PetscObjectComm((PetscObject)ksp), PETSC_ERR_SUP, "deepcg: KSP deepcg preconditions from the left only");
+  PetscCheck(ksp->pc_side == PC_LEFT, PetscObjectComm((PetscObject)ksp), PETSC_ERR_SUP,
+             "deepcg: KSP deepcg preconditions from the left only");
   PetscCall(KSPSetWorkVecs(ksp, 2));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -94,14 +95,16 @@ static PetscErrorCode KSPSolve_Deepcg(KSP ksp)
 
 static PetscErrorCode KSPSetFromOptions_Deepcg(KSP ksp, DeepcgOptionItems PetscOptionsObject)
 {
-  KSP_Deepcg *kd = (KSP_Deepcg *)ksp->data;
+  KSP_Deepcg *kd     = (KSP_Deepcg *)ksp->data;
   PetscInt    window = kd->asked;
   PetscBool   given;
 
   PetscFunctionBegin;
   PetscOptionsHeadBegin(PetscOptionsObject, "KSP deepcg options");
-  PetscCall(PetscOptionsInt("-ksp_deepcg_window", "Earlier directions that each new one is made A-orthogonal to", NULL, window, &window, &given));
-  PetscCheck(!given || window >= 0, PetscObjectComm((PetscObject)ksp), PETSC_ERR_ARG_OUTOFRANGE, "deepcg: -ksp_deepcg_window: %" PetscInt_FMT " given; at least 0 is needed", window);
+  PetscCall(
+      PetscOptionsInt("-ksp_deepcg_window", "Earlier directions that each new one is made A-orthogonal to", NULL, window, &window, &given));
+  PetscCheck(!given || window >= 0, PetscObjectComm((PetscObject)ksp), PETSC_ERR_ARG_OUTOFRANGE,
+             "deepcg: -ksp_deepcg_window: %" PetscInt_FMT " given; at least 0 is needed", window);
   kd->asked = window;
   PetscCall(PetscOptionsBool("-ksp_deepcg_native", "Let the kernels iterate where they can", NULL, kd->native, &kd->native, NULL));
   PetscOptionsHeadEnd();
@@ -116,7 +119,10 @@ static PetscErrorCode KSPView_Deepcg(KSP ksp, PetscViewer viewer)
   PetscFunctionBegin;
   PetscCall(PetscObjectTypeCompare((PetscObject)viewer, PETSCVIEWERASCII, &ascii));
   if (!ascii) PetscFunctionReturn(PETSC_SUCCESS);
-  if (kd->ran) PetscCall(PetscViewerASCIIPrintf(viewer, "  last solve: %s iteration, window %" PetscInt_FMT ", %" PetscInt_FMT " fallback directions, %" PetscInt_FMT " restarts\n", kd->ran, kd->window, kd->fallbacks, kd->restarts));
+  if (kd->ran)
+    PetscCall(PetscViewerASCIIPrintf(
+        viewer, "  last solve: %s iteration, window %" PetscInt_FMT ", %" PetscInt_FMT " fallback directions, %" PetscInt_FMT " restarts\n",
+        kd->ran, kd->window, kd->fallbacks, kd->restarts));
   else if (kd->asked >= 0) PetscCall(PetscViewerASCIIPrintf(viewer, "  window %" PetscInt_FMT "\n", kd->asked));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -2,12 +2,12 @@
  * the true residual decides, poor directions give way to Jacobi's, and Jacobi takes over where there are too many of them. */
 #include "ksp_deepcg.h"
 
-#define CHECK_EVERY   50
-#define DECREASE      0.05 /* of what Jacobi's direction promises: less is a poor direction */
-#define PATIENCE      3
+#define CHECK_EVERY 50
+#define DECREASE 0.05 /* of what Jacobi's direction promises: less is a poor direction */
+#define PATIENCE 3
 #define MOST_FAILURES 10
-#define STALL         30
-#define DISAGREEMENT  0.1
+#define STALL 30
+#define DISAGREEMENT 0.1
 #define MOST_UNHALVED 2 /* evaluations of b - A x in a row that did not halve it, after which rounding is taken to forbid more */
 
 typedef struct {
@@ -166,8 +166,8 @@ static PetscErrorCode Check(Iteration *it, PetscBool *drifted)
 
 static PetscErrorCode Run(Iteration *it)
 {
-  KSP         ksp = it->ksp;
-  KSP_Deepcg *kd  = it->kd;
+  KSP         ksp      = it->ksp;
+  KSP_Deepcg *kd       = it->kd;
   PetscInt    in_a_row = 0, failures = 0, since = 0, unhalved = 0;
   PetscReal   slope, norm = ksp->rnorm, best = PETSC_MAX_REAL, best_before = norm, last_true = PETSC_MAX_REAL;
   PetscBool   failed;
@@ -185,7 +185,7 @@ static PetscErrorCode Run(Iteration *it)
     PetscCall(Choose(it, place, &slope, &failed));
     if (ksp->reason) break;
     in_a_row = failed ? in_a_row + 1 : 0, failures += failed;
-    alpha = slope / kd->curvature[place];
+    alpha    = slope / kd->curvature[place];
     PetscCall(VecAXPY(ksp->vec_sol, alpha, kd->direction[place]));
     PetscCall(VecAXPY(it->r, -alpha, kd->product[place]));
     it->newest = place, it->kept = PetscMin(it->kept + 1, kd->window);

@@ -38,8 +38,12 @@ typedef struct {
 static PetscErrorCode RunKernels(PC_Deepcg *pd, PetscInt window, double *x, double *r, PetscReal target, Run *run)
 {
   PetscFunctionBegin;
-  if (window == 1) PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_cg(pd->cycle, x, r, target, run->maxit, run->history, run->steps, &run->done, &run->result));
-  else PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_directions(pd->cycle, (int32_t)window, x, r, target, run->maxit, run->history, run->steps, &run->done, &run->result));
+  if (window == 1)
+    PetscCallDeepcg(PETSC_COMM_SELF,
+                    dcg_multilevel_cg(pd->cycle, x, r, target, run->maxit, run->history, run->steps, &run->done, &run->result));
+  else
+    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_directions(pd->cycle, (int32_t)window, x, r, target, run->maxit, run->history,
+                                                               run->steps, &run->done, &run->result));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -83,7 +83,9 @@ PetscErrorCode DeepcgMatrixGet(Mat A, const DeepcgGrid *grid, DeepcgMatrix *matr
     PetscCall(MatHasOperation(A, MATOP_GET_ROW, &assembled));
     if (!assembled) PetscCall(MatHasOperation(A, MATOP_CONVERT, &assembled));
     PetscCheck(assembled, PetscObjectComm((PetscObject)A), PETSC_ERR_SUP,
-               "deepcg: a matrix of type %s has no entries to read the operator from; give an assembled (AIJ) matrix as the second one of KSPSetOperators", type);
+               "deepcg: a matrix of type %s has no entries to read the operator from; give an assembled (AIJ) matrix as the second one of "
+               "KSPSetOperators",
+               type);
     PetscCall(MatDestroy(&matrix->converted));
     PetscCall(MatConvert(A, MATAIJ, MAT_INITIAL_MATRIX, &matrix->converted));
     A = matrix->converted;

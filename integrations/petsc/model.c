@@ -43,13 +43,15 @@ PetscErrorCode DeepcgModelRead(PC_Deepcg *pd, MPI_Comm comm, PetscInt dim, Petsc
   }
   PetscCall(FindFile(automatic ? "multilevel" : pd->name, dim, pd->file, sizeof(pd->file), &found));
   PetscCheck(found, comm, PETSC_ERR_FILE_OPEN,
-             "deepcg: -pc_deepcg_model %s: neither a file nor a shipped model (looked for %s last); give a model file, multigrid, or auto", pd->name, pd->file);
+             "deepcg: -pc_deepcg_model %s: neither a file nor a shipped model (looked for %s last); give a model file, multigrid, or auto",
+             pd->name, pd->file);
   code    = dcg_weights_read(pd->file, &pd->weights, &pd->model);
   *python = (PetscBool)(code == DCG_UNSUPPORTED);
   PetscCheck(!code || *python, comm, PETSC_ERR_FILE_UNEXPECTED, "deepcg: -pc_deepcg_model: %s", dcg_last_error());
   PetscCheck(pd->model.dimension == weights_dim, comm, PETSC_ERR_ARG_INCOMP,
-             "deepcg: -pc_deepcg_model: %s is a model for %d-D grids and this one is %" PetscInt_FMT "-D; leave the option out, or give one for %" PetscInt_FMT "-D", pd->model.name,
-             (int)pd->model.dimension, dim, weights_dim);
+             "deepcg: -pc_deepcg_model: %s is a model for %d-D grids and this one is %" PetscInt_FMT
+             "-D; leave the option out, or give one for %" PetscInt_FMT "-D",
+             pd->model.name, (int)pd->model.dimension, dim, weights_dim);
   if (!*python) pd->model_dim = weights_dim;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -183,7 +183,8 @@ static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOpti
   PetscFunctionBegin;
   PetscOptionsHeadBegin(PetscOptionsObject, "deepcg options");
   PetscCall(PetscStrncpy(before, pd->name, sizeof(before)));
-  PetscCall(PetscOptionsString("-pc_deepcg_model", "auto, multigrid, a shipped model's name, or a model file", NULL, pd->name, pd->name, sizeof(pd->name), NULL));
+  PetscCall(PetscOptionsString("-pc_deepcg_model", "auto, multigrid, a shipped model's name, or a model file", NULL, pd->name, pd->name,
+                               sizeof(pd->name), NULL));
   PetscCall(PetscStrcmp(before, pd->name, &same));
   if (!same) pd->model_dim = 0;
   PetscCall(PetscOptionsIntArray("-pc_deepcg_grid", "NX,NY[,NZ] of the grid whose cells the rows are", NULL, sizes, &n, &given));
@@ -192,15 +193,21 @@ static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOpti
     pd->hints.ngiven = n;
     for (PetscInt d = 0; d < n; ++d) {
       same = (PetscBool)(same && pd->hints.given[d] == sizes[d]);
-      PetscCheck(sizes[d] > 0, PetscObjectComm((PetscObject)pc), PETSC_ERR_ARG_OUTOFRANGE, "deepcg: -pc_deepcg_grid: %" PetscInt_FMT " given; positive sizes are needed", sizes[d]);
+      PetscCheck(sizes[d] > 0, PetscObjectComm((PetscObject)pc), PETSC_ERR_ARG_OUTOFRANGE,
+                 "deepcg: -pc_deepcg_grid: %" PetscInt_FMT " given; positive sizes are needed", sizes[d]);
       pd->hints.given[d] = sizes[d];
     }
   }
-  PetscCall(PetscOptionsFList("-pc_deepcg_fallback", "Preconditioner for a matrix that is no stencil, or none", NULL, PCList, pd->fallback, pd->fallback, sizeof(pd->fallback), NULL));
-  PetscCall(PetscOptionsBoundedInt("-pc_deepcg_threads", "OpenMP threads a rank; 0: as many as OpenMP would take", NULL, pd->threads, &pd->threads, NULL, 0));
-  PetscCall(PetscOptionsReal("-pc_deepcg_rounding", "Fraction of the diagonal that counts as rounding", NULL, pd->rounding, &pd->rounding, NULL));
-  PetscCall(PetscOptionsBoundedInt("-pc_deepcg_gather", "On several ranks: levels of at most so many cells live on one; 0: default", NULL, pd->gather, &pd->gather, NULL, 0));
-  PetscCall(PetscOptionsString("-pc_deepcg_python", "Interpreter for models that run in Python", NULL, pd->python, pd->python, sizeof(pd->python), NULL));
+  PetscCall(PetscOptionsFList("-pc_deepcg_fallback", "Preconditioner for a matrix that is no stencil, or none", NULL, PCList, pd->fallback,
+                              pd->fallback, sizeof(pd->fallback), NULL));
+  PetscCall(PetscOptionsBoundedInt("-pc_deepcg_threads", "OpenMP threads a rank; 0: as many as OpenMP would take", NULL, pd->threads,
+                                   &pd->threads, NULL, 0));
+  PetscCall(
+      PetscOptionsReal("-pc_deepcg_rounding", "Fraction of the diagonal that counts as rounding", NULL, pd->rounding, &pd->rounding, NULL));
+  PetscCall(PetscOptionsBoundedInt("-pc_deepcg_gather", "On several ranks: levels of at most so many cells live on one; 0: default", NULL,
+                                   pd->gather, &pd->gather, NULL, 0));
+  PetscCall(PetscOptionsString("-pc_deepcg_python", "Interpreter for models that run in Python", NULL, pd->python, pd->python,
+                               sizeof(pd->python), NULL));
   if (!same || threads != pd->threads || gather != pd->gather) pd->grid.source = NULL; /* nothing of an earlier set-up is kept */
   PetscOptionsHeadEnd();
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -211,7 +218,8 @@ static PetscErrorCode PCSetCoordinates_Deepcg(PC pc, PetscInt dim, PetscInt nrow
   PC_Deepcg *pd = (PC_Deepcg *)pc->data;
 
   PetscFunctionBegin;
-  PetscCheck(dim == 2 || dim == 3, PetscObjectComm((PetscObject)pc), PETSC_ERR_ARG_OUTOFRANGE, "deepcg: PCSetCoordinates: dimension %" PetscInt_FMT " given; 2 or 3 is needed", dim);
+  PetscCheck(dim == 2 || dim == 3, PetscObjectComm((PetscObject)pc), PETSC_ERR_ARG_OUTOFRANGE,
+             "deepcg: PCSetCoordinates: dimension %" PetscInt_FMT " given; 2 or 3 is needed", dim);
   PetscCall(PetscFree(pd->hints.coordinates));
   PetscCall(PetscMalloc1(PetscMax(dim * nrows, 1), &pd->hints.coordinates));
   PetscCall(PetscArraycpy(pd->hints.coordinates, coordinates, dim * nrows));

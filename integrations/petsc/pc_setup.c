@@ -45,8 +45,9 @@ static PetscErrorCode FallBack(PC pc)
   PetscFunctionBegin;
   PetscCall(PetscStrcmp(pd->fallback, "none", &none));
   PetscCheck(!none, PetscObjectComm((PetscObject)pc), PETSC_ERR_SUP,
-             "deepcg: this matrix cannot be served: %s. To go on with another preconditioner in such cases: -%spc_deepcg_fallback gamg (or any other type)", pd->why,
-             ((PetscObject)pc)->prefix ? ((PetscObject)pc)->prefix : "");
+             "deepcg: this matrix cannot be served: %s. To go on with another preconditioner in such cases: -%spc_deepcg_fallback gamg (or "
+             "any other type)",
+             pd->why, ((PetscObject)pc)->prefix ? ((PetscObject)pc)->prefix : "");
   PetscCall(PetscInfo(pc, "falls back to %s: %s\n", pd->fallback, pd->why));
   PetscCall(KeepInner(pd, pd->fallback));
   if (!pd->inner) {
@@ -116,7 +117,11 @@ static PetscErrorCode ReadMatrix(PC pc)
     PetscReal asymmetry;
 
     PetscCall(DeepcgRanksAsymmetry(pc->pmat, pd, &asymmetry));
-    if (asymmetry > ASYMMETRY) PetscCall(PetscSNPrintf(pd->why, sizeof(pd->why), "not symmetric: for two vectors x and y that are 0 in rows that are diagonal only, y.Ax and x.Ay differ by %g of |y| |Ax|; a symmetric matrix is needed", (double)asymmetry));
+    if (asymmetry > ASYMMETRY)
+      PetscCall(PetscSNPrintf(pd->why, sizeof(pd->why),
+                              "not symmetric: for two vectors x and y that are 0 in rows that are diagonal only, y.Ax and x.Ay differ by "
+                              "%g of |y| |Ax|; a symmetric matrix is needed",
+                              (double)asymmetry));
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -156,7 +161,7 @@ static uint8_t KindOf(const PC_Deepcg *pd, int64_t row)
 static PetscErrorCode FindDiagonalRows(PC pc)
 {
   PC_Deepcg       *pd = (PC_Deepcg *)pc->data;
-  const int64_t   *n  = pd->grid.count, rows = pd->matrix.rows.rows;
+  const int64_t   *n = pd->grid.count, rows = pd->matrix.rows.rows;
   const PetscReal *diagonal;
   Vec              values;
 
@@ -193,8 +198,8 @@ static PetscErrorCode FindDiagonalRows(PC pc)
 
 static PetscErrorCode SetUpCycle(PC pc)
 {
-  PC_Deepcg *pd   = (PC_Deepcg *)pc->data;
-  MPI_Comm   comm = PetscObjectComm((PetscObject)pc);
+  PC_Deepcg  *pd   = (PC_Deepcg *)pc->data;
+  MPI_Comm    comm = PetscObjectComm((PetscObject)pc);
   PetscMPIInt ranks;
 
   PetscFunctionBegin;
@@ -214,11 +219,11 @@ static PetscErrorCode SetUpCycle(PC pc)
 
 PetscErrorCode PCSetUp_Deepcg(PC pc)
 {
-  PC_Deepcg   *pd        = (PC_Deepcg *)pc->data;
-  const PetscBool again  = (PetscBool)(pc->setupcalled && pc->flag == SAME_NONZERO_PATTERN && pd->grid.source);
-  const int    threads   = omp_get_max_threads();
-  PetscBool    is_python = PETSC_FALSE;
-  MatNullSpace null;
+  PC_Deepcg      *pd        = (PC_Deepcg *)pc->data;
+  const PetscBool again     = (PetscBool)(pc->setupcalled && pc->flag == SAME_NONZERO_PATTERN && pd->grid.source);
+  const int       threads   = omp_get_max_threads();
+  PetscBool       is_python = PETSC_FALSE;
+  MatNullSpace    null;
 
   PetscFunctionBegin;
   if (!again) {

@@ -19,10 +19,15 @@ static PetscErrorCode ViewOperator(const PC_Deepcg *pd, PetscViewer viewer)
   char                    text[80], more[80];
 
   PetscFunctionBegin;
-  PetscCall(PetscViewerASCIIPrintf(viewer, "grid: %s from %s, on %s ranks\n", Sizes(pd->grid.dim, pd->grid.shape[0], pd->grid.shape[1], pd->grid.shape[2], text),
-                                   pd->grid.source ? pd->grid.source : "earlier options", Sizes(pd->grid.dim, pd->grid.ranks[0], pd->grid.ranks[1], pd->grid.ranks[2], more)));
-  PetscCall(PetscViewerASCIIPrintf(viewer, "matrix: %lld unknowns, %lld rows diagonal only (%lld couplings to them dropped), %s definite; periodic: %s%s%s%s\n", (long long)f->unknowns, (long long)f->diagonal,
-                                   (long long)f->dropped, f->sign > 0 ? "positive" : "negative", f->periodic & 4 ? "x" : "", f->periodic & 2 ? "y" : "", f->periodic & 1 ? (pd->grid.dim == 2 ? "y" : "z") : "", f->periodic ? "" : "no"));
+  PetscCall(PetscViewerASCIIPrintf(viewer, "grid: %s from %s, on %s ranks\n",
+                                   Sizes(pd->grid.dim, pd->grid.shape[0], pd->grid.shape[1], pd->grid.shape[2], text),
+                                   pd->grid.source ? pd->grid.source : "earlier options",
+                                   Sizes(pd->grid.dim, pd->grid.ranks[0], pd->grid.ranks[1], pd->grid.ranks[2], more)));
+  PetscCall(PetscViewerASCIIPrintf(
+      viewer, "matrix: %lld unknowns, %lld rows diagonal only (%lld couplings to them dropped), %s definite; periodic: %s%s%s%s\n",
+      (long long)f->unknowns, (long long)f->diagonal, (long long)f->dropped, f->sign > 0 ? "positive" : "negative",
+      f->periodic & 4 ? "x" : "", f->periodic & 2 ? "y" : "", f->periodic & 1 ? (pd->grid.dim == 2 ? "y" : "z") : "",
+      f->periodic ? "" : "no"));
   if (f->unit > 0.0) PetscCall(PetscViewerASCIIPrintf(viewer, "weights: all faces %g\n", f->unit));
   else PetscCall(PetscViewerASCIIPrintf(viewer, "weights: one per face%s\n", f->shifted ? ", with a shift" : ""));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -49,10 +54,15 @@ static PetscErrorCode ViewCycle(PC pc, PetscViewer viewer)
   PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPIU_REAL, MPIU_SUM, PetscObjectComm((PetscObject)pc)));
   PetscCall(PetscViewerASCIIPrintf(viewer, "levels: %d\n", (int)levels));
   for (int l = 0; l < PetscMin(levels, 2 * DCG_LEVELS); ++l)
-    PetscCall(PetscViewerASCIIPrintf(viewer, "  %s: %lld unknowns, %lld of them beside another in their cell\n", Sizes(pd->grid.dim, table[5 * l], table[5 * l + 1], table[5 * l + 2], text), (long long)table[5 * l + 3],
-                                     (long long)table[5 * l + 4]));
-  PetscCall(PetscViewerASCIIPrintf(viewer, "precision: single inside, double outside; backend: cpu (%s), %d thread(s) a rank\n", name, pd->threads ? (int)pd->threads : omp_get_max_threads()));
-  if (pd->exchanges) PetscCall(PetscViewerASCIIPrintf(viewer, "messages: %" PetscInt_FMT " exchanges a cycle, in which a rank receives at most %" PetscInt_FMT " bytes\n", pd->exchanges, pd->bytes));
+    PetscCall(PetscViewerASCIIPrintf(viewer, "  %s: %lld unknowns, %lld of them beside another in their cell\n",
+                                     Sizes(pd->grid.dim, table[5 * l], table[5 * l + 1], table[5 * l + 2], text),
+                                     (long long)table[5 * l + 3], (long long)table[5 * l + 4]));
+  PetscCall(PetscViewerASCIIPrintf(viewer, "precision: single inside, double outside; backend: cpu (%s), %d thread(s) a rank\n", name,
+                                   pd->threads ? (int)pd->threads : omp_get_max_threads()));
+  if (pd->exchanges)
+    PetscCall(PetscViewerASCIIPrintf(
+        viewer, "messages: %" PetscInt_FMT " exchanges a cycle, in which a rank receives at most %" PetscInt_FMT " bytes\n", pd->exchanges,
+        pd->bytes));
   PetscCall(PetscViewerASCIIPrintf(viewer, "memory: %.1f MB on all ranks\n", (double)(all / 1e6)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -71,7 +81,8 @@ PetscErrorCode PCView_Deepcg(PC pc, PetscViewer viewer)
     else PetscCall(PetscViewerASCIIPrintf(viewer, "model: %s (%s), in Python\n", pd->model.name, pd->model.hash));
     PetscCall(PCView(pd->inner, viewer));
   } else if (pc->setupcalled) {
-    PetscCall(PetscViewerASCIIPrintf(viewer, "model: %s%s%s%s\n", pd->model.name, pd->model.hash[0] ? ", hash " : "", pd->model.hash, pd->model.hash[0] ? "" : " (classical weights)"));
+    PetscCall(PetscViewerASCIIPrintf(viewer, "model: %s%s%s%s\n", pd->model.name, pd->model.hash[0] ? ", hash " : "", pd->model.hash,
+                                     pd->model.hash[0] ? "" : " (classical weights)"));
     PetscCall(ViewOperator(pd, viewer));
     PetscCall(ViewCycle(pc, viewer));
   } else {

@@ -17,12 +17,16 @@ static PetscErrorCode AdoptPath(const char *python)
   size_t length;
 
   PetscFunctionBegin;
-  PetscCall(PetscSNPrintf(command, sizeof(command), "'%s' -c 'import sys, pathlib, deepcg.petsc; print(\":\".join([str(pathlib.Path(deepcg.__file__).parent.parent), *filter(None, sys.path)]))'", python));
+  PetscCall(PetscSNPrintf(command, sizeof(command),
+                          "'%s' -c 'import sys, pathlib, deepcg.petsc; print(\":\".join([str(pathlib.Path(deepcg.__file__).parent.parent), "
+                          "*filter(None, sys.path)]))'",
+                          python));
   answer = popen(command, "r");
   PetscCheck(answer, PETSC_COMM_SELF, PETSC_ERR_SYS, "deepcg: cannot run %s", command);
   length = fread(path, 1, sizeof(path) - 1, answer);
   PetscCheck(pclose(answer) == 0, PETSC_COMM_SELF, PETSC_ERR_SYS,
-             "deepcg: this model runs in Python, and the interpreter %s cannot import deepcg.petsc (its message is above); name one that can with -pc_deepcg_python or in the environment variable DEEPCG_PYTHON",
+             "deepcg: this model runs in Python, and the interpreter %s cannot import deepcg.petsc (its message is above); name one that "
+             "can with -pc_deepcg_python or in the environment variable DEEPCG_PYTHON",
              python);
   while (length && path[length - 1] == '\n') --length;
   path[length] = 0;
@@ -49,11 +53,13 @@ PetscErrorCode DeepcgPythonPC(PC pc, const char *python, PC *inner)
   PetscCall(PCGetOptionsPrefix(pc, &prefix));
   PetscCall(PCSetOptionsPrefix(*inner, prefix));
   PetscCall(PetscFunctionListFind(PCList, PCPYTHON, &create));
-  PetscCheck(create, PetscObjectComm((PetscObject)pc), PETSC_ERR_SUP, "deepcg: this model runs in Python, and petsc4py of %s has no PC type python", python);
+  PetscCheck(create, PetscObjectComm((PetscObject)pc), PETSC_ERR_SUP,
+             "deepcg: this model runs in Python, and petsc4py of %s has no PC type python", python);
   if (pc->dm) PetscCall(PCSetDM(*inner, pc->dm));
   PetscCall(PCSetType(*inner, PCPYTHON));
   code = PCPythonSetType(*inner, "deepcg.petsc.PC");
   if (code < 0) PetscCall(PetscPythonPrintError()); /* an exception: what it says would be lost */
-  PetscCheck(!code, PetscObjectComm((PetscObject)pc), PETSC_ERR_LIB, "deepcg: this model runs in Python, and deepcg.petsc.PC could not be made by %s (its message is above)", python);
+  PetscCheck(!code, PetscObjectComm((PetscObject)pc), PETSC_ERR_LIB,
+             "deepcg: this model runs in Python, and deepcg.petsc.PC could not be made by %s (its message is above)", python);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -4,9 +4,9 @@
 #include "deepcg_petsc.h"
 
 struct DeepcgRanks_ {
-  MPI_Comm   comm;
-  PetscSF    kinds;            /* from owners to the layer of cells around the box */
-  PetscInt   exchanges, bytes; /* since they were reset: exchanges, and bytes that this rank received */
+  MPI_Comm comm;
+  PetscSF  kinds;            /* from owners to the layer of cells around the box */
+  PetscInt exchanges, bytes; /* since they were reset: exchanges, and bytes that this rank received */
 };
 
 typedef struct {
@@ -19,7 +19,8 @@ static MPI_Datatype UnitOf(int32_t bytes)
   return bytes == 1 ? MPI_CHAR : bytes == 4 ? MPI_INT : MPI_DOUBLE; /* for copies, what the bits mean does not matter */
 }
 
-static PetscErrorCode MakeStarForest(MPI_Comm comm, PetscInt size, PetscInt n, const int64_t leaf[], const int32_t owner[], const int64_t root[], PetscSF *sf)
+static PetscErrorCode MakeStarForest(MPI_Comm comm, PetscInt size, PetscInt n, const int64_t leaf[], const int32_t owner[],
+                                     const int64_t root[], PetscSF *sf)
 {
   PetscInt    *local;
   PetscSFNode *remote;
@@ -40,7 +41,8 @@ static PetscErrorCode MakeStarForest(MPI_Comm comm, PetscInt size, PetscInt n, c
 
 /* ---- the kernels' callbacks ---------------------------------------------------------------------------------------- */
 
-static PetscErrorCode LinkPlaces(DeepcgRanks ranks, int64_t size, int64_t n, const int64_t leaf[], const int32_t owner[], const int64_t root[], Links **links)
+static PetscErrorCode LinkPlaces(DeepcgRanks ranks, int64_t size, int64_t n, const int64_t leaf[], const int32_t owner[],
+                                 const int64_t root[], Links **links)
 {
   PetscMPIInt rank;
 
@@ -67,8 +69,8 @@ static int Unlink(void *context, void *links)
 
 static int Spread(void *context, void *links, int32_t bytes, const void *roots, void *leaves)
 {
-  DeepcgRanks   ranks = (DeepcgRanks)context;
-  const Links  *l     = (const Links *)links;
+  DeepcgRanks  ranks = (DeepcgRanks)context;
+  const Links *l     = (const Links *)links;
 
   PetscFunctionBegin;
   ++ranks->exchanges, ranks->bytes += bytes * l->remote;
@@ -215,7 +217,8 @@ PetscErrorCode DeepcgRanksCreateCycle(PC pc, PC_Deepcg *pd)
     given.place[a]  = pd->grid.place[a];
     given.starts[a] = pd->grid.starts[a];
   }
-  PetscCallDeepcg(PetscObjectComm((PetscObject)pc), dcg_multilevel_create_on_ranks(&pd->op, &pd->weights, (int32_t)pd->threads, &given, &pd->cycle));
+  PetscCallDeepcg(PetscObjectComm((PetscObject)pc),
+                  dcg_multilevel_create_on_ranks(&pd->op, &pd->weights, (int32_t)pd->threads, &given, &pd->cycle));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -33,7 +33,8 @@ PetscErrorCode DeepcgLibraryFolder(char *folder, size_t size)
   char   *slash;
 
   PetscFunctionBegin;
-  PetscCheck(dladdr((void *)DeepcgRegister, &info) && info.dli_fname, PETSC_COMM_SELF, PETSC_ERR_LIB, "deepcg: cannot find out where its library lies");
+  PetscCheck(dladdr((void *)DeepcgRegister, &info) && info.dli_fname, PETSC_COMM_SELF, PETSC_ERR_LIB,
+             "deepcg: cannot find out where its library lies");
   PetscCall(PetscStrncpy(folder, info.dli_fname, size));
   slash = strrchr(folder, '/');
   if (slash) *slash = 0;
@@ -50,14 +51,18 @@ static PetscErrorCode CheckVersions(void)
   PetscCall(PetscDataTypeGetSize(PETSC_INT, &index)); /* before anything that takes a PetscInt */
   PetscCall(PetscDataTypeGetSize(PETSC_SCALAR, &scalar));
   PetscCheck(index == sizeof(PetscInt) && scalar == sizeof(PetscScalar), PETSC_COMM_SELF, PETSC_ERR_SUP,
-             "deepcg: this plugin was built for %d-byte indices and %d-byte numbers, and the program's PETSc has %d and %d; build it again: make -C integrations/petsc PETSC_DIR=... (the same one)%s",
-             (int)sizeof(PetscInt), (int)sizeof(PetscScalar), (int)index, (int)scalar, scalar == 16 ? "; complex numbers are not supported" : "");
+             "deepcg: this plugin was built for %d-byte indices and %d-byte numbers, and the program's PETSc has %d and %d; build it "
+             "again: make -C integrations/petsc PETSC_DIR=... (the same one)%s",
+             (int)sizeof(PetscInt), (int)sizeof(PetscScalar), (int)index, (int)scalar,
+             scalar == 16 ? "; complex numbers are not supported" : "");
   PetscCall(PetscGetVersionNumber(&major, &minor, &subminor, &release));
   PetscCheck(major == PETSC_VERSION_MAJOR && minor == PETSC_VERSION_MINOR, PETSC_COMM_SELF, PETSC_ERR_SUP,
-             "deepcg: this plugin was built against PETSc %d.%d, and the program runs %" PetscInt_FMT ".%" PetscInt_FMT "; build it again: make -C integrations/petsc PETSC_DIR=...",
+             "deepcg: this plugin was built against PETSc %d.%d, and the program runs %" PetscInt_FMT ".%" PetscInt_FMT
+             "; build it again: make -C integrations/petsc PETSC_DIR=...",
              PETSC_VERSION_MAJOR, PETSC_VERSION_MINOR, major, minor);
   PetscCheck(dcg_abi_version() == DCG_ABI_VERSION, PETSC_COMM_SELF, PETSC_ERR_SUP,
-             "deepcg: libdeepcg.so has ABI version %d, this plugin needs %d; build both again: make -C integrations/petsc", dcg_abi_version(), DCG_ABI_VERSION);
+             "deepcg: libdeepcg.so has ABI version %d, this plugin needs %d; build both again: make -C integrations/petsc",
+             dcg_abi_version(), DCG_ABI_VERSION);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

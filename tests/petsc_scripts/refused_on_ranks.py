@@ -85,6 +85,9 @@ def main():
     told("inside", matrix({(10, 11): -0.5}))
     told("far", matrix({(3, 60): -0.5, (60, 3): -0.5}))
     told("parts", uneven(), pc_deepcg_grid="8,8")
+    other = uneven()
+    other.setDM(PETSc.DMDA().create(sizes=(8, 8), proc_sizes=(1, 2), dof=1, stencil_width=1))
+    told("dealt", other)
     compare(matrix({}))
 
 

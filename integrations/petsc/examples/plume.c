@@ -67,7 +67,7 @@ static PetscErrorCode Assemble(const Flow *flow, Mat A)
 
           if (!solid && kind != 1) values[0] += 1.0;
           if (ni < 0 || nj < 0 || nk < 0 || ni >= flow->n || nj >= flow->n || nk >= flow->n) continue;
-          columns[count] = (MatStencil){.i = ni, .j = nj, .k = nk};
+          columns[count]  = (MatStencil){.i = ni, .j = nj, .k = nk};
           values[count++] = !solid && kind == 0 ? -1.0 : 0.0; /* zeros keep the pattern */
         }
         PetscCall(MatSetValuesStencil(A, 1, &row, count, columns, values, INSERT_VALUES));
@@ -97,7 +97,7 @@ static PetscErrorCode Drive(const Flow *flow, Vec velocity)
 
         u[k][j][i][2] += scale * flow->step * PetscExpReal(-(x * x + y * y) / 0.01);
         for (int a = 0; a < 3; ++a) {
-          const PetscInt li = i - (a == 0), lj = j - (a == 1), lk = k - (a == 2);
+          const PetscInt  li = i - (a == 0), lj = j - (a == 1), lk = k - (a == 2);
           const PetscBool outside = (PetscBool)(li < 0 || lj < 0 || lk < 0);
           const PetscBool beside  = (PetscBool)(!outside && InBall(flow, li, lj, lk));
 
@@ -112,10 +112,10 @@ static PetscErrorCode Drive(const Flow *flow, Vec velocity)
 /* b = -div u. The velocities of the open top are those that let its cells' water out: unknown too, and 0 here. */
 static PetscErrorCode RightHandSide(const Flow *flow, Vec velocity, Vec top, Vec b)
 {
-  Vec             local;
-  Velocity     ***u;
-  PetscScalar  ***rhs, ***out;
-  DMDALocalInfo   info;
+  Vec            local;
+  Velocity    ***u;
+  PetscScalar ***rhs, ***out;
+  DMDALocalInfo  info;
 
   PetscFunctionBeginUser;
   PetscCall(DMGetLocalVector(flow->faces, &local));
@@ -144,10 +144,10 @@ static PetscErrorCode RightHandSide(const Flow *flow, Vec velocity, Vec top, Vec
 /* u -= grad p on faces between fluid cells and at the open top, where p = 0 beyond. */
 static PetscErrorCode SubtractGradient(const Flow *flow, Vec pressure, Vec velocity, Vec top)
 {
-  Vec             local;
-  Velocity     ***u;
-  PetscScalar  ***p, ***out;
-  DMDALocalInfo   info;
+  Vec            local;
+  Velocity    ***u;
+  PetscScalar ***p, ***out;
+  DMDALocalInfo  info;
 
   PetscFunctionBeginUser;
   PetscCall(DMGetLocalVector(flow->cells, &local));
@@ -215,13 +215,16 @@ static PetscErrorCode Step(Flow *flow, KSP ksp, Mat A, Vec velocity, Vec top, Ve
   PetscCall(SubtractGradient(flow, p, velocity, top));
   PetscCall(RightHandSide(flow, velocity, top, b)); /* the divergence that is left is the residual of the solve, evaluated anew */
   PetscCall(VecNorm(b, NORM_2, &after));
-  PetscCall(PetscPrintf(PETSC_COMM_WORLD, "step %2" PetscInt_FMT ": %3" PetscInt_FMT " iterations (%s), set-up %.4f s, solve %.4f s, divergence %.3e -> %.3e (%.1e)\n", number, iterations, KSPConvergedReasons[reason], setup, solve, (double)before, (double)after, (double)(after / before)));
+  PetscCall(PetscPrintf(
+      PETSC_COMM_WORLD,
+      "step %2" PetscInt_FMT ": %3" PetscInt_FMT " iterations (%s), set-up %.4f s, solve %.4f s, divergence %.3e -> %.3e (%.1e)\n", number,
+      iterations, KSPConvergedReasons[reason], setup, solve, (double)before, (double)after, (double)(after / before)));
   PetscFunctionReturn(0);
 }
 
 int main(int argc, char **argv)
 {
-  Flow     flow = {.n = 32, .step = 0.05, .speed = 1.0, .radius = 0.15};
+  Flow     flow  = {.n = 32, .step = 0.05, .speed = 1.0, .radius = 0.15};
   PetscInt steps = 5;
   KSP      ksp;
   Mat      A;
@@ -232,7 +235,8 @@ int main(int argc, char **argv)
   PetscCall(PetscOptionsGetInt(NULL, NULL, "-n", &flow.n, NULL));
   PetscCall(PetscOptionsGetInt(NULL, NULL, "-steps", &steps, NULL));
   PetscCall(PetscOptionsGetReal(NULL, NULL, "-speed", &flow.speed, NULL));
-  PetscCall(DMDACreate3d(PETSC_COMM_WORLD, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DMDA_STENCIL_STAR, flow.n, flow.n, flow.n, PETSC_DECIDE, PETSC_DECIDE, PETSC_DECIDE, 1, 1, NULL, NULL, NULL, &flow.cells));
+  PetscCall(DMDACreate3d(PETSC_COMM_WORLD, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DM_BOUNDARY_NONE, DMDA_STENCIL_STAR, flow.n, flow.n, flow.n,
+                         PETSC_DECIDE, PETSC_DECIDE, PETSC_DECIDE, 1, 1, NULL, NULL, NULL, &flow.cells));
   PetscCall(DMSetUp(flow.cells));
   PetscCall(DMDACreateCompatibleDMDA(flow.cells, 3, &flow.faces));
   PetscCall(DMCreateMatrix(flow.cells, &A));
