@@ -44,7 +44,10 @@ def need_petsc() -> None:
 
 
 def petsc():
-    """petsc4py.PETSc with the plugin registered."""
+    """petsc4py.PETSc with the plugin registered; without PETSc's handler of signals, which would end the process for other tests' broken pipes."""
+    import petsc4py
+
+    petsc4py.init(["tests", "-no_signal_handler"])
     from petsc4py import PETSc
 
     import deepcg.petsc

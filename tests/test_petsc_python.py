@@ -150,6 +150,7 @@ def test_solve_says_what_is_missing():
     ],
 )
 def test_registration_says_what_is_wrong(tmp_path, prepare, text):
+    petsc()
     with pytest.raises(OSError, match=text):
         deepcg.petsc.register(prepare(tmp_path))
 
@@ -173,6 +174,7 @@ def test_a_renamed_plugin_says_so(tmp_path):
 
 
 def test_registering_twice_is_harmless():
+    petsc()
     assert deepcg.petsc.register() == deepcg.petsc.register() == PLUGIN.resolve()
 
 
