@@ -1,6 +1,8 @@
 # make demo    solve the bunny's plume with the shipped network: table, pictures, VTK file in out/
 # make test    the test suite;   make test-all   with the slow tests
 # Both set up what they need: a virtual environment in .venv and the compiled kernels.
+# make petsc   the PETSc plugin: installs PETSc and MPI where they are not there, builds deepcg/libdeepcg_petsc.so and petsc4py
+#              (for another PETSc than the system's: PETSC_DIR=... PKG_CONFIG_PATH=$$PETSC_DIR/$$PETSC_ARCH/lib/pkgconfig)
 # make bench          the quick benchmark suite, under ten minutes on two cores, peers installed by it; interrupted, it goes on where it was
 # make bench-full     all of it, many hours; HOURS=8 does that much, the next call goes on
 # make bench-peers    install the libraries that the benchmarks compare with: PETSc with hypre, AMGCL
@@ -16,7 +18,7 @@ TORCH := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo "torch>=2.6" || e
 
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: all setup build demo test test-all lint format bench bench-full bench-peers results clean
+.PHONY: all setup build petsc demo test test-all lint format bench bench-full bench-peers results clean
 
 all: setup
 
@@ -37,13 +39,26 @@ build: deepcg/libdeepcg.so
 deepcg/libdeepcg.so: $(KERNEL_SOURCES) setup.py | $(STAMP)
 	$(BIN)/python setup.py --quiet build_kernels
 
+petsc: setup $(VENV)/.petsc4py
+	@$(MAKE) --no-print-directory --quiet -C integrations/petsc
+	@echo 'deepcg: to use it in any PETSc program:  export PETSC_OPTIONS="-dll_append $(CURDIR)/deepcg/libdeepcg_petsc.so"'
+
+# petsc4py of PETSc's own version; -O0 because it is glue, and compiles in a minute instead of five.
+$(VENV)/.petsc4py: | $(STAMP)
+	@sh ./system-packages.sh "$(PYTHON)" petsc
+	@name=$$(pkg-config --exists PETSc && echo PETSc || echo petsc) && version=$$(pkg-config --modversion $$name) && \
+	  dir=$${PETSC_DIR:-$$(pkg-config --variable=prefix $$name)} && \
+	  $(BIN)/python -m pip install --quiet "cython<3" && \
+	  PETSC_DIR="$$dir" CFLAGS="-O0 -g0" $(BIN)/python -m pip install --quiet --no-build-isolation "petsc4py==$${version%.*}.*"
+	@touch $@
+
 demo: setup
 	$(BIN)/python -m benchmarks.demo --output out/demo
 
-test: setup
+test: setup petsc
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: setup
+test-all: setup petsc
 	$(BIN)/python -m pytest
 
 lint: setup

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the virtual environment cannot hold: Python's venv module, a C++ compiler, headers for packages that compile.
 # system-packages.sh PYTHON         what everything needs
+# system-packages.sh PYTHON petsc   and what `make petsc` needs: PETSc with headers and examples, MPI, Fortran
 # system-packages.sh PYTHON peers   and what `make bench-peers` needs: MPI and PETSc to run, Boost's headers to compile AMGCL
 set -eu
 python=${1:-python3}
@@ -16,6 +17,17 @@ if [ "${2:-}" = peers ]; then
     command -v mpiexec >/dev/null 2>&1 || missing="$missing openmpi-bin"
     ls -d /usr/lib/petscdir/*/*-real/lib/python3/dist-packages/petsc4py >/dev/null 2>&1 || "$python" -c "import petsc4py" >/dev/null 2>&1 ||
         missing="$missing python3-petsc4py libopenblas0-serial"
+fi
+# Debian's PETSc, unless PETSC_DIR names another one
+if [ "${2:-}" = petsc ]; then
+    command -v mpiexec >/dev/null 2>&1 || missing="$missing openmpi-bin"
+    command -v mpicc >/dev/null 2>&1 || missing="$missing libopenmpi-dev"
+    command -v mpif90 >/dev/null 2>&1 && command -v gfortran >/dev/null 2>&1 || missing="$missing gfortran libopenmpi-dev"
+    command -v pkg-config >/dev/null 2>&1 || missing="$missing pkg-config"
+    if [ -z "${PETSC_DIR:-}" ]; then
+        pkg-config --exists PETSc 2>/dev/null || missing="$missing libpetsc-real-dev"
+        ls -d /usr/share/petsc/*/share/petsc/examples >/dev/null 2>&1 || missing="$missing libpetsc3.18-dev-examples"
+    fi
 fi
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -6,6 +6,8 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -74,6 +76,7 @@ def examine() -> dict[str, list[Check]]:
                 _cuda_kernels,
                 "needs an NVIDIA GPU with its driver, and nvcc in the PATH for: make build",
             ),
+            _guarded("PETSc plugin", _petsc_plugin, "only for use with PETSc: make petsc (in a checkout)"),
         ],
         "Shipped models": _models(),
     }
@@ -182,6 +185,55 @@ def _cuda_kernels() -> str:
     if not np.linalg.norm(gpu(r) - z) <= 1e-5 * np.linalg.norm(z):
         raise RuntimeError("the multilevel network on the GPU is another one than on the CPU")
     return f"{gpu.kernels}, as on the CPU to rounding"
+
+
+PETSC_TRIAL = """
+import petsc4py
+petsc4py.init(["deepcg", "-pc_type", "deepcg", "-ksp_type", "deepcg"])
+from petsc4py import PETSc
+import deepcg.petsc
+path = deepcg.petsc.register()
+def main():
+    da = PETSc.DMDA().create(sizes=(12, 13), dof=1, stencil_width=1, comm=PETSc.COMM_SELF)
+    A, b = da.createMat(), da.createGlobalVec()
+    for row in range(156):
+        for column, value in ((row, 4.0), (row - 12, -1.0), (row + 12, -1.0), (row - (row % 12 > 0), -1.0), (row + (row % 12 < 11), -1.0)):
+            if 0 <= column < 156 and (column != row or value > 0):
+                A.setValue(row, column, value)
+    A.assemble()
+    b.set(1.0)
+    x = b.duplicate()
+    ksp = PETSc.KSP().create(PETSc.COMM_SELF)
+    ksp.setDM(da)
+    ksp.setDMActive(False)
+    ksp.setOperators(A)
+    ksp.setFromOptions()
+    ksp.solve(b, x)
+    r = A * x - b
+    print("TOLD", r.norm() / b.norm(), ksp.getIterationNumber(), ".".join(map(str, PETSc.Sys.getVersion())), path)
+    ksp.destroy()
+main()
+"""
+
+
+def _petsc_plugin() -> str:
+    from .petsc import LIBRARY
+
+    if not LIBRARY.exists():
+        raise RuntimeError(f"{LIBRARY.name} is not built")
+    run = subprocess.run(  # apart: MPI may end the process that it does not work in
+        [sys.executable, "-c", PETSC_TRIAL], capture_output=True, text=True, timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    told = [line.split() for line in run.stdout.splitlines() if line.startswith("TOLD")]
+    if not told:
+        raise RuntimeError((run.stderr.strip().splitlines() or ["no answer"])[-1])
+    _, residual, iterations, version, path = told[0]
+    if not float(residual) <= 1e-4:
+        raise RuntimeError(f"a small system is not solved: relative residual {residual}")
+    return (
+        f"PETSc {version}, {iterations} iterations on a small system; load it with PETSC_OPTIONS='-dll_append {path}'"
+    )
 
 
 def _models() -> list[Check]:

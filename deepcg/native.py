@@ -127,6 +127,10 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_vector": (pointer, i32, i32, pointer),
+        "dcg_matrix_kinds": (pointer, pointer),
+        "dcg_matrix_read": (pointer, pointer, real, pointer, pointer, pointer, pointer),
+        "dcg_weights_read": (ctypes.c_char_p, pointer, pointer),
+        "dcg_weights_classical": (pointer,),
     }
     for name, arguments in signatures.items():
         getattr(library, name).argtypes = arguments

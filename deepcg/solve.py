@@ -246,8 +246,9 @@ def solve(
 
     Parameters
     ----------
-    A : deepcg.Poisson or SciPy sparse matrix
-        A matrix needs `grid` (or `coordinates`) and must be a 5- or 7-point stencil, see `Poisson.from_matrix`.
+    A : deepcg.Poisson, SciPy sparse matrix or PETSc Mat
+        A matrix needs `grid` (or `coordinates`) and must be a 5- or 7-point stencil, see `Poisson.from_matrix`. A PETSc Mat may have its grid
+        from a DMDA; b, x0 and x are PETSc Vecs then, and the Mat may be spread over ranks (see `deepcg.petsc`).
     b : array
         Of the cells' shape, or flat over the unknowns (the matrix' rows). On a GPU (PyTorch, CuPy, DLPack; float64) of the cells' shape:
         it is then solved for there, without copies of b or x, and device="auto" means "cuda".
@@ -287,6 +288,13 @@ def solve(
     ----------
     Kaneda et al., "A Deep Conjugate Direction Method for Iteratively Solving Linear Systems", ICML 2023.
     """
+    if type(A).__module__.partition(".")[0] == "petsc4py":
+        from . import petsc
+
+        return petsc.solve(
+            A, b, x0, rtol=rtol, atol=atol, maxiter=maxiter, callback=callback, model=model, method=method, device=device,
+            window=window, inconsistent=inconsistent, grid=grid, coordinates=coordinates,
+        )  # fmt: skip
     if device == "auto" and on_gpu(b):
         device = "cuda"
     solver = Solver(

@@ -70,3 +70,13 @@ def test_threads_follow_openmp(value, expected, monkeypatch):
 def test_threads_without_a_usable_wish(value, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert doctor.threads() >= 1
+
+
+def test_a_missing_plugin_for_petsc_is_told(monkeypatch, tmp_path):
+    from deepcg import petsc
+
+    monkeypatch.setattr(petsc, "LIBRARY", tmp_path / "libdeepcg_petsc.so")
+    check = by_name(doctor.examine())["PETSc plugin"]
+    assert not check.works
+    assert "libdeepcg_petsc.so is not built" in check.detail and "make petsc" in check.advice
+    assert doctor.core_works([check])

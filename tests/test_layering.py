@@ -55,6 +55,7 @@ CORE = {
         "device_array",
         "device_solve",
         "krylov",
+        "petsc",
         "preconditioner",
         "problem",
         "report",

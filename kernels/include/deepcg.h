@@ -20,7 +20,7 @@ extern "C" {
 
 #define DCG_ABI_VERSION 2
 
-enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3 };
+enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4 };
 
 /* The version this library was compiled with; a caller compares it with its own DCG_ABI_VERSION before anything else. */
 DCG_API int dcg_abi_version(void);
@@ -164,6 +164,65 @@ DCG_API int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels, i
 /* Some vector of a level, for tests: what = 0 diagonal, 1 relax, 2..4 weight z y x, 5..10 keep, 11..16 toward (axis-major,
  * low then high); values over the level's cells, then its extra unknowns. */
 DCG_API int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values);
+
+/* ---- a problem read from a matrix -------------------------------------------------------------------------------- */
+
+enum dcg_row { DCG_ROW_UNKNOWN = 0, DCG_ROW_DIAGONAL = 1, DCG_ROW_EMPTY = 2, DCG_ROW_NONE = 3 };
+
+/* The rows of a sparse matrix that one process holds, as PETSc keeps them: compressed rows, in one block of columns whose numbers
+ * are those of the process's own rows (from 0), and one of all others. The process's rows belong to cells of a box of the grid. */
+typedef struct {
+  int64_t shape[3];            /* nz, ny, nx of the whole grid */
+  int64_t first[3], count[3];  /* the box: its first cell, its cells along each axis */
+  int64_t rows, first_row;     /* number of rows; the number that messages give to the first */
+  const int64_t *cell;         /* each row's cell as a flat index into the box; NULL: row i is cell i */
+  int32_t index_bytes;         /* of start and column: 4 or 8 */
+  const void *start[2], *column[2]; /* the second block may be NULL */
+  const double *value[2];
+  const int64_t *ghost;        /* of each column of the second block: its cell, a flat index into the whole grid */
+  int (*sum)(void *context, int64_t n, double *values); /* over all processes, 0 or an error; NULL: there is only this one */
+  void *context;
+} dcg_matrix;
+
+typedef struct {
+  double sign;                 /* the operator is sign * A */
+  double unit;                 /* as in dcg_operator, then without weights and shift; 0: not all faces are alike */
+  int32_t periodic, open;      /* as in dcg_operator */
+  int32_t shifted;             /* whether there is a shift */
+  int64_t unknowns, diagonal, empty; /* rows of each kind, all processes' */
+  int64_t dropped;             /* couplings to rows that are diagonal only */
+} dcg_matrix_found;
+
+/* What the rows are: coupled to others, diagonal only, or zero. kinds: the box's cells with a layer of ghosts,
+ * (nz + 2) (ny + 2) (nx + 2) bytes. The ghosts are NONE, or the cells of the other end where the box is the whole grid along an axis;
+ * a caller with several processes copies the others' cells into them before dcg_matrix_read. */
+DCG_API int dcg_matrix_kinds(const dcg_matrix *matrix, uint8_t *kinds);
+
+/* The operator behind a 5- or 7-point matrix of either sign; deepcg/matrix_reader.py has the rules.
+ *
+ * rounding  differences up to this fraction of the diagonal count as none
+ * cells     the box's: FLUID where the row is coupled, OPEN beside a row whose diagonal (or one-sided coupling) says so, else SOLID
+ * weights   the box's faces, n+1 along their own axis; not all NULL-able: along an axis of one cell too
+ * shift     the box's
+ *
+ * What a diagonal has beyond its couplings, and beyond what rows with all neighbours have, lies in open faces to the neighbours that
+ * it lacks; the rest is shift. Collective where there are several processes: it fails on all of them. */
+DCG_API int dcg_matrix_read(const dcg_matrix *matrix, const uint8_t *kinds, double rounding, uint8_t *cells,
+                            double *const weights[3], double *shift, dcg_matrix_found *found);
+
+/* ---- model files ------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  char name[64], architecture[32], hash[20];
+  int32_t dimension;
+} dcg_model;
+
+/* Reads a model file (a safetensors file with a description, see deepcg/model_file.py) and checks it against its own hash. Where the
+ * architecture is not "multilevel", *model is filled and DCG_UNSUPPORTED returned. */
+DCG_API int dcg_weights_read(const char *path, dcg_weights *weights, dcg_model *model);
+
+/* A geometric multigrid cycle: no learned factors. */
+DCG_API int dcg_weights_classical(dcg_weights *weights);
 
 #ifdef __cplusplus
 }

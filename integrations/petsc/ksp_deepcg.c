@@ -1,0 +1,174 @@
+/* The Krylov iteration as a KSP: options, view, and which of its two ways runs. */
+#include "ksp_deepcg.h"
+
+/*MC
+     KSPDEEPCG - "deepcg", conjugate directions over a window, for preconditioners that need not be linear; with PCDEEPCG it runs compiled
+
+   Options Database Keys:
++  -ksp_deepcg_window M - how many earlier directions each new one is made A-orthogonal to: 1 is conjugate gradients (default with a linear
+                          symmetric preconditioner of type deepcg; else 32); 0 is steepest descent
+-  -ksp_deepcg_native <true> - let the kernels iterate where they can
+
+   Level: intermediate
+
+   Notes:
+   For symmetric matrices that are positive or negative (semi-)definite. The answer is judged by b - A x itself, evaluated when the residual by
+   recurrence says that the tolerance is met, and every 50 iterations. A direction along which the error hardly falls is replaced by Jacobi's; after
+   ten such, or three in a row, or 30 iterations that did not halve the residual, conjugate gradients with Jacobi take over.
+
+   The kernels iterate where the preconditioner is PCDEEPCG on the matrix itself (Amat is Pmat), the norm is the unpreconditioned one and
+   the convergence test PETSc's default.
+
+   Left preconditioning only. Norms: unpreconditioned (default), preconditioned, natural, none.
+
+   References: Kaneda et al., A Deep Conjugate Direction Method for Iteratively Solving Linear Systems, ICML 2023, algorithm 1
+
+.seealso: `KSPCreate()`, `KSPSetType()`, `PCDEEPCG`, `KSPFCG`, `KSPCG`
+M*/
+
+#define WINDOW 32
+
+/* The residual's norm as this KSP measures it goes to the history, the monitors and, if asked, the convergence test. */
+PetscErrorCode KSPDeepcgReport(KSP ksp, PetscReal norm, PetscBool test)
+{
+  PetscFunctionBegin;
+  ksp->rnorm = norm;
+  PetscCall(KSPLogResidualHistory(ksp, norm));
+  PetscCall(KSPMonitor(ksp, ksp->its, norm));
+  if (test) PetscCall((*ksp->converged)(ksp, ksp->its, norm, &ksp->reason, ksp->cnvP));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode KSPDeepcgResidual(KSP ksp, Vec r)
+{
+  Mat A;
+
+  PetscFunctionBegin;
+  PetscCall(PCGetOperators(ksp->pc, &A, NULL));
+  PetscCall(KSP_MatMult(ksp, A, ksp->vec_sol, r));
+  PetscCall(VecAYPX(r, -1.0, ksp->vec_rhs));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode KSPDeepcgStart(KSP ksp, Vec r)
+{
+  PetscFunctionBegin;
+  if (ksp->guess_zero) PetscCall(VecCopy(ksp->vec_rhs, r));
+  else PetscCall(KSPDeepcgResidual(ksp, r));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode KSPSetUp_Deepcg(KSP ksp)
+{
+  PetscFunctionBegin;
+  PetscCheck(ksp->pc_side == PC_LEFT, PetscObjectComm((PetscObject)ksp), PETSC_ERR_SUP,
+             "deepcg: KSP deepcg preconditions from the left only");
+  PetscCall(KSPSetWorkVecs(ksp, 2));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode KSPSolve_Deepcg(KSP ksp)
+{
+  KSP_Deepcg *kd = (KSP_Deepcg *)ksp->data;
+  PC_Deepcg  *pd;
+  PetscBool   left = PETSC_TRUE, resumed;
+  PetscBool   scaled;
+
+  PetscFunctionBegin;
+  PetscCall(PCGetDiagonalScale(ksp->pc, &scaled));
+  PetscCheck(!scaled, PetscObjectComm((PetscObject)ksp), PETSC_ERR_SUP, "deepcg: KSP deepcg does not support diagonal scaling");
+  kd->fallbacks = kd->restarts = 0;
+  PetscCall(KSPDeepcgFindNative(ksp, &pd));
+  kd->window = kd->asked >= 0 ? kd->asked : WINDOW;
+  if (kd->asked < 0) {
+    PetscBool is;
+
+    PetscCall(PetscObjectTypeCompare((PetscObject)ksp->pc, PCDEEPCG, &is));
+    if (is && !((PC_Deepcg *)ksp->pc->data)->inner) kd->window = 1;
+  }
+  resumed = (PetscBool)(pd != NULL);
+  kd->ran = pd ? "compiled" : "general";
+  if (pd) PetscCall(KSPDeepcgSolveNative(ksp, pd, &left));
+  if (left) PetscCall(KSPDeepcgSolveGeneral(ksp, resumed));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode KSPSetFromOptions_Deepcg(KSP ksp, DeepcgOptionItems PetscOptionsObject)
+{
+  KSP_Deepcg *kd     = (KSP_Deepcg *)ksp->data;
+  PetscInt    window = kd->asked;
+  PetscBool   given;
+
+  PetscFunctionBegin;
+  PetscOptionsHeadBegin(PetscOptionsObject, "KSP deepcg options");
+  PetscCall(
+      PetscOptionsInt("-ksp_deepcg_window", "Earlier directions that each new one is made A-orthogonal to", NULL, window, &window, &given));
+  PetscCheck(!given || window >= 0, PetscObjectComm((PetscObject)ksp), PETSC_ERR_ARG_OUTOFRANGE,
+             "deepcg: -ksp_deepcg_window: %" PetscInt_FMT " given; at least 0 is needed", window);
+  kd->asked = window;
+  PetscCall(PetscOptionsBool("-ksp_deepcg_native", "Let the kernels iterate where they can", NULL, kd->native, &kd->native, NULL));
+  PetscOptionsHeadEnd();
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode KSPView_Deepcg(KSP ksp, PetscViewer viewer)
+{
+  KSP_Deepcg *kd = (KSP_Deepcg *)ksp->data;
+  PetscBool   ascii;
+
+  PetscFunctionBegin;
+  PetscCall(PetscObjectTypeCompare((PetscObject)viewer, PETSCVIEWERASCII, &ascii));
+  if (!ascii) PetscFunctionReturn(PETSC_SUCCESS);
+  if (kd->ran)
+    PetscCall(PetscViewerASCIIPrintf(
+        viewer, "  last solve: %s iteration, window %" PetscInt_FMT ", %" PetscInt_FMT " fallback directions, %" PetscInt_FMT " restarts\n",
+        kd->ran, kd->window, kd->fallbacks, kd->restarts));
+  else if (kd->asked >= 0) PetscCall(PetscViewerASCIIPrintf(viewer, "  window %" PetscInt_FMT "\n", kd->asked));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode KSPReset_Deepcg(KSP ksp)
+{
+  KSP_Deepcg *kd = (KSP_Deepcg *)ksp->data;
+
+  PetscFunctionBegin;
+  for (PetscInt i = 0; i < kd->made; ++i) {
+    PetscCall(VecDestroy(&kd->direction[i]));
+    PetscCall(VecDestroy(&kd->product[i]));
+  }
+  kd->made = 0;
+  PetscCall(PetscFree3(kd->direction, kd->product, kd->curvature));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode KSPDestroy_Deepcg(KSP ksp)
+{
+  PetscFunctionBegin;
+  PetscCall(KSPReset_Deepcg(ksp));
+  PetscCall(KSPDestroyDefault(ksp));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode KSPCreate_Deepcg(KSP ksp)
+{
+  KSP_Deepcg *kd;
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(&kd));
+  kd->asked  = PETSC_DECIDE;
+  kd->native = PETSC_TRUE;
+  ksp->data  = kd;
+  PetscCall(KSPSetSupportedNorm(ksp, KSP_NORM_UNPRECONDITIONED, PC_LEFT, 4));
+  PetscCall(KSPSetSupportedNorm(ksp, KSP_NORM_PRECONDITIONED, PC_LEFT, 3));
+  PetscCall(KSPSetSupportedNorm(ksp, KSP_NORM_NATURAL, PC_LEFT, 2));
+  PetscCall(KSPSetSupportedNorm(ksp, KSP_NORM_NONE, PC_LEFT, 1));
+  ksp->ops->setup          = KSPSetUp_Deepcg;
+  ksp->ops->solve          = KSPSolve_Deepcg;
+  ksp->ops->reset          = KSPReset_Deepcg;
+  ksp->ops->destroy        = KSPDestroy_Deepcg;
+  ksp->ops->view           = KSPView_Deepcg;
+  ksp->ops->setfromoptions = KSPSetFromOptions_Deepcg;
+  ksp->ops->buildsolution  = KSPBuildSolutionDefault;
+  ksp->ops->buildresidual  = KSPBuildResidualDefault;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

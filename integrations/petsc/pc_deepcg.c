@@ -1,0 +1,266 @@
+/* The preconditioner: one application of the multilevel network to the residual, by the kernels. */
+#include "deepcg_petsc.h"
+
+/*MC
+     PCDEEPCG - "deepcg", a multilevel network (a multigrid cycle with learned weights) for Poisson-type matrices on structured grids
+
+   Options Database Keys:
++  -pc_deepcg_model (auto|multigrid|NAME|FILE) - the weights: the shipped ones for the grid's dimension, a classical cycle's, a shipped model, a model file
+.  -pc_deepcg_grid NX,NY[,NZ] - the grid whose cells the rows are, x fastest, where neither a DMDA nor coordinates say so
+.  -pc_deepcg_fallback (none|gamg|jacobi|...) - the preconditioner for a matrix that is no 5- or 7-point stencil; none: an error that says why
+.  -pc_deepcg_threads N - OpenMP threads a rank; 0: as many as OpenMP would take (default on one rank; else 1)
+.  -pc_deepcg_rounding E - differences up to this fraction of a row's diagonal count as none (asymmetry, sums of rows that should be 0)
+.  -pc_deepcg_gather N - on several ranks, levels of at most N cells live on one of them
+-  -pc_deepcg_python FILE - the interpreter for models that run in Python (default $DEEPCG_PYTHON, else the one that the plugin was built with)
+
+   Level: intermediate
+
+   Notes:
+   Linear, symmetric and definite (with the matrix's sign), so that KSPCG may use it. The matrix may be positive or negative (semi-)definite; its
+   weights, the kinds of its boundaries and its null space are read from its entries. Rows that are diagonal only are solved on their
+   own (before a KSP that is given this PC begins to iterate), and couplings to them in other rows are dropped here.
+
+   The grid comes from -pc_deepcg_grid (on several ranks, each must have whole layers of it), from the DMDA of the preconditioner or the matrix, from PCSetCoordinates(), or from a Vec (of block size 2 or 3)
+   composed with the matrix as "coordinates"; with coordinates, cells of the bounding grid without a row are walls.
+
+   References: Kaneda et al., A Deep Conjugate Direction Method for Iteratively Solving Linear Systems, ICML 2023
+
+.seealso: `PCCreate()`, `PCSetType()`, `KSPDEEPCG`, `PCMG`, `PCGAMG`
+M*/
+
+static PetscErrorCode PCReset_Deepcg(PC pc)
+{
+  PC_Deepcg *pd = (PC_Deepcg *)pc->data;
+
+  PetscFunctionBegin;
+  PetscCall(DeepcgFreeProblem(pd));
+  PetscCall(PCDestroy(&pd->inner));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- vectors of rows, vectors over cells --------------------------------------------------------------------------- */
+
+void DeepcgToCells(const PC_Deepcg *pd, double scale, const double *rows, double *cells)
+{
+  const int64_t *cell = pd->grid.cell;
+
+#pragma omp parallel for schedule(static) if (pd->matrix.rows.rows > 32768)
+  for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) {
+    const int64_t u = cell ? cell[i] : i;
+
+    cells[u] = pd->cells[u] == 0 ? scale * rows[i] : 0.0;
+  }
+}
+
+void DeepcgFromCells(const PC_Deepcg *pd, double scale, const double *cells, double *rows)
+{
+  const int64_t *cell = pd->grid.cell;
+
+#pragma omp parallel for schedule(static) if (pd->matrix.rows.rows > 32768)
+  for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) {
+    const int64_t u = cell ? cell[i] : i;
+
+    if (pd->cells[u] == 0) rows[i] = scale * cells[u];
+  }
+}
+
+/* ---- application --------------------------------------------------------------------------------------------------- */
+
+static PetscErrorCode ApplyCycle(PC pc, Vec x, Vec y)
+{
+  PC_Deepcg         *pd   = (PC_Deepcg *)pc->data;
+  const double       sign = pd->found.sign;
+  const PetscScalar *r;
+  PetscScalar       *z;
+
+  PetscFunctionBegin;
+  PetscCall(VecGetArrayRead(x, &r));
+  PetscCall(VecGetArrayWrite(y, &z));
+  if (pd->direct && pd->cycle) {
+    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_apply(pd->cycle, r, z));
+    if (sign < 0.0)
+      for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) z[i] = -z[i];
+  } else {
+    PetscCall(PetscArrayzero(z, pd->matrix.rows.rows));
+    if (pd->cycle) {
+      DeepcgToCells(pd, sign, r, pd->r);
+      PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_apply(pd->cycle, pd->r, pd->z));
+      DeepcgFromCells(pd, 1.0, pd->z, z);
+    }
+    for (PetscInt i = 0; i < pd->ndiagonal; ++i) z[pd->diagonal_row[i]] = pd->diagonal_inverse[i] * r[pd->diagonal_row[i]];
+  }
+  PetscCall(VecRestoreArrayWrite(y, &z));
+  PetscCall(VecRestoreArrayRead(x, &r));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode PCApply_Deepcg(PC pc, Vec x, Vec y)
+{
+  PC_Deepcg   *pd = (PC_Deepcg *)pc->data;
+  MatNullSpace null;
+  PetscBool    count;
+
+  PetscFunctionBegin;
+  if (pd->inner) {
+    PetscCall(PCApply(pd->inner, x, y));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  PetscCall(PetscLogEventBegin(DEEPCG_Apply, pc, x, y, 0));
+  PetscCall(MatGetNullSpace(pc->pmat, &null));
+  if (null && pd->work) { /* projected on both sides, which keeps it symmetric */
+    PetscCall(VecCopy(x, pd->work));
+    PetscCall(MatNullSpaceRemove(null, pd->work));
+    x = pd->work;
+  }
+  count = (PetscBool)(pd->ranks && !pd->exchanges);
+  if (count) PetscCall(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes)); /* the set-up's */
+  PetscCall(ApplyCycle(pc, x, y));
+  if (count) PetscCall(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes));
+  if (null && pd->work) PetscCall(MatNullSpaceRemove(null, y));
+  PetscCall(PetscLogEventEnd(DEEPCG_Apply, pc, x, y, 0));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode PCApplyTranspose_Deepcg(PC pc, Vec x, Vec y)
+{
+  PC_Deepcg *pd = (PC_Deepcg *)pc->data;
+
+  PetscFunctionBegin;
+  if (pd->inner) PetscCall(PCApplyTranspose(pd->inner, x, y));
+  else PetscCall(PCApply_Deepcg(pc, x, y));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Rows that are diagonal only are solved before the iteration begins. Their residuals are 0 from then on, and with them all directions: so that
+ * even conjugate gradients may serve a matrix whose other rows keep couplings to them, and which is not symmetric therefore. */
+static PetscErrorCode PCPreSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
+{
+  PC_Deepcg         *pd = (PC_Deepcg *)pc->data;
+  const PetscScalar *from;
+  PetscScalar       *to;
+  PetscBool          once;
+
+  PetscFunctionBegin;
+  pd->zero_guess = PETSC_FALSE;
+  if (pd->inner && pd->inner->ops->presolve) PetscCall((*pd->inner->ops->presolve)(pd->inner, ksp, b, x));
+  if (pd->inner || !pd->found.diagonal) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscObjectTypeCompare((PetscObject)ksp, KSPPREONLY, &once)); /* takes no guess, and needs none */
+  if (once) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(KSPGetInitialGuessNonzero(ksp, &pd->zero_guess));
+  pd->zero_guess = (PetscBool)!pd->zero_guess;
+  if (pd->zero_guess) {
+    PetscCall(VecSet(x, 0.0));
+    PetscCall(KSPSetInitialGuessNonzero(ksp, PETSC_TRUE));
+  }
+  PetscCall(VecGetArrayRead(b, &from));
+  PetscCall(VecGetArray(x, &to));
+  for (PetscInt i = 0; i < pd->ndiagonal; ++i) to[pd->diagonal_row[i]] = pd->diagonal_inverse[i] * from[pd->diagonal_row[i]];
+  PetscCall(VecRestoreArray(x, &to));
+  PetscCall(VecRestoreArrayRead(b, &from));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode PCPostSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
+{
+  PC_Deepcg *pd = (PC_Deepcg *)pc->data;
+
+  PetscFunctionBegin;
+  if (pd->inner && pd->inner->ops->postsolve) PetscCall((*pd->inner->ops->postsolve)(pd->inner, ksp, b, x));
+  if (pd->zero_guess) PetscCall(KSPSetInitialGuessNonzero(ksp, PETSC_FALSE));
+  pd->zero_guess = PETSC_FALSE;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- options, the object -------------------------------------------------------------------------------------- */
+
+static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOptionsObject)
+{
+  PC_Deepcg *pd = (PC_Deepcg *)pc->data;
+  char       before[PETSC_MAX_PATH_LEN];
+  PetscInt   n = 3, sizes[3], threads = pd->threads, gather = pd->gather;
+  PetscBool  same, given;
+
+  PetscFunctionBegin;
+  PetscOptionsHeadBegin(PetscOptionsObject, "deepcg options");
+  PetscCall(PetscStrncpy(before, pd->name, sizeof(before)));
+  PetscCall(PetscOptionsString("-pc_deepcg_model", "auto, multigrid, a shipped model's name, or a model file", NULL, pd->name, pd->name,
+                               sizeof(pd->name), NULL));
+  PetscCall(PetscStrcmp(before, pd->name, &same));
+  if (!same) pd->model_dim = 0;
+  PetscCall(PetscOptionsIntArray("-pc_deepcg_grid", "NX,NY[,NZ] of the grid whose cells the rows are", NULL, sizes, &n, &given));
+  if (given) {
+    PetscCheck(n >= 1, PetscObjectComm((PetscObject)pc), PETSC_ERR_ARG_WRONG, "deepcg: -pc_deepcg_grid: NX,NY or NX,NY,NZ is needed");
+    pd->hints.ngiven = n;
+    for (PetscInt d = 0; d < n; ++d) {
+      same = (PetscBool)(same && pd->hints.given[d] == sizes[d]);
+      PetscCheck(sizes[d] > 0, PetscObjectComm((PetscObject)pc), PETSC_ERR_ARG_OUTOFRANGE,
+                 "deepcg: -pc_deepcg_grid: %" PetscInt_FMT " given; positive sizes are needed", sizes[d]);
+      pd->hints.given[d] = sizes[d];
+    }
+  }
+  PetscCall(PetscOptionsFList("-pc_deepcg_fallback", "Preconditioner for a matrix that is no stencil, or none", NULL, PCList, pd->fallback,
+                              pd->fallback, sizeof(pd->fallback), NULL));
+  PetscCall(PetscOptionsBoundedInt("-pc_deepcg_threads", "OpenMP threads a rank; 0: as many as OpenMP would take", NULL, pd->threads,
+                                   &pd->threads, NULL, 0));
+  PetscCall(
+      PetscOptionsReal("-pc_deepcg_rounding", "Fraction of the diagonal that counts as rounding", NULL, pd->rounding, &pd->rounding, NULL));
+  PetscCall(PetscOptionsBoundedInt("-pc_deepcg_gather", "On several ranks: levels of at most so many cells live on one; 0: default", NULL,
+                                   pd->gather, &pd->gather, NULL, 0));
+  PetscCall(PetscOptionsString("-pc_deepcg_python", "Interpreter for models that run in Python", NULL, pd->python, pd->python,
+                               sizeof(pd->python), NULL));
+  if (!same || threads != pd->threads || gather != pd->gather) pd->grid.source = NULL; /* nothing of an earlier set-up is kept */
+  PetscOptionsHeadEnd();
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode PCSetCoordinates_Deepcg(PC pc, PetscInt dim, PetscInt nrows, PetscReal coordinates[])
+{
+  PC_Deepcg *pd = (PC_Deepcg *)pc->data;
+
+  PetscFunctionBegin;
+  PetscCheck(dim == 2 || dim == 3, PetscObjectComm((PetscObject)pc), PETSC_ERR_ARG_OUTOFRANGE,
+             "deepcg: PCSetCoordinates: dimension %" PetscInt_FMT " given; 2 or 3 is needed", dim);
+  PetscCall(PetscFree(pd->hints.coordinates));
+  PetscCall(PetscMalloc1(PetscMax(dim * nrows, 1), &pd->hints.coordinates));
+  PetscCall(PetscArraycpy(pd->hints.coordinates, coordinates, dim * nrows));
+  pd->hints.dim = dim, pd->hints.nrows = nrows;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode PCDestroy_Deepcg(PC pc)
+{
+  PC_Deepcg *pd = (PC_Deepcg *)pc->data;
+
+  PetscFunctionBegin;
+  PetscCall(PCReset_Deepcg(pc));
+  PetscCall(PetscFree(pd->hints.coordinates));
+  PetscCall(PetscObjectComposeFunction((PetscObject)pc, "PCSetCoordinates_C", NULL));
+  PetscCall(PetscFree(pc->data));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode PCCreate_Deepcg(PC pc)
+{
+  PC_Deepcg  *pd;
+  PetscMPIInt ranks;
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(&pd));
+  PetscCallMPI(MPI_Comm_size(PetscObjectComm((PetscObject)pc), &ranks));
+  pd->threads  = ranks > 1 ? 1 : 0;
+  pd->rounding = 1e-10;
+  PetscCall(PetscStrncpy(pd->name, "auto", sizeof(pd->name)));
+  PetscCall(PetscStrncpy(pd->fallback, "none", sizeof(pd->fallback)));
+  pc->data                = pd;
+  pc->ops->setup          = PCSetUp_Deepcg;
+  pc->ops->reset          = PCReset_Deepcg;
+  pc->ops->destroy        = PCDestroy_Deepcg;
+  pc->ops->apply          = PCApply_Deepcg;
+  pc->ops->applytranspose = PCApplyTranspose_Deepcg;
+  pc->ops->presolve       = PCPreSolve_Deepcg;
+  pc->ops->postsolve      = PCPostSolve_Deepcg;
+  pc->ops->setfromoptions = PCSetFromOptions_Deepcg;
+  pc->ops->view           = PCView_Deepcg;
+  PetscCall(PetscObjectComposeFunction((PetscObject)pc, "PCSetCoordinates_C", PCSetCoordinates_Deepcg));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

@@ -1,0 +1,154 @@
+#include "equal_faces.hpp"
+
+#include <algorithm>
+
+namespace dcg {
+
+namespace {
+
+constexpr double kAlike = 1e-9;     // weights that differ relatively by no more are the same
+constexpr uint8_t kToldSolid = 3;   // while it is being found out: a cell that some unknown says is closed
+
+}  // namespace
+
+bool EqualFaces::all(bool mine) const {
+  std::vector<double> against = {double(!mine)};
+  processes.sum(against, {});
+  return against[0] == 0.0;
+}
+
+// One weight for all processes, from an example of each that has any.
+bool EqualFaces::agree_on_weight(double sign, double &weight) const {
+  std::vector<double> values = {double(example != 0.0), -sign * example};
+  processes.sum(values, {});
+  weight = values[0] > 0.0 ? values[1] / values[0] : 0.0;
+  return all(weight > 0.0 && (example == 0.0 || std::fabs(-sign * example - weight) <= kAlike * weight));
+}
+
+bool EqualFaces::read(dcg_matrix_found &found) {
+  double weight;
+  if (!agree_on_weight(found.sign, weight)) return false;
+  const Alike alike{found.sign, weight, kAlike * weight, std::max(kAlike, rounding)};
+  if (!all(read_all_alike(m, kinds, alike, special))) return false;
+  int32_t turned = 0;
+  for (const AlikeRow &row : special) turned |= row.turned;
+  std::vector<double> axes = {double(turned & 1), double(turned >> 1 & 1), double(turned >> 2 & 1)};
+  processes.sum(axes, {});
+  for (int a = 0; a < 3; ++a) periodic |= int32_t{axes[a] > 0.0} << a;
+
+#pragma omp parallel for schedule(static) if (box.size() > 16384)
+  for (int64_t line = 0; line < m.count[0] * m.count[1]; ++line) {
+    const int64_t c[3] = {line / m.count[1], line % m.count[1], 0};
+    const uint8_t *kind = kinds + padded.at(c);
+    for (int64_t i = 0; i < m.count[2]; ++i) cells[line * m.count[2] + i] = kind[i] == DCG_ROW_UNKNOWN ? kFluid : kSolid;
+  }
+  bool fits = mark_certain();
+  std::vector<double> sides(13, 0.0);
+  for (int s = 0; s < 6; ++s) sides[s] = open >> s & 1, sides[6 + s] = closed >> s & 1;
+  sides[12] = static_cast<double>(dropped);
+  processes.sum(sides, {});
+  for (int s = 0; s < 6; ++s) {
+    open |= int32_t{sides[s] > 0.0} << s, closed |= int32_t{sides[6 + s] > 0.0} << s;
+  }
+  if (!all(fits && !(open & closed) && check_rest())) return false;
+  for (const AlikeRow &row : special) {  // whose neighbours may have been marked
+    int64_t c[3];
+    place(row, c);
+    for (int s = 0; s < 6; ++s)
+      if (lacks(row, c, s) && !at_side(c, s) && there(c, s) >= 0 && cells[there(c, s)] == kToldSolid) cells[there(c, s)] = kSolid;
+  }
+  found.unit = weight, found.periodic = periodic, found.open = open, found.shifted = 0;
+  found.dropped = static_cast<int64_t>(sides[12]);
+  return true;
+}
+
+bool EqualFaces::at_side(const int64_t c[3], int side) const {
+  const int a = side >> 1;
+  return !(periodic >> a & 1) && m.first[a] + c[a] == (side & 1 ? m.shape[a] - 1 : 0);
+}
+
+// Whether there is no unknown on that side (of an axis that has sides).
+bool EqualFaces::lacks(const AlikeRow &row, const int64_t c[3], int side) const {
+  return m.shape[side >> 1] > 1 && (at_side(c, side) || !(row.unknown >> side & 1));
+}
+
+// The cell on that side, within this box; -1 where it is another process's.
+int64_t EqualFaces::there(const int64_t c[3], int side) const {
+  const int a = side >> 1;
+  int64_t n[3] = {c[0], c[1], c[2]};
+  n[a] += side & 1 ? 1 : -1;
+  if (n[a] < 0 || n[a] >= m.count[a]) {
+    if (m.count[a] != m.shape[a]) return -1;
+    n[a] = n[a] < 0 ? m.count[a] - 1 : 0;
+  }
+  return box.flat(n);
+}
+
+// Notes what lies beyond a side; false where it contradicts what was told before.
+bool EqualFaces::mark(const int64_t c[3], int side, bool is_open) {
+  if (at_side(c, side)) {
+    (is_open ? open : closed) |= 1 << side;
+    return true;
+  }
+  const int64_t u = there(c, side);
+  if (u < 0) return !is_open;  // its owner would have to know that it is open
+  const uint8_t kind = is_open ? kOpen : kToldSolid;
+  if (cells[u] != kSolid && cells[u] != kind) return false;
+  cells[u] = kind;
+  return true;
+}
+
+// 1 open, 0 closed, -1 nobody has said.
+int EqualFaces::told(const int64_t c[3], int side) const {
+  if (at_side(c, side)) return open >> side & 1 ? 1 : closed >> side & 1 ? 0 : -1;
+  const int64_t u = there(c, side);
+  if (u < 0) return 0;
+  return cells[u] == kOpen ? 1 : cells[u] == kToldSolid ? 0 : -1;
+}
+
+// Rows that leave no doubt: couplings to rows that are diagonal only, and diagonals that count all faces or none beyond the couplings.
+bool EqualFaces::mark_certain() {
+  bool fits = true;
+  for (const AlikeRow &row : special) {
+    int64_t c[3];
+    place(row, c);
+    int lacking = 0, coupled_there = 0;
+    for (int s = 0; s < 6; ++s) {
+      if (!lacks(row, c, s)) {
+        fits &= m.shape[s >> 1] == 1 || row.coupled >> s & 1;  // no face is closed between two unknowns
+        continue;
+      }
+      if (row.coupled >> s & 1) {
+        fits &= !at_side(c, s) && mark(c, s, true);
+        ++coupled_there, ++dropped;
+      } else {
+        ++lacking;
+      }
+    }
+    const int beyond = row.faces - __builtin_popcount(row.coupled);  // faces that are open without a coupling
+    if (beyond < 0 || beyond > lacking) return false;
+    if (beyond != 0 && beyond != lacking) continue;
+    for (int s = 0; s < 6; ++s)
+      if (lacks(row, c, s) && !(row.coupled >> s & 1)) fits &= mark(c, s, beyond > 0);
+  }
+  return fits;
+}
+
+// Every row's count against what is known now.
+bool EqualFaces::check_rest() {
+  for (const AlikeRow &row : special) {
+    int64_t c[3];
+    place(row, c);
+    int beyond = row.faces - __builtin_popcount(row.coupled);
+    for (int s = 0; s < 6; ++s) {
+      if (!lacks(row, c, s) || row.coupled >> s & 1) continue;
+      const int known = told(c, s);
+      if (known < 0) return false;
+      beyond -= known;
+    }
+    if (beyond != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace dcg

@@ -1,0 +1,225 @@
+"""The compiled reader of matrices: the operator that it finds is the matrix; held together with `Poisson.from_matrix`."""
+
+import ctypes
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from reference import random_arguments
+
+from deepcg import FLUID, OPEN, SOLID, Poisson, native
+
+pytestmark = pytest.mark.skipif(native.stencil_apply is None, reason=f"kernels not built: {native.unavailable}")
+
+ROUNDING = 1e-10
+UNKNOWN, DIAGONAL, EMPTY, NONE = range(4)
+
+
+class Matrix(ctypes.Structure):
+    """`dcg_matrix`."""
+
+    _fields_ = (
+        ("shape", ctypes.c_int64 * 3),
+        ("first", ctypes.c_int64 * 3),
+        ("count", ctypes.c_int64 * 3),
+        ("rows", ctypes.c_int64),
+        ("first_row", ctypes.c_int64),
+        ("cell", ctypes.c_void_p),
+        ("index_bytes", ctypes.c_int32),
+        ("start", ctypes.c_void_p * 2),
+        ("column", ctypes.c_void_p * 2),
+        ("value", ctypes.c_void_p * 2),
+        ("ghost", ctypes.c_void_p),
+        ("sum", ctypes.c_void_p),
+        ("context", ctypes.c_void_p),
+    )
+
+
+class Found(ctypes.Structure):
+    """`dcg_matrix_found`."""
+
+    _fields_ = (
+        ("sign", ctypes.c_double),
+        ("unit", ctypes.c_double),
+        ("periodic", ctypes.c_int32),
+        ("open", ctypes.c_int32),
+        ("shifted", ctypes.c_int32),
+        ("unknowns", ctypes.c_int64),
+        ("diagonal", ctypes.c_int64),
+        ("empty", ctypes.c_int64),
+        ("dropped", ctypes.c_int64),
+    )
+
+
+class Reading:
+    """A matrix over the cells of `shape` (or over the cells numbered in `cell`) as the kernel reads it."""
+
+    def __init__(self, A, shape, cell=None, index=np.int32):
+        self.shape = shape if len(shape) == 3 else (shape[0], 1, shape[1])
+        A = sp.csr_array(A)
+        self.held = (A.indptr.astype(index), A.indices.astype(index), A.data.astype(float), cell)
+        m = Matrix(shape=self.shape, count=self.shape, rows=A.shape[0], index_bytes=np.dtype(index).itemsize)
+        m.start[0], m.column[0], m.value[0] = (held.ctypes.data for held in self.held[:3])
+        m.cell = None if cell is None else cell.ctypes.data
+        self.kinds = np.zeros(tuple(n + 2 for n in self.shape), np.uint8)
+        native.call("dcg_matrix_kinds", ctypes.byref(m), self.kinds)
+        self.cells = np.empty(self.shape, np.uint8)
+        self.weights = [
+            np.empty(tuple(n + (a == axis) for a, n in enumerate(self.shape))) for axis in range(len(self.shape))
+        ]
+        self.shift = np.empty(self.shape)
+        self.found = Found()
+        addresses = (ctypes.c_void_p * 3)(*(w.ctypes.data for w in self.weights))
+        native.call(
+            "dcg_matrix_read", ctypes.byref(m), self.kinds, ROUNDING, self.cells, addresses, self.shift,
+            ctypes.byref(self.found),
+        )  # fmt: skip
+
+    def apply(self, x):
+        """The operator that was found, times x."""
+        op = native.Operator(shape=self.shape, cells=self.cells.ctypes.data, periodic=self.found.periodic)
+        y = np.empty_like(x)
+        if self.found.unit > 0:
+            op.unit, op.open = self.found.unit, self.found.open
+            native.call("dcg_unit_apply", ctypes.byref(op), x, y, 1)
+        else:
+            w = [w.ctypes.data if n > 1 else None for w, n in zip(self.weights, self.shape, strict=True)]
+            native.call("dcg_stencil_apply", op.shape, self.cells, *w, self.shift, self.found.periodic, x, y, 1)
+        return y
+
+
+def check(reading, A, cell):
+    """What was found is sign * A on the rows that are unknowns."""
+    rng = np.random.default_rng(7)
+    x = np.where(reading.cells == FLUID, rng.standard_normal(reading.shape), 0.0)
+    fluid = (reading.cells.reshape(-1) == FLUID)[cell]
+    expected = reading.found.sign * (A @ x.reshape(-1)[cell])
+    y = reading.apply(x).reshape(-1)[cell]
+    assert np.abs(y - expected)[fluid].max(initial=0.0) <= 1e-9 * np.abs(A.data).max(initial=1.0) * np.abs(x).max()
+    assert fluid.sum() == reading.found.unknowns
+
+
+@pytest.mark.parametrize("seed", range(300, 380))
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_what_is_found_is_the_matrix(seed, index):
+    arguments = random_arguments(seed)
+    problem = Poisson(**arguments)
+    A = problem.matrix() * (-1.0 if seed % 2 else 1.0)
+    cell = np.flatnonzero(problem.cells.reshape(-1) == FLUID).astype(np.int64)
+    check(Reading(A, problem.shape, cell, index), A, cell)
+
+
+@pytest.mark.parametrize("seed", range(400, 420))
+def test_the_python_reader_finds_the_same_operator(seed):
+    problem = Poisson(**random_arguments(seed))
+    A, fluid = problem.matrix(), problem.cells == FLUID
+    cell = np.flatnonzero(fluid.reshape(-1)).astype(np.int64)
+    kernel, python = Reading(A, problem.shape, cell), Poisson.from_matrix(A, cells=np.where(fluid, FLUID, SOLID))
+    x = np.random.default_rng(seed).standard_normal(problem.shape)
+    x[(python.cells != FLUID) | (kernel.cells.reshape(problem.shape) != FLUID)] = 0.0
+    both = (python.cells == FLUID) & (kernel.cells.reshape(problem.shape) == FLUID)
+    a, b = python.stencil.apply(x), kernel.apply(np.ascontiguousarray(x.reshape(kernel.shape))).reshape(problem.shape)
+    assert np.abs(a - b)[both].max(initial=0.0) <= 1e-9 * max(problem.stencil.norm_bound, 1e-30) * np.abs(x).max()
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (4, 5, 6)])
+@pytest.mark.parametrize("boundary", ["wall", "open", "periodic", ("wall", "open"), ("open", "wall")])
+def test_boxes_with_equal_faces_need_no_weights(shape, boundary):
+    problem = Poisson(np.zeros(shape, np.uint8), boundary=[boundary] * len(shape))
+    found = Reading(problem.matrix(), shape).found
+    axes = (0, 1, 2) if len(shape) == 3 else (0, 2)
+    sides = sum(problem.stencil.open_sides[n][s] << (2 * a + s) for n, a in enumerate(axes) for s in (0, 1))
+    assert found.unit == 1.0
+    assert found.open == sides
+    assert found.periodic == sum(problem.stencil.periodic[n] << a for n, a in enumerate(axes))
+
+
+def test_open_cells_and_walls_inside_are_told_apart():
+    cells = np.zeros((9, 11), np.uint8)
+    cells[3:5, 3:6], cells[6, 8] = SOLID, OPEN
+    problem = Poisson(cells, boundary=[("wall", "open"), "wall"])
+    fluid = np.flatnonzero(cells.reshape(-1) == FLUID).astype(np.int64)
+    reading = Reading(problem.matrix(), cells.shape, fluid)
+    assert reading.found.unit == 1.0
+    outer = reading.cells.reshape(cells.shape)
+    assert (outer[cells == OPEN] == OPEN).all()
+    assert (outer[3:5, 3:6] == SOLID).all()
+
+
+def test_a_term_that_all_cells_have_stays_shift():
+    problem = Poisson(np.zeros((6, 7, 8), np.uint8), boundary="open", shift=0.25)
+    reading = Reading(problem.matrix(), problem.shape)
+    assert reading.found.shifted and reading.found.unit == 0.0
+    assert np.allclose(reading.shift, 0.25)
+    for axis, w in enumerate(reading.weights):
+        assert np.allclose(w, problem.stencil.weights[axis])
+
+
+def test_values_at_half_distance_become_faces_of_twice_the_weight():
+    """Dirichlet values on the sides of a cell-centred grid: 2 w on the diagonal for each side."""
+    n, m = 6, 9
+    problem = Poisson(np.zeros((n, m), np.uint8))
+    double = np.zeros((n, m))
+    double[0] += 2.0
+    A = sp.csr_array(problem.matrix() + sp.diags_array(double.ravel()))
+    reading = Reading(A, (n, m))
+    assert not reading.found.shifted
+    assert np.allclose(reading.weights[0][0], 2.0)
+    check(reading, A, np.arange(n * m))
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_identity_rows_are_no_unknowns(one_sided):
+    """As PETSc's ex45 has them: rows of boundary cells are diagonal only; others may keep their columns."""
+    shape = (6, 7, 8)
+    A = Poisson(np.zeros(shape, np.uint8), boundary="open").matrix().tolil()
+    inside = np.zeros(shape, bool)
+    inside[1:-1, 1:-1, 1:-1] = True
+    for row in np.flatnonzero(~inside.reshape(-1)):
+        A[row, :] = 0.0
+        if not one_sided:
+            A[:, [row]] = 0.0
+        A[row, row] = 3.0
+    A = sp.csr_array(A)
+    A.eliminate_zeros()
+    reading = Reading(A, shape)
+    assert reading.found.diagonal == (~inside).sum()
+    assert reading.found.dropped == (2 * (4 * 5 + 5 * 6 + 4 * 6) if one_sided else 0)
+    assert reading.found.unit == 1.0
+    kinds = reading.kinds[1:-1, 1:-1, 1:-1]
+    assert (kinds[inside] == UNKNOWN).all() and (kinds[~inside] == DIAGONAL).all()
+    check(reading, A, np.arange(A.shape[0]))
+
+
+def tampered(**entries):
+    A = Poisson(np.zeros((4, 5), np.uint8), boundary="open").matrix().tolil()
+    for (i, j), value in entries["put"].items():
+        A[i, j] = value
+    return sp.csr_array(A)
+
+
+@pytest.mark.parametrize(
+    ("put", "text"),
+    [
+        (
+            {(3, 17): -0.5, (17, 3): -0.5},
+            r"row 3 \(cell \(0, 0, 3\)\) and column 17 are coupled but no face neighbours",
+        ),
+        ({(6, 7): -0.5}, "not symmetric: the cell .* couples to its neighbour above it along axis 2 with weight 0.5"),
+        (
+            {(6, 7): 0.5, (7, 6): 0.5},
+            r"row 6 .* and column 7 are coupled by an off-diagonal entry of the diagonal's sign",
+        ),
+        ({(8, 8): 3.5}, r"not diagonally dominant in row 8 \(cell \(1, 0, 3\)\): the diagonal is 3.5"),
+        ({(8, 8): np.nan}, "row 8 .* infinite or no number"),
+        ({(8, 8): -4.0}, r"indefinite: its diagonal has the other sign in row 8 \(cell \(1, 0, 3\)\)"),
+    ],
+)
+def test_other_matrices_are_refused_with_the_row(put, text):
+    with pytest.raises(native.KernelError, match=text):
+        Reading(tampered(put=put), (4, 5))
+
+
+def test_a_matrix_of_another_size_is_refused():
+    with pytest.raises(native.KernelError, match="rows: one for every cell"):
+        Reading(tampered(put={}), (4, 6))
