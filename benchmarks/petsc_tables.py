@@ -89,7 +89,7 @@ def stated(cases: Iterable[Case]) -> str:
 
 def messages() -> str:
     """Messages and bytes of a cycle on this machine's ranks, and the time that they would take on a thousand."""
-    cases = [c for c in measured() if c.get("cycle_exchanges")]
+    cases = [c for c in measured() if c.get("exchanges_and_bytes_per_cycle")]
     one = [c for c in measured() if c["program"] == "plume" and c.get("ranks") == 1 and c["solver"] == OURS[0]]
     if not cases or not one:
         return UNMEASURED
@@ -97,10 +97,11 @@ def messages() -> str:
         [
             f"{c['size']}^3, {c['ranks']} ranks",
             f"{c['iterations']:g}",
-            f"{c['cycle_exchanges']:.0f}",
-            f"{c['cycle_bytes'] / 1e3:.0f}",
+            f"{exchanges}",
+            f"{received / 1e3:.0f}",
         ]
         for c in cases
+        for exchanges, received in [c["exchanges_and_bytes_per_cycle"]]
     ]
     header = ["plume", "iterations", "exchanges a cycle", "kB a rank receives a cycle"]
     largest = max(one, key=lambda c: c["size"])
