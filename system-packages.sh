@@ -6,6 +6,7 @@
 set -eu
 python=${1:-python3}
 missing=""
+frugal=""
 command -v "$python" >/dev/null 2>&1 || missing="$missing python3"
 "$python" -c "import venv, ensurepip" >/dev/null 2>&1 || missing="$missing python3-venv"
 command -v g++ >/dev/null 2>&1 || missing="$missing g++"
@@ -28,11 +29,12 @@ if [ "${2:-}" = petsc ]; then
         pkg-config --exists PETSc 2>/dev/null || missing="$missing libpetsc-real-dev"
         ls -d /usr/share/petsc/*/share/petsc/examples >/dev/null 2>&1 || missing="$missing libpetsc3.18-dev-examples"
     fi
+    frugal="--no-install-recommends" # they are debugging symbols and shells
 fi
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "deepcg: installing system packages:$missing"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $frugal $missing >/dev/null
 else
     echo "deepcg: these system packages are missing:$missing" >&2
     echo "        install them as root, for example: apt-get install$missing" >&2

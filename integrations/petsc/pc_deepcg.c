@@ -177,7 +177,7 @@ static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOpti
 {
   PC_Deepcg *pd = (PC_Deepcg *)pc->data;
   char       before[PETSC_MAX_PATH_LEN];
-  PetscInt   n = 3, sizes[3], threads = pd->threads, gather = pd->gather;
+  PetscInt   n = 3, sizes[3] = {pd->hints.given[0], pd->hints.given[1], pd->hints.given[2]}, threads = pd->threads, gather = pd->gather;
   PetscBool  same, given;
 
   PetscFunctionBegin;
