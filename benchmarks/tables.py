@@ -1,6 +1,6 @@
-"""README's figures, written from the JSON of the benchmarks.
+"""The figures of README and docs, written from the JSON of the benchmarks.
 
-python -m benchmarks.tables            rewrite the marked blocks of README.md
+python -m benchmarks.tables            rewrite the marked blocks of README.md and docs/
 python -m benchmarks.tables --check    fail where a block is not what the JSON says
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import petsc_tables
 from benchmarks.learned import compared
 from benchmarks.markdown import figure, geometric_mean, table
 from benchmarks.peers import AMG, PEERS
@@ -23,7 +24,8 @@ from benchmarks.results import Entry, asked, best, latest, median, select, state
 from deepcg import gallery as scenes
 from deepcg.model_file import write_atomically
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 BLOCK = "<!-- {0}: written by benchmarks/tables.py -->\n{1}\n<!-- end of {0} -->"
 UNMEASURED = "Not measured yet: `deepcg bench` does it."
 
@@ -239,16 +241,32 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "learning": learning,
     "paper": paper,
     "gallery": gallery,
+    "petsc plume": petsc_tables.plume,
+    "petsc tutorials": petsc_tables.tutorials,
+    "messages": petsc_tables.messages,
+}
+DOCUMENTS = {
+    README: ("demo", "suite", "race", "iterations", "roofline", "learning", "petsc plume", "paper", "gallery"),
+    ROOT / "docs" / "petsc.md": ("petsc tutorials",),
+    ROOT / "docs" / "scaling.md": ("messages",),
 }
 
 
-def filled(text: str) -> str:
-    """README's text with every block rewritten."""
-    for name, write in BLOCKS.items():
+def filled(document: Path) -> str:
+    """A document's text with every block of its rewritten.
+
+    Raises
+    ------
+    ValueError
+        Where a block is not there.
+    """
+    text = document.read_text()
+    for name in DOCUMENTS[document]:
+        write = BLOCKS[name]
         first, last = (re.escape(line) for line in BLOCK.format(name, "\n").split("\n\n\n"))
         pattern = re.compile(f"{first}.*?{last}", re.DOTALL)
         if not pattern.search(text):
-            raise ValueError(f"README.md: no block {name!r}")
+            raise ValueError(f"{document.name}: no block {name!r}")
         block = BLOCK.format(name, write())
         text = pattern.sub(lambda _, b=block: b, text)
     return text
@@ -258,11 +276,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    text = README.read_text()
-    new = filled(text)
-    if arguments.check:
-        sys.exit(0 if new == text else "README.md: a block is not what the JSON says; run python -m benchmarks.tables")
-    write_atomically(README, new.encode(), overwrite=True)
+    for document in DOCUMENTS:
+        new = filled(document)
+        if not arguments.check:
+            write_atomically(document, new.encode(), overwrite=True)
+        elif new != document.read_text():
+            sys.exit(f"{document.name}: a block is not what the JSON says; run python -m benchmarks.tables")
 
 
 if __name__ == "__main__":
