@@ -8,6 +8,7 @@ back to a classical direction where the network's is no good.
 
 from .grid import FLUID, OPEN, SOLID
 from .model_file import ModelFileError
+from .native import release_memory
 from .problem import Poisson
 from .report import SolveInfo
 from .solve import InconsistentError, Solver, preconditioner, solve
@@ -24,5 +25,6 @@ __all__ = [
     "SolveInfo",
     "Solver",
     "preconditioner",
+    "release_memory",
     "solve",
 ]

@@ -119,6 +119,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_axpy": (i64, real, pointer, pointer),
         "dcg_components": (pointer, i64, pointer, pointer, pointer, pointer),
         "dcg_project": (i64, pointer, pointer, pointer, i64, pointer, pointer),
+        "dcg_release_memory": (),
         "dcg_multilevel_create": (pointer, pointer, i32, pointer),
         "dcg_multilevel_create_on_ranks": (pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_update": (pointer, pointer),
@@ -245,6 +246,12 @@ def _axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
     """y += alpha x for C-contiguous float64 arrays."""
     check_vectors(x.size, x=x, y=y)
     call("dcg_axpy", x.size, alpha, x, y)
+
+
+def release_memory() -> None:
+    """Give back to the system what the kernels keep of ended solvers' memory for the next ones (1 GiB at most)."""
+    if unavailable is None:
+        call("dcg_release_memory")
 
 
 class SingularRuns:

@@ -208,3 +208,17 @@ def test_a_negative_window_is_refused():
     r = residual_like(problem, 3)
     with pytest.raises(native.KernelError, match="window"):
         MultilevelCycle(problem, Weights.classical()).conjugate_directions(np.zeros_like(r), r, 0.0, 3, -1)
+
+
+def test_memory_of_ended_solvers_serves_the_next_ones():
+    """Blocks that are used again, for levels of another kind and after they went back to the system, leave no trace in results."""
+    problems = [gallery.scene(name, 96).problem for name in ("plume", "bubble")]
+    first = []
+    for round_ in range(3):
+        for number, problem in enumerate(problems):
+            z = MultilevelCycle(problem, Weights.classical(), threads=2)(residual_like(problem, 4))
+            if round_ == 0:
+                first.append(z)
+            np.testing.assert_array_equal(z, first[number])
+        if round_ == 1:
+            deepcg.release_memory()

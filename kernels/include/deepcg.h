@@ -109,6 +109,9 @@ DCG_API int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *wei
 DCG_API int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op);
 DCG_API void dcg_multilevel_destroy(dcg_multilevel *handle);
 
+/* The memory of destroyed handles is kept for the next ones, up to 1 GiB; this gives it back to the system. */
+DCG_API int dcg_release_memory(void);
+
 /* One rank's part of a grid that planes cut into boxes, and what the kernels need of a message-passing library.
  *
  * The functions return 0 or the caller's own error code, which ends the call with DCG_INTERNAL. All but `unlink` are collective, and

@@ -2,8 +2,6 @@
 // unknowns for cells that a wall divides.
 #pragma once
 
-#include <sys/mman.h>
-
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -11,25 +9,29 @@
 #include <new>
 #include <vector>
 
+#include "memory.hpp"
+
 namespace dcg {
 
-constexpr size_t kHuge = size_t{1} << 21, kStagger = 4928, kPlaces = 13;  // bytes, bytes, places
+constexpr size_t kStagger = 4928, kPlaces = 13;  // bytes, places
 constexpr int64_t kLanes = 8;  // floats in a SIMD pack; rows start at multiples of it
 
-// A zeroed array on a cache-line boundary.
+// An array on a cache-line boundary.
 template <class T>
 class Field {
  public:
   void resize(int64_t n) {
     if (n > capacity_) {
+      release();
       // Large arrays start at different places of a page: at equal ones, sweeps over several would keep evicting each other.
       static std::atomic<unsigned> count{0};
       const size_t bytes = sizeof(T) * n, skip = bytes < kHuge ? 0 : kStagger * (count++ % kPlaces);
-      const size_t border = bytes < kHuge ? 64 : kHuge, whole = (bytes + skip + border - 1) / border * border;
-      block_.reset(static_cast<char *>(std::aligned_alloc(border, whole)));
-      if (!block_) throw std::bad_alloc();
-      if (border == kHuge) madvise(block_.get(), whole, MADV_HUGEPAGE);
-      data_ = reinterpret_cast<T *>(block_.get() + skip);
+      size_t whole = (bytes + skip + 63) / 64 * 64;
+      const bool large = whole >= kHuge;
+      char *block = large ? take_block(whole) : static_cast<char *>(std::aligned_alloc(64, whole));
+      if (!block) throw std::bad_alloc();
+      block_ = {block, GiveBack{large ? whole : 0}};
+      data_ = reinterpret_cast<T *>(block + skip);
       capacity_ = n;
     }
     size_ = n;
@@ -44,10 +46,11 @@ class Field {
   int64_t bytes() const { return capacity_ * static_cast<int64_t>(sizeof(T)); }
 
  private:
-  struct Free {
-    void operator()(char *p) const { std::free(p); }
+  struct GiveBack {
+    size_t large = 0;  // bytes of the block; 0: an ordinary one
+    void operator()(char *p) const { large ? give_back(p, large) : std::free(p); }
   };
-  std::unique_ptr<char, Free> block_;
+  std::unique_ptr<char, GiveBack> block_;
   T *data_ = nullptr;
   int64_t size_ = 0, capacity_ = 0;
 };
