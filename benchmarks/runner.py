@@ -6,11 +6,14 @@
 One rule for all. b, x0 and the stopping rule are the same; x is read back and its residual computed from the assembled matrix, and only
 that decides whether a peer has converged. The first run of a peer on a case warms it up: its times do not count, and it keeps the
 residual history, which may cost time. After it the peers alternate, so that whatever else the machine does meets all of them.
+While others have their turn a process goes cold: its caches are others', and its idle memory may be taken away. That is no part of a time loop, so every
+brief run follows an uncounted one of the same peer; in longer ones it would not show.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 import tempfile
 import time
@@ -31,6 +34,7 @@ SLACK = 1.001  # on the tolerance, for the rounding between two ways to evaluate
 LARGE = 4_000_000  # unknowns above which no two peers are in memory at once
 LOADING = 600.0  # seconds that a peer may take to read a system
 BYTES = 300  # per cell, that judging a system takes: its matrix, and what assembling it needs
+BRIEF = 2.0  # seconds; runs below are preceded by one that does not count
 WORN = 1.5  # a kept set-up is made anew when iterations grow by this factor
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -181,8 +185,11 @@ class _Comparison:
         """A set-up and a solve, or the reason why not."""
         figures = self._about(peer, FRESH, repeat)
         if "outcome" not in figures:
+            first = self._done(peer, FRESH, 0) or {}
             try:
-                self._warm_up(peer, repeat)
+                self._warm_up(
+                    peer, repeat, (first.get("setup_seconds") or math.inf) + (first.get("solve_seconds") or math.inf)
+                )
                 answer, x = self._solve(peer, 0, history=repeat == 0)
                 figures |= answer | self._judged(peer, 0, x, answer["note"])
             except PeerFailed as failure:
@@ -238,9 +245,14 @@ class _Comparison:
             told |= {"outcome": unfit, "unfit": True}
         return told
 
-    def _warm_up(self, peer: Peer, repeat: int) -> None:
-        """A run that is not written down, where a process is new and its times would count."""
-        if peer.name not in self._workers and repeat > 0:
+    def _warm_up(self, peer: Peer, repeat: int, last: float = math.inf) -> None:
+        """A run that is not written down, where times would count and the process is new or, after others' turns, has gone cold.
+
+        Parameters
+        ----------
+        last : seconds that a run of the peer's took; of one that is not BRIEF the warming is no part that counts
+        """
+        if repeat > 0 and (peer.name not in self._workers or last < BRIEF):
             self._solve(peer, 0, rtol=0.5 if self._large() else self._rtol)
 
     def _solve(
