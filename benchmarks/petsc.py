@@ -43,9 +43,9 @@ SOLVERS: dict[str, dict[str, str]] = {
 UNSYMMETRIC = {"-ksp_type": "gmres", "-ksp_pc_side": "right"}
 
 TUTORIALS = {
-    "ex45": {n: {"-da_refine": str(r)} for r, n in ((3, 49), (4, 97), (5, 193))},
+    "ex45": {n: {"-da_refine": str(r)} for r, n in ((2, 25), (3, 49), (4, 97))},
     "ex50": {n: {"-da_grid_x": str(n), "-da_grid_y": str(n)} for n in (256, 512, 1024)},
-    "ex34": {n: {f"-da_grid_{a}": str(n) for a in "xyz"} for n in (48, 96, 192)},
+    "ex34": {n: {f"-da_grid_{a}": str(n) for a in "xyz"} for n in (24, 48, 96)},
 }
 TINY = {
     "ex45": {13: {"-da_refine": "1"}},

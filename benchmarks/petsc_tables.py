@@ -50,7 +50,7 @@ def cell(case: Case | None) -> str:
     if case is None:
         return "-"
     if not case["converged"]:
-        return "x"
+        return f"x {case['reason']}"
     return f"{case['iterations']:g}: {figure(case['setup_seconds'])} + {figure(case['solve_seconds'])}"
 
 
@@ -61,14 +61,14 @@ def plume() -> str:
         return UNMEASURED
     rows = []
     for size, ranks in dict.fromkeys((c["size"], c["ranks"]) for c in cases if "ranks" in c):
-        here = [c for c in cases if c["size"] == size and c.get("ranks") == ranks and c["converged"]]
-        rivals = [c for c in here if c["solver"] in AMG]
+        here = [c for c in cases if c["size"] == size and c.get("ranks") == ranks]
+        rivals = [c for c in here if c["solver"] in AMG and c["converged"]]
         for solver in (*AMG, *OURS):
             case = next((c for c in here if c["solver"] == solver), None)
             if case is None:
                 continue
             row = [f"{size}^3, {ranks} rank{'s' if ranks > 1 else ''}", solver, cell(case)]
-            if solver in OURS and rivals:
+            if solver in OURS and rivals and case["converged"]:
                 row += [f"{min(map(total, rivals)) / total(case):.1f}"]
                 row += [f"{min(c['solve_seconds'] for c in rivals) / case['solve_seconds']:.1f}"]
             rows.append(row + [""] * (5 - len(row)))
@@ -126,7 +126,7 @@ def model(cell_seconds: float, sweeps: tuple[int, ...] = (2, 3, 4), gather: int 
     gathering = 2 * (RANKS * LATENCY + 4 * cells / BANDWIDTH) + cell_seconds * cells
     sums = 3 * 2 * LATENCY * max(RANKS - 1, 1).bit_length()
     return (
-        f"The model: {UNKNOWNS:.0e} unknowns on {RANKS} ranks, {LATENCY * 1e6:g} microseconds a message and "
+        f"The model: {UNKNOWNS / 1e9:g} * 10^9 unknowns on {RANKS} ranks, {LATENCY * 1e6:g} microseconds a message and "
         f"{BANDWIDTH / 1e9:g} GB/s a rank, {1e9 * cell_seconds:.0f} ns a cell and iteration on one core as measured. "
         f"{level} levels are cut, {cells:.0f} cells live on rank 0. An iteration computes for {1e3 * computing:.1f} ms, "
         f"exchanges ghosts {exchanges} times in {1e3 * ghosts:.2f} ms, gathers and solves on rank 0 in "
