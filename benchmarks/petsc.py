@@ -125,7 +125,7 @@ def tutorial(program: str, size: int, given: dict[str, str], ranks: int, name: s
         "size": size,
         "ranks": ranks,
         "solver": name,
-        "options": settings,
+        "options": recorded(settings),
         "reason": reason,
         "iterations": int(iterations),
         "true_residual": residual,
@@ -134,6 +134,11 @@ def tutorial(program: str, size: int, given: dict[str, str], ranks: int, name: s
         "solve_seconds": event(logged, "KSPSolve"),  # without what sets up
         "messages": messages(logged),
     }
+
+
+def recorded(options: dict[str, str]) -> dict[str, str]:
+    """Options as they are written down: files by their place in the checkout."""
+    return {name: value.removeprefix(f"{ROOT}/") for name, value in options.items()}
 
 
 def event(logged: str, name: str) -> float:
@@ -165,7 +170,7 @@ def plume(size: int, steps: int, ranks: int, name: str) -> dict[str, Any]:
         "size": size,
         "ranks": ranks,
         "solver": name,
-        "options": SOLVERS[name],
+        "options": recorded(SOLVERS[name]),
         "steps": steps,
         "reason": found[-1][1],
         "converged": all(reason.startswith("CONVERGED") for _, reason, *_ in found),
