@@ -298,7 +298,7 @@ def threads(results: dict[str, Any]) -> Section:
 def bandwidth(results: dict[str, Any]) -> Section:
     section = Section(
         "Roofline",
-        "The multilevel cycle is bound by memory: bytes per second, by the ledger in kernels/src/rows.hpp, against y += a x on arrays that no "
+        "The multilevel cycle beside what memory allows: bytes per second, by the ledger in kernels/src/rows.hpp, against y += a x on arrays that no "
         "cache holds, measured in the same minute.",
     )
     rows = [

@@ -200,7 +200,7 @@ void Cycle::relax_row(Level &level, size_t l, int sweep, int pass, bool first, i
   if (odd_x) std::copy(x + pack, x + pack + kLanes, kept);
   const int colour = pass & 1, parity = static_cast<int>((k + j + level.colour + colour) & 1);
   const float omega = weights_.omega[l > 0][sweep][colour];
-  const Around<float> n = rows_beside(level, level.x.data(), k, j, zeros_.data() + kLanes);
+  const Around<float> n = rows_beside(level, level.x.data(), start, zeros_.data() + kLanes);
   if (level.unit) {
     rows_->relax_unit(begin, end, parity, first, x, n, level.b.data() + start, level.code.data() + start, factors_[sweep][colour]);
   } else {

@@ -83,10 +83,10 @@ inline Share share_rows(const Team &team, const Level &level, int64_t columns, i
   return share(team, level.box.n[1], columns, grain);
 }
 
-// The rows beside a row of a padded field; `none` stands for those of an axis of one cell.
-inline Around<float> rows_beside(const Level &level, const float *field, int64_t k, int64_t j, const float *none) {
+// The rows beside a row of a padded field, from a place in it on; `none` stands for those of an axis of one cell.
+inline Around<float> rows_beside(const Level &level, const float *field, int64_t at, const float *none) {
   const Box &box = level.box;
-  const float *row = field + box.at(k, j);
+  const float *row = field + at;
   Around<float> n{none, none, none, none};
   if (box.n[0] > 1) n.down = row - box.plane, n.up = row + box.plane;
   if (box.n[1] > 1) n.south = row - box.stride, n.north = row + box.stride;

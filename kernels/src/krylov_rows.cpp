@@ -21,20 +21,16 @@ Range KrylovRows::columns(int64_t k, int64_t j) const {
   return {std::max<int64_t>(by_column_.begin, level_.row_begin[row]), std::min<int64_t>(by_column_.end, level_.row_end[row])};
 }
 
-Around<float> KrylovRows::around(const float *p, int64_t k, int64_t j, int64_t first) const {
-  const Around<float> n = rows_beside(level_, p, k, j, zeros_.data() + kLanes);
-  return {n.up + first, n.down + first, n.north + first, n.south + first};
-}
+Around<float> KrylovRows::around(const float *p, int64_t at) const { return rows_beside(level_, p, at, zeros_.data() + kLanes); }
 
-FineWeights KrylovRows::weights(int64_t k, int64_t j, int64_t first) const {
-  const dcg_operator &op = system_.op;
-  const int64_t ny = level_.box.n[1], nx = level_.box.n[2], row = (k * ny + j) * nx + first;
+FineWeights weights_round(const dcg_operator &op, int64_t row, int64_t first) {
+  const int64_t ny = op.shape[1], nx = op.shape[2], k = row / ny, j = row % ny, at = row * nx + first;
   FineWeights w{};
-  if (op.weights[0]) w.down = op.weights[0] + row, w.up = w.down + ny * nx;
+  if (op.weights[0]) w.down = op.weights[0] + at, w.up = w.down + ny * nx;
   if (op.weights[1]) w.south = op.weights[1] + (k * (ny + 1) + j) * nx + first, w.north = w.south + nx;
-  w.west = op.weights[2] + (k * ny + j) * (nx + 1) + first;
-  w.shift = op.shift ? op.shift + row : nullptr;
-  w.cells = op.cells + row;
+  w.west = op.weights[2] + row * (nx + 1) + first;
+  w.shift = op.shift ? op.shift + at : nullptr;
+  w.cells = op.cells + at;
   return w;
 }
 
@@ -49,7 +45,7 @@ double KrylovRows::curvature(const float *p, int64_t k) const {
     if (c.begin >= c.end) continue;
     const int64_t length = c.end - c.begin, at = level_.box.at(k, j) + c.begin;
     const float *none = zeros_.data() + kLanes;
-    const Around<float> n = around(p, k, j, c.begin);
+    const Around<float> n = around(p, at);
     sum += level_.unit ? rows_.curvature_unit(length, p + at, n, level_.code.data() + at)
                        : rows_.curvature_weighted(length, p + at, n, weight_rows(level_, at, none));
   }
@@ -62,7 +58,7 @@ void KrylovRows::product(const float *p, int64_t k, float *out) const {
     if (c.begin >= c.end) continue;
     const int64_t length = c.end - c.begin, at = level_.box.at(k, j) + c.begin;
     const float *none = zeros_.data() + kLanes;
-    const Around<float> n = around(p, k, j, c.begin);
+    const Around<float> n = around(p, at);
     if (level_.unit) {
       rows_.residual_unit(0, length, p + at, n, none, level_.code.data() + at, out + at);
     } else {
@@ -79,11 +75,11 @@ double KrylovRows::advance(double alpha, const float *p, double inverse) const {
       const Range c = columns(k, j);
       if (c.begin >= c.end) continue;
       const int64_t length = c.end - c.begin, at = level_.box.at(k, j) + c.begin, row = (k * ny + j) * nx + c.begin;
-      const Around<float> n = around(p, k, j, c.begin);
+      const Around<float> n = around(p, at);
       double *x = system_.x + row, *r = system_.r + row;
       float *b = level_.b.data() + at;
       sum += level_.unit ? rows_.advance_unit(length, alpha, system_.op.unit, p + at, n, level_.code.data() + at, x, r, inverse, b)
-                         : rows_.advance_weighted(length, alpha, p + at, n, weights(k, j, c.begin), x, r, inverse, b);
+                         : rows_.advance_weighted(length, alpha, p + at, n, weights_round(system_.op, k * ny + j, c.begin), x, r, inverse, b);
     }
   return team_.sum(sum);
 }

@@ -14,6 +14,9 @@ struct System {  // the user's operator and vectors: x and r over all cells, wit
 // b = inverse r in single precision, padded; returns r . r by all threads
 double load_residual(Level &finest, const double *r, double inverse, const Team &team);
 
+// The user's weights round a row of the vectors, from column `first` on.
+FineWeights weights_round(const dcg_operator &op, int64_t row, int64_t first);
+
 class KrylovRows {
  public:
   KrylovRows(const System &system, Level &finest, const RowKernels &rows, const Team &team);
@@ -41,8 +44,7 @@ class KrylovRows {
 
  private:
   Range columns(int64_t k, int64_t j) const;
-  Around<float> around(const float *p, int64_t k, int64_t j, int64_t first) const;
-  FineWeights weights(int64_t k, int64_t j, int64_t first) const;
+  Around<float> around(const float *p, int64_t at) const;
 
   const System &system_;
   Level &level_;

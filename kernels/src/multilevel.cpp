@@ -13,7 +13,6 @@
 using namespace dcg;
 
 struct dcg_multilevel : Hierarchy {
-  std::vector<Kept> kept;
   Cycle cycle;
   std::unique_ptr<OnRanks> on_ranks;  // then all of the above is unused
 };
@@ -108,15 +107,13 @@ extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window,
     require(window >= 0, "window: 0 or more is needed");
     require(!handle->on_ranks, "handle: conjugate directions run on one rank only");
     Level &finest = *handle->levels[0];
-    handle->kept.clear();
-    handle->kept.resize(window + 1);
+    std::vector<Kept> kept(window + 1);
     Outcome outcome;
     with_team(handle->threads, [&](const Team &team) {
-      const Outcome mine = conjugate_directions(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, handle->kept,
+      const Outcome mine = conjugate_directions(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, kept,
                                                 best_rows(), team, target, maxiter, history, steps);
       if (team.rank == 0) outcome = mine;
     });
-    handle->kept.clear();
     *iterations = outcome.iterations, *result = outcome.result;
   });
 }

@@ -86,12 +86,6 @@ int64_t cell_above(const Level &level, int64_t cell, int axis) {
   return level.box.at(c[0], c[1], c[2]);
 }
 
-template <class T>
-void zero(Field<T> &f, int64_t n) {
-  f.resize(n);
-  std::fill(f.data(), f.data() + n, T{0});
-}
-
 }  // namespace
 
 std::vector<uint8_t> hold_cells(Ranks &ranks, const dcg_operator &given, const Layout &own, const Layout &held) {
@@ -201,13 +195,13 @@ void hold_level(Ranks &ranks, const Level &made, const Layout &blocks, const Lay
 
   const int64_t n = level.box.size + level.extras;
   const auto fetch = [&](const Field<float> &from, Field<float> &into) {
-    zero(into, n);
+    fill(into, n, 0.0f, 1);
     cells.spread(from.data(), into.data());
     if (divided) extras.spread(from.data(), into.data());
   };
   for (int a = 0; a < 3; ++a) fetch(made.weight[a], level.weight[a]), fetch(made.anchor[a], level.anchor[a]);
   fetch(made.shift, level.shift), fetch(made.diagonal, level.diagonal), fetch(made.relax, level.relax);
-  zero(level.x, n), zero(level.b, n);
+  fill(level.x, n, 0.0f, 1), fill(level.b, n, 0.0f, 1);
 
   size_t at = 0;
   for (int64_t u = 0; u < level.box.size && divided; ++u)

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cycle.hpp"
+#include "krylov_rows.hpp"
 #include "on_ranks.hpp"
 
 namespace dcg {
@@ -25,26 +25,10 @@ Outcome OnRanks::iterate(double *x, double *r, const Team &team, double target, 
   const Level &level = part.level;
   const Box &box = level.box;
   const RowKernels &rows = best_rows();
-  const int64_t ny = part.end[1] - part.begin[1], nx = part.end[2] - part.begin[2];
+  const int64_t ny = part.end[1] - part.begin[1];
   const std::vector<float> zeros(box.stride + 2 * kLanes, 0.0f);
   float *p = direction_.data();
-  const auto around = [&](int64_t at) {  // rows beside the row of a place
-    const float *none = zeros.data() + kLanes;
-    Around<float> n{none, none, none, none};
-    if (box.n[0] > 1) n.down = p + at - box.plane, n.up = p + at + box.plane;
-    if (box.n[1] > 1) n.south = p + at - box.stride, n.north = p + at + box.stride;
-    return n;
-  };
-  const auto weights = [&](int64_t row) {  // the user's, of own cells
-    const int64_t k = row / ny, j = row % ny;
-    FineWeights w{};
-    if (op_.weights[0]) w.down = op_.weights[0] + row * nx, w.up = w.down + ny * nx;
-    if (op_.weights[1]) w.south = op_.weights[1] + (k * (ny + 1) + j) * nx, w.north = w.south + nx;
-    w.west = op_.weights[2] + row * (nx + 1);
-    w.shift = op_.shift ? op_.shift + row * nx : nullptr;
-    w.cells = op_.cells + row * nx;
-    return w;
-  };
+  const auto around = [&](int64_t at) { return rows_beside(level, p, at, zeros.data() + kLanes); };
 
   double norm = std::sqrt(sum(load_residual(r, 1.0, team), team));
   const double inverse = norm > 0.0 ? 1.0 / norm : 1.0;  // keeps what the cycle sees near 1 at the start
@@ -81,7 +65,7 @@ Outcome OnRanks::iterate(double *x, double *r, const Team &team, double target, 
     for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
       float *b = finest_->level.b.data() + at;
       square += level.unit ? rows.advance_unit(n, alpha, op_.unit, p + at, around(at), level.code.data() + at, x + row * n, r + row * n, inverse, b)
-                           : rows.advance_weighted(n, alpha, p + at, around(at), weights(row), x + row * n, r + row * n, inverse, b);
+                           : rows.advance_weighted(n, alpha, p + at, around(at), weights_round(op_, row, 0), x + row * n, r + row * n, inverse, b);
     });
     norm = std::sqrt(sum(square, team));
     if (team.rank == 0) {

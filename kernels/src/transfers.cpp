@@ -61,7 +61,7 @@ void Cycle::residual(Level &level, size_t l, const Team &team, int64_t k) {
     std::fill(line - 1, line + begin, 0.0f);
     std::fill(line + end, line + n + kLanes, 0.0f);
     const float *x = level.x.data() + start, *b = level.b.data() + start;
-    const Around<float> beside = rows_beside(level, level.x.data(), k, j, zeros_.data() + kLanes);
+    const Around<float> beside = rows_beside(level, level.x.data(), start, zeros_.data() + kLanes);
     if (level.unit) {
       rows_->residual_unit(begin, end, x, beside, b, level.code.data() + start, line);
     } else {
