@@ -65,6 +65,9 @@ class Operator(Protocol):
 
     def apply(self, x: Array, out: Array) -> Array: ...
 
+    def residual(self, b: Array, x: Array, out: Array) -> float:
+        """out = b - A x, less its part in the null space; returns its 2-norm."""
+
     def project(self, v: Array) -> float:
         """Take the null space off v in place."""
 
@@ -89,12 +92,8 @@ class Iterate:
     def __post_init__(self):
         self._last_true = np.inf
         self._unhalved = 0
-        if self.from_zero:
-            self.r = self.b.copy()
-            norm = norm2(self.r)
-        else:
-            self.r = np.empty_like(self.b)
-            norm = self._true_residual(self.r)
+        self.r = self.b.copy() if self.from_zero else np.empty_like(self.b)
+        norm = norm2(self.r) if self.from_zero else self._true_residual(self.r)
         self.residuals.append(norm)
         if norm <= self.target:
             self.reason = CONVERGED
@@ -151,11 +150,8 @@ class Iterate:
             self.reason = MAXITER
 
     def _true_residual(self, out: Array) -> float:
-        """Evaluate b - A x into `out`."""
-        self.operator.apply(self.x, out)
-        np.subtract(self.b, out, out=out)
-        self.operator.project(out)
-        return norm2(out)
+        """Evaluate b - A x into `out`; its norm."""
+        return self.operator.residual(self.b, self.x, out)
 
     def _look_for_floor(self, norm: float, claimed: float) -> None:
         """Stop where rounding forbids more: the true residual is small beside ||A|| ||x|| and no longer falls."""

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from .stencil import Array, Stencil
-from .vectors import norm2
+from .vectors import Look, look
 
 
 class Layout(Protocol):
@@ -29,7 +29,10 @@ class Layout(Protocol):
         """A x in the user's layout."""
 
     def rhs(self, b: ArrayLike) -> Array:
-        """The right-hand side over all cells (flat)."""
+        """The right-hand side over all cells (flat), a new array."""
+
+    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Look]:
+        """The same, which may be b itself and is not to be written to, and what a look at it tells."""
 
     def guess(self, x0: ArrayLike) -> Array:
         """An initial guess over all cells (flat)."""
@@ -38,10 +41,10 @@ class Layout(Protocol):
         """The user's flat vector of a residual or a correction: no sign, no boundary data."""
 
     def solution(self, x: Array, b: ArrayLike) -> Array:
-        """The solution, laid out as b is."""
+        """The solution, laid out as b is; it may share the memory of x."""
 
-    def reference_norm(self, b: ArrayLike, projected: Array) -> float:
-        """The ||b|| that rtol refers to; `projected` is the right-hand side that is solved for."""
+    def reference_norm(self, b: ArrayLike, projected: Array, norm: float) -> float:
+        """The ||b|| that rtol refers to; `projected`, of 2-norm `norm`, is the right-hand side that is solved for."""
 
 
 class CellLayout:
@@ -66,6 +69,16 @@ class CellLayout:
     def rhs(self, b: ArrayLike) -> Array:
         return self._to_cells(b, "b")
 
+    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Look]:
+        stencil = self._stencil
+        if isinstance(b, np.ndarray) and b.shape == stencil.shape and b.dtype == np.float64 and b.flags.c_contiguous:
+            values = b.reshape(-1)
+            found = look(stencil.cells, values)
+            if not found.outside and np.isfinite(found.largest):
+                return values, found
+        values = self.rhs(b)
+        return values, look(stencil.cells, values)
+
     def guess(self, x0: ArrayLike) -> Array:
         return self._to_cells(x0, "x0")
 
@@ -74,10 +87,10 @@ class CellLayout:
 
     def solution(self, x: Array, b: ArrayLike) -> Array:
         full = x.reshape(self._stencil.shape)
-        return full.copy() if np.shape(b) == full.shape else full[self._stencil.fluid]
+        return full if np.shape(b) == full.shape else full[self._stencil.fluid]
 
-    def reference_norm(self, b: ArrayLike, projected: Array) -> float:
-        return norm2(projected)
+    def reference_norm(self, b: ArrayLike, projected: Array, norm: float) -> float:
+        return norm
 
     def _to_cells(self, v: ArrayLike, name: str) -> Array:
         stencil = self._stencil

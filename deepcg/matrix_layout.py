@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .layout import check_finite, check_vector
 from .stencil import Array
-from .vectors import norm2
+from .vectors import Look, largest, norm2
 
 
 class MatrixLayout:
@@ -71,6 +71,10 @@ class MatrixLayout:
         rows = self._to_rows(b, "b")
         return self._to_cells(self.sign * (rows[self._kept] - self._moved(rows)))
 
+    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Look]:
+        values = self.rhs(b)
+        return values, Look(largest(values), norm2(values), False)
+
     def guess(self, x0: ArrayLike) -> Array:
         return self._to_cells(self._to_rows(x0, "x0")[self._kept])
 
@@ -84,10 +88,10 @@ class MatrixLayout:
         rows[self._eliminated] = self._eliminated_solution(self._to_rows(b, "b"))
         return self._like(rows, b)
 
-    def reference_norm(self, b: ArrayLike, projected: Array) -> float:
+    def reference_norm(self, b: ArrayLike, projected: Array, norm: float) -> float:
         """||b||2 of the user's b, less what the projection took off it."""
         if not self._eliminated.size:
-            return norm2(projected)
+            return norm
         rows = self._to_rows(b, "b")
         kept = self.sign * projected.reshape(-1)[self._kept_cell] + self._moved(rows)
         return float(np.hypot(np.linalg.norm(kept), np.linalg.norm(rows[self._eliminated])))

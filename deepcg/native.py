@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 INVALID_ARGUMENT = 1
 LIBRARY = Path(__file__).with_name("libdeepcg.so")
 
@@ -111,8 +112,9 @@ def _declare(library: ctypes.CDLL) -> None:
     """The functions' signatures, as the header has them."""
     pointer, i32, i64, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
     signatures = {
-        "dcg_stencil_apply": (pointer, pointer, pointer, pointer, pointer, pointer, i32, pointer, pointer, i32),
-        "dcg_unit_apply": (pointer, pointer, pointer, i32),
+        "dcg_apply": (pointer, pointer, pointer, i32),
+        "dcg_residual": (pointer, pointer, pointer, pointer, pointer, i32),
+        "dcg_look": (i64, pointer, pointer, pointer),
         "dcg_face_weights": (pointer, pointer, pointer, i32, pointer, pointer, pointer),
         "dcg_norm_bound": (pointer, pointer),
         "dcg_dot": (i64, pointer, pointer, pointer),
@@ -189,10 +191,23 @@ def _stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
     """out = A x; both C-contiguous float64 over all cells."""
     check_vectors(stencil.cells.size, x=x, out=out)
     op = operator(stencil)
-    if stencil.unit is not None:
-        call("dcg_unit_apply", ctypes.byref(op), x, out, 0)
-    else:
-        call("dcg_stencil_apply", op.shape, op.cells, *op.weights, op.shift, op.periodic, x, out, 0)
+    call("dcg_apply", ctypes.byref(op), x, out, 0)
+
+
+def _stencil_residual(stencil, b: np.ndarray, x: np.ndarray, out: np.ndarray) -> float:
+    """out = b - A x in one pass; returns its 2-norm. All C-contiguous float64 over all cells."""
+    check_vectors(stencil.cells.size, b=b, x=x, out=out)
+    op, square = operator(stencil), ctypes.c_double()
+    call("dcg_residual", ctypes.byref(op), b, x, out, ctypes.byref(square), 0)
+    return math.sqrt(square.value)
+
+
+def _look(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
+    """See `deepcg.vectors.look`."""
+    check_vectors(cells.size, v=v)
+    result = (ctypes.c_double * 3)()
+    call("dcg_look", cells.size, cells, v, result)
+    return result[0], math.sqrt(result[1]), bool(result[2])
 
 
 def _face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.ndarray, ...]:
@@ -287,14 +302,17 @@ singular_runs: Callable | None
 face_weights: Callable | None
 norm_bound: Callable | None
 stencil_apply: Callable | None
+stencil_residual: Callable | None
+look: Callable | None
 dot: Callable | None
 axpy: Callable | None
 unavailable: str | None
 try:
     _library = load()
-    stencil_apply, dot, axpy, singular_runs = _stencil_apply, _dot, _axpy, SingularRuns
+    stencil_apply, stencil_residual, look = _stencil_apply, _stencil_residual, _look
+    dot, axpy, singular_runs = _dot, _axpy, SingularRuns
     face_weights, norm_bound = _face_weights, _norm_bound
     unavailable = None
 except (OSError, KernelError) as error:
-    stencil_apply = dot = axpy = singular_runs = face_weights = norm_bound = None
+    stencil_apply = stencil_residual = look = dot = axpy = singular_runs = face_weights = norm_bound = None
     unavailable = str(error)

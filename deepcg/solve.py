@@ -20,7 +20,7 @@ from .krylov import CHECK_EVERY, WINDOW, Iterate, compiled, conjugate_directions
 from .problem import Poisson
 from .report import SolveInfo
 from .stencil import Array
-from .vectors import norm2
+from .vectors import largest, norm2
 
 METHODS = ("auto", "cg", "dcd")
 MODERATE = 1e-100, 1e100  # magnitudes whose squares neither over- nor underflow
@@ -110,16 +110,16 @@ class Solver:
             return self._solve_on_gpu(b, x0, callback)
         started = time.perf_counter()
         layout = self.problem.layout
-        rhs = layout.rhs(b)
+        rhs, seen = layout.borrowed_rhs(b)
         x = np.zeros_like(rhs) if x0 is None else layout.guess(x0)
-        size = largest(rhs) if x0 is None else max(largest(rhs), self._operator.norm_bound * largest(x))
+        size = seen.largest if x0 is None else max(seen.largest, self._operator.norm_bound * largest(x))
         if size and not MODERATE[0] <= size <= MODERATE[1]:
             return self._solve_scaled(2.0 ** min(-math.frexp(size)[1], 1000), b, x0, callback)
-        projected = self._project(rhs)
+        rhs, norm, projected = self._projected(rhs, seen.norm)
         self._operator.project(x)
-        target = max(self.rtol * layout.reference_norm(b, rhs), self.atol)
+        target = max(self.rtol * layout.reference_norm(b, rhs, norm), self.atol)
         maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
-        report = None if callback is None else lambda now: callback(layout.solution(now, b))
+        report = None if callback is None else lambda now: callback(np.array(layout.solution(now, b)))
         it = Iterate(self._operator, rhs, x, target, maxiter, report, from_zero=x0 is None)
         own = None if callback is not None else self._compiled_iteration()
         if own is not None:
@@ -181,14 +181,17 @@ class Solver:
         info.projected /= scale
         return x / scale, info
 
-    def _project(self, rhs: Array) -> float:
-        """Project b onto the range in place; what rounding leaves outside counts as nothing."""
-        norm = norm2(rhs)
-        removed = self._operator.project(rhs)
+    def _projected(self, rhs: Array, norm: float) -> tuple[Array, float, float]:
+        """b on the range, its norm, and the norm of what was removed; what rounding leaves outside counts as nothing."""
+        if not self.problem.singular:
+            return rhs, norm, 0.0
+        inside = rhs.copy()
+        removed = self._operator.project(inside)
         if removed <= 1e-12 * norm:
-            return 0.0
-        self._refuse_inconsistent(removed, norm)
-        return removed
+            removed = 0.0
+        else:
+            self._refuse_inconsistent(removed, norm)
+        return inside, norm2(inside), removed
 
     def _refuse_inconsistent(self, removed: float, norm: float) -> None:
         if self.inconsistent == "error":
@@ -197,11 +200,6 @@ class Solver:
                 f"{self.problem.components.count} component(s) without an OPEN face; make b sum to zero there, or pass "
                 "inconsistent='project'"
             )
-
-
-def largest(v: Array) -> float:
-    """The largest magnitude in v."""
-    return max(float(v.max()), -float(v.min()))
 
 
 class _Operator:
@@ -220,6 +218,13 @@ class _Operator:
 
     def apply(self, x: Array, out: Array) -> Array:
         return self._stencil.apply(x, out)
+
+    def residual(self, b: Array, x: Array, out: Array) -> float:
+        norm = self._stencil.residual(b, x, out)
+        if not self._components.count:
+            return norm
+        self._components.project(out)
+        return norm2(out)
 
     def project(self, v: Array) -> float:
         return self._components.project(v)

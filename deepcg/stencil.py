@@ -8,6 +8,7 @@ outside FLUID: a structured vector costs a little memory where there are walls a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -119,6 +120,13 @@ class Stencil:
         else:
             out.reshape(self.shape)[...] = self._apply_numpy(x.reshape(self.shape))
         return out
+
+    def residual(self, b: Array, x: Array, out: Array) -> float:
+        """out = b - A x for flat vectors over all cells; returns its 2-norm."""
+        if native.stencil_residual is not None:
+            return native.stencil_residual(self, b, x, out)
+        np.subtract(b, self.apply(x, out), out=out)
+        return math.sqrt(float(np.add.reduce(out * out)))
 
     def _apply_numpy(self, x: Array) -> Array:
         """The reference: differences across every face, face by face."""

@@ -8,10 +8,12 @@ share one OpenMP runtime and sum in a fixed order.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from . import native
+from .grid import FLUID
 from .stencil import Array
 
 
@@ -23,8 +25,38 @@ def _axpy(alpha: float, x: Array, y: Array) -> None:
     y += alpha * x
 
 
+def _look(cells: np.ndarray, v: Array) -> tuple[float, float, bool]:
+    return largest(v) if np.isfinite(v).all() else math.nan, norm2(v), bool(v[cells.reshape(-1) != FLUID].any())
+
+
 dot = _dot if native.dot is None else native.dot
 axpy = _axpy if native.axpy is None else native.axpy
+_one_pass = _look if native.look is None else native.look
+
+
+class Look(NamedTuple):
+    """What a solver must know of a vector over all cells.
+
+    Attributes
+    ----------
+    largest : magnitude; NaN where a value is not finite
+    norm : ||v||_2
+    outside : whether some value is not 0 outside FLUID
+    """
+
+    largest: float
+    norm: float
+    outside: bool
+
+
+def look(cells: np.ndarray, v: Array) -> Look:
+    """Look at a flat float64 vector over all cells, in one pass where the kernels are built."""
+    return Look(*_one_pass(cells, v))
+
+
+def largest(v: Array) -> float:
+    """The largest magnitude in v."""
+    return max(float(v.max()), -float(v.min()))
 
 
 def norm2(a: Array) -> float:

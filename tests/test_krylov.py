@@ -29,6 +29,10 @@ class Dense:
         out[:] = self.A @ x
         return out
 
+    def residual(self, b, x, out):
+        np.subtract(b, self.apply(x, out), out=out)
+        return float(np.linalg.norm(out))
+
     def project(self, v):
         return 0.0
 

@@ -81,10 +81,11 @@ class Reading:
         y = np.empty_like(x)
         if self.found.unit > 0:
             op.unit, op.open = self.found.unit, self.found.open
-            native.call("dcg_unit_apply", ctypes.byref(op), x, y, 1)
         else:
-            w = [w.ctypes.data if n > 1 else None for w, n in zip(self.weights, self.shape, strict=True)]
-            native.call("dcg_stencil_apply", op.shape, self.cells, *w, self.shift, self.found.periodic, x, y, 1)
+            op.shift = self.shift.ctypes.data
+            for axis, n in enumerate(self.shape):
+                op.weights[axis] = self.weights[axis].ctypes.data if n > 1 else None
+        native.call("dcg_apply", ctypes.byref(op), x, y, 1)
         return y
 
 

@@ -31,6 +31,37 @@ def test_operator_equals_its_reference(shape, boundary, shifted):
     assert not y[~stencil.fluid].any()
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (5, 13), (3, 5, 7), (33, 31, 37)])
+@pytest.mark.parametrize("coefficient", [None, 3.0])
+def test_residual_equals_its_reference(shape, coefficient):
+    rng = np.random.default_rng([8, *shape])
+    cells = rng.choice([0, 0, 0, 1, 2], shape).astype(np.uint8)
+    cells.flat[0] = 0
+    given = None if coefficient is None else rng.uniform(0.1, coefficient, shape)
+    stencil = Poisson(cells, boundary="open", coefficient=given).stencil
+    b, x = (np.where(stencil.fluid, rng.standard_normal(shape), 0.0).reshape(-1) for _ in range(2))
+    r = np.full(x.size, np.nan)
+    norm = stencil.residual(b, x, r)
+    expected = b - stencil._apply_numpy(x.reshape(shape)).reshape(-1)
+    assert np.abs(r - expected).max() <= 20 * EPS * (stencil.norm_bound * np.abs(x).max() + np.abs(b).max())
+    assert norm == pytest.approx(np.linalg.norm(expected), rel=1e-13)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8191, 8193, 65537, 300_001])
+def test_a_look_at_a_vector_equals_numpy(n):
+    rng = np.random.default_rng(n)
+    cells = rng.choice([0, 1, 2], n).astype(np.uint8)
+    v = np.where(cells == 0, rng.standard_normal(n), 0.0)
+    found, expected = vectors.look(cells, v), vectors._look(cells, v)
+    assert found.largest == expected[0] and not found.outside
+    assert found.norm == pytest.approx(expected[1], rel=1e-13)
+    cells[n - 1], v[n - 1] = 1, -1e-300
+    assert vectors.look(cells, v).outside
+    for bad in (np.nan, np.inf, -np.inf):
+        v[n // 2] = bad
+        assert not np.isfinite(vectors.look(cells, v).largest)
+
+
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 8191, 8193, 65535, 65537, 300_001])
 def test_inner_product_and_update_equal_numpy(n):
     rng = np.random.default_rng(n + 3)
@@ -76,7 +107,7 @@ def test_in_place_application_is_refused_with_the_librarys_own_words():
 
 def test_null_pointers_are_error_codes():
     library = native.load()
-    assert library.dcg_stencil_apply(None, None, None, None, None, None, 0, None, None, 0) == 1
+    assert library.dcg_apply(None, None, None, 0) == 1
     assert b"must not be NULL" in library.dcg_last_error()
 
 

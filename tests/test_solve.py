@@ -10,7 +10,7 @@ import reference
 import scipy.sparse as sp
 
 import deepcg
-from deepcg import FLUID, InconsistentError, Poisson, Solver, solve
+from deepcg import FLUID, InconsistentError, Poisson, Solver, native, solve
 from deepcg.stencil import Stencil
 
 
@@ -183,8 +183,9 @@ def test_callback_gets_copies_laid_out_like_b(shaped):
 def test_products(solver, request, monkeypatch):
     """One product an iteration, one for the initial residual, and the checks of the true one."""
     calls = []
-    original = Stencil.apply
-    monkeypatch.setattr(Stencil, "apply", lambda self, x, out=None: calls.append(1) or original(self, x, out))
+    for product in ("apply", "residual"):
+        original = getattr(Stencil, product)
+        monkeypatch.setattr(Stencil, product, lambda *given, original=original: calls.append(1) or original(*given))
     problem = Poisson(np.zeros((24, 31), dtype=np.uint8), boundary="open")
     b = np.random.default_rng(101).standard_normal(problem.shape)
     options = options_of(solver, problem, request)
@@ -391,3 +392,21 @@ def test_a_matrix_is_solved_in_its_own_layout():
         x, info = solve(sign * MATRIX, b, grid=(4, 5), rtol=1e-10, model="jacobi")
         assert info == 0
         assert np.linalg.norm(b - sign * MATRIX @ x) <= 1.001e-10 * np.linalg.norm(b)
+
+
+def test_b_is_not_changed_and_the_solution_is_not_b():
+    """b is read in place where it can be."""
+    for singular in (True, False):
+        problem = Poisson(np.zeros((9, 14), dtype=np.uint8), boundary="wall" if singular else "open")
+        b = np.random.default_rng(113).standard_normal(problem.shape)
+        kept = b.copy()
+        solver = Solver(problem, model="multigrid" if native.unavailable is None else "jacobi", rtol=1e-9)
+        first, _ = solver.solve(b)
+        second, _ = solver.solve(b)
+        assert np.array_equal(b, kept)
+        assert np.array_equal(first, second)
+        first[:] = np.nan
+        assert np.isfinite(second).all() and np.array_equal(b, kept)
+        b.setflags(write=False)
+        third, _ = solver.solve(b)
+        assert np.array_equal(second, third) and third.flags.writeable

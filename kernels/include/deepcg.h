@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DCG_ABI_VERSION 2
+#define DCG_ABI_VERSION 3
 
 enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4 };
 
@@ -28,24 +28,16 @@ DCG_API int dcg_abi_version(void);
 /* What the last failing call of this thread was refused for. */
 DCG_API const char *dcg_last_error(void);
 
-/* y = A x, the finite-volume stencil in difference form (deepcg/stencil.py has the formula).
- *
- * shape     nz, ny, nx; nz = 1 in 2-D (with weights_z all zero or NULL)
- * cells     nz*ny*nx bytes: 0 FLUID, 1 SOLID, 2 OPEN; y is 0 where not FLUID
- * weights_* face weights with n+1 entries on their own axis; NULL = no faces across that axis
- * shift     nz*ny*nx values added to the diagonal, or NULL
- * periodic  bit 0: z, bit 1: y, bit 2: x
- * threads   OpenMP threads; 0 = as many as OpenMP would take
- */
-DCG_API int dcg_stencil_apply(const int64_t shape[3], const uint8_t *cells, const double *weights_z,
-                              const double *weights_y, const double *weights_x, const double *shift, int32_t periodic,
-                              const double *x, double *y, int32_t threads);
-
 /* *result = sum of a_i b_i, summed in an order that does not depend on the number of threads. */
 DCG_API int dcg_dot(int64_t n, const double *a, const double *b, double *result);
 
 /* y += alpha x */
 DCG_API int dcg_axpy(int64_t n, double alpha, const double *x, double *y);
+
+/* What a solver must know of a vector that it is given, in one pass: result[0] the largest magnitude (NaN where a value is not finite),
+ * result[1] the sum of squares, in an order that does not depend on the number of threads, and result[2] 1 where some value is not 0 in a
+ * cell that is not FLUID, else 0. */
+DCG_API int dcg_look(int64_t n, const uint8_t *cells, const double *v, double result[3]);
 
 /* ---- the multilevel network: a symmetric positive (semi-)definite approximation of the inverse ------------------- */
 
@@ -56,14 +48,19 @@ typedef struct {
   int64_t shape[3];        /* nz, ny, nx */
   const uint8_t *cells;    /* nz*ny*nx bytes: 0 FLUID, 1 SOLID, 2 OPEN */
   double unit;             /* > 0: every face between a FLUID cell and one that is not SOLID has this weight */
-  const double *weights[3]; /* unit == 0: face weights as dcg_stencil_apply takes them */
+  const double *weights[3]; /* unit == 0: face weights with n+1 entries on their own axis; NULL = no faces across that axis */
   const double *shift;     /* nz*ny*nx values added to the diagonal, or NULL; only with unit == 0 */
   int32_t periodic;        /* bit 0: z, bit 1: y, bit 2: x */
   int32_t open;            /* unit > 0: bit 2a: OPEN cells lie below axis a, bit 2a + 1: above */
 } dcg_operator;
 
-/* y = A x for unit > 0, in difference form; without ghosts or weights in memory. */
-DCG_API int dcg_unit_apply(const dcg_operator *op, const double *x, double *y, int32_t threads);
+/* y = A x, the finite-volume stencil in difference form (deepcg/stencil.py has the formula); y is 0 where not FLUID.
+ * threads   OpenMP threads; 0 = as many as OpenMP would take
+ */
+DCG_API int dcg_apply(const dcg_operator *op, const double *x, double *y, int32_t threads);
+
+/* r = b - A x, *square = r . r; b may not be r. */
+DCG_API int dcg_residual(const dcg_operator *op, const double *b, const double *x, double *r, double *square, int32_t threads);
 
 /* Face weights beta * area / distance, beta the harmonic mean of a coefficient per cell (deepcg/stencil.py has the rules).
  *

@@ -1,11 +1,12 @@
 // Inner product and update in float64. Sums run over fixed blocks, added in order: the result does not depend on the
 // number of threads.
 //
-// Ledger, bytes per value: dot 16, axpy 24.
+// Ledger, bytes per value: dot 16, axpy 24, look 9.
 
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "error.hpp"
@@ -27,7 +28,42 @@ double block_dot(const double *a, const double *b, int64_t n) {
   return sum;
 }
 
+struct Look {
+  double largest = 0.0, square = 0.0, not_finite = 0.0;
+  bool outside = false;
+};
+
+Look block_look(const uint8_t *cells, const double *v, int64_t n) {
+  double largest = 0.0, not_finite = 0.0;  // a maximum loses NaN, a sum of 0 v does not
+  int64_t outside = 0;
+#pragma omp simd reduction(max : largest) reduction(+ : not_finite, outside)
+  for (int64_t i = 0; i < n; ++i) {
+    const double size = std::fabs(v[i]);
+    largest = size > largest ? size : largest;
+    not_finite += 0.0 * v[i];
+    outside += (v[i] != 0.0) & (cells[i] != 0);
+  }
+  return {largest, block_dot(v, v, n), not_finite, outside != 0};
+}
+
 }  // namespace
+
+extern "C" int dcg_look(int64_t n, const uint8_t *cells, const double *v, double result[3]) {
+  return dcg::guarded([&] {
+    dcg::require(n >= 0 && cells && v && result, "n must be >= 0, cells, v and result not NULL");
+    const int64_t blocks = (n + kBlock - 1) / kBlock;
+    std::vector<Look> looks(blocks);
+#pragma omp parallel for schedule(static) if (n >= kParallel)
+    for (int64_t k = 0; k < blocks; ++k)
+      looks[k] = block_look(cells + k * kBlock, v + k * kBlock, std::min(kBlock, n - k * kBlock));
+    Look all;
+    for (const Look &look : looks) {
+      all.largest = std::max(all.largest, look.largest), all.square += look.square;
+      all.not_finite += look.not_finite, all.outside |= look.outside;
+    }
+    result[0] = all.largest + all.not_finite, result[1] = all.square, result[2] = all.outside;
+  });
+}
 
 extern "C" int dcg_dot(int64_t n, const double *a, const double *b, double *result) {
   return dcg::guarded([&] {
