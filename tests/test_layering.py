@@ -16,7 +16,7 @@ CORE = {
     "grid": set(),
     "native": set(),
     "stencil": {"grid", "native"},
-    "vectors": {"native", "stencil"},
+    "vectors": {"grid", "native", "stencil"},
     "components": {"native", "stencil"},
     "layout": {"stencil", "vectors"},
     "problem": {"components", "grid", "layout", "stencil", "matrix_reader"},
