@@ -25,6 +25,11 @@ class Comparison:
     learned: Entry
 
     @property
+    def outside(self) -> bool:
+        """Whether the scene is outside the training's distribution."""
+        return self.case.split()[0] in OUTSIDE
+
+    @property
     def ratio(self) -> float:
         """Times less solve time."""
         return median(self.classical, "solve") / median(self.learned, "solve")
@@ -41,7 +46,7 @@ class AtSize:
 
     def ratio(self, outside: bool | None = None) -> float | None:
         """The geometric mean of the ratios: of all scenes, of those like the training's, or of those outside."""
-        chosen = [c.ratio for c in self.cases if outside is None or (c.case.split()[0] in OUTSIDE) == outside]
+        chosen = [c.ratio for c in self.cases if outside is None or c.outside == outside]
         return geometric_mean(chosen) if chosen else None
 
     def solves_to_pay(self, training_seconds: float) -> float | None:
@@ -80,3 +85,26 @@ def training_seconds(dim: int) -> float | None:
     """What the training of the shipped weights took, by their own record."""
     path = model_file.shipped().get(f"multilevel-{dim}d")
     return None if path is None else model_file.describe(path)["training"].get("seconds")
+
+
+HEADER = ["scene", "training", "classical iterations", "learned", "classical solve ms", "learned", "times faster"]
+SHORT_HEADER = ["size", "times faster", "like the training", "outside it", "training s", "solves that pay for it"]
+
+
+def row(pair: Comparison) -> list[str]:
+    """A case under `HEADER`."""
+    return [
+        pair.case, "outside" if pair.outside else "like it", str(pair.classical["iterations"]), str(pair.learned["iterations"]),
+        f"{1e3 * median(pair.classical, 'solve'):.1f}", f"{1e3 * median(pair.learned, 'solve'):.1f}", f"{pair.ratio:.2f}",
+    ]  # fmt: skip
+
+
+def short(group: AtSize) -> list[str]:
+    """A size under `SHORT_HEADER`."""
+    ratios = [group.ratio(outside) for outside in (None, False, True)]
+    cost = training_seconds(group.dim)
+    pays = group.solves_to_pay(cost) if cost else None
+    return [
+        f"{group.size}^{group.dim}", *("-" if value is None else f"{value:.2f}" for value in ratios),
+        f"{cost:,.0f}" if cost else "-", f"{pays:,.0f}" if pays else "never" if cost else "-",
+    ]  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import petsc4py
 
-from benchmarks.serving import Clock, Memory, serve
+from benchmarks.serving import Clock, Memory, measured, serve
 
 PASSES = 6  # as in `benchmarks.methods`
 
@@ -70,18 +70,10 @@ class Worker:
         with Clock(self._comm.barrier) as solve:
             iterations, passes, residuals = self._solve(order)
         np.savez(f"{order['x']}.{self._comm.rank}.npz", rows=self._rows, x=self._x.getArray())
-        return {
-            "setup_seconds": setup.seconds,
-            "solve_seconds": solve.seconds,
-            "setup_cpu_seconds": setup.cpu_seconds,
-            "solve_cpu_seconds": solve.cpu_seconds,
-            "memory_bytes": memory.growth,
-            "iterations": iterations,
-            "residuals": [float(f"{value:.4g}") for value in residuals] if order["history"] else None,
-            "note": f"{passes} passes, as its residual was not the true one" if passes > 1 else "",
-            "version": "PETSc " + ".".join(map(str, self._petsc.Sys.getVersion())),
-            "ranks": self._comm.size,
-        }
+        note = f"{passes} passes, as its residual was not the true one" if passes > 1 else ""
+        version = "PETSc " + ".".join(map(str, self._petsc.Sys.getVersion()))
+        kept = residuals if order["history"] else None
+        return {**measured(setup, solve, memory, iterations, kept, note, version), "ranks": self._comm.size}
 
     def _set_up(self, keep: bool) -> None:
         PETSc = self._petsc

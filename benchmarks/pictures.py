@@ -18,6 +18,8 @@ from deepcg.plots import STYLE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from benchmarks.learned import AtSize
+
 OURS = {
     "multilevel network": "#b3202a",
     "multigrid": "#e0853d",
@@ -186,11 +188,8 @@ def against_size(results: dict[str, Any], scene: str, cores: int) -> Figure | No
     return figure
 
 
-def roofline(results: dict[str, Any]) -> Figure | None:
+def roofline(cases: list[dict[str, Any]]) -> Figure:
     """The cycle's bytes per second against the triad's, by size."""
-    cases = results.get("roofline") or []
-    if not cases:
-        return None
     figure = _figure(6.4, 3.6)
     axes = _axes(figure)
     triad = max(case["triad"] for case in cases) / 1e9
@@ -225,5 +224,30 @@ def sequence(results: dict[str, Any], case: str, rtol: float, cores: int) -> Fig
         total = np.add(steps["setup_seconds"], steps["solve_seconds"])
         axes.plot(np.arange(1, total.size + 1), total, label=f"{peer}: {entry['mode']}", **style(peer))
     axes.set(yscale="log", xlabel="system", ylabel="seconds, set-up and solve")
+    _legend(figure, axes)
+    return figure
+
+
+def learning(groups: list[AtSize]) -> Figure | None:
+    """How many times less solve time the learned weights need, by scene and size; scenes outside the training are hollow."""
+    if not groups:
+        return None
+    scenes = list(dict.fromkeys(pair.case.split()[0] for group in groups for pair in group.cases))
+    figure = _figure(8.0, 0.9 + 0.28 * len(scenes))
+    axes = _axes(figure)
+    for place, group in enumerate(groups):
+        colour, shift = OTHERS[place % len(OTHERS)], 0.16 * (place - (len(groups) - 1) / 2)
+        for outside in (False, True):
+            pairs = [pair for pair in group.cases if pair.outside == outside]
+            axes.plot(
+                [pair.ratio for pair in pairs], [scenes.index(pair.case.split()[0]) + shift for pair in pairs], "o", color=colour,
+                markerfacecolor="white" if outside else colour, label=f"{group.size}^{group.dim}{', outside the training' if outside else ''}",
+            )  # fmt: skip
+        axes.axvline(group.ratio() or 1.0, color=colour, linewidth=0.8, linestyle=":")
+    axes.axvline(1.0, color="#444444", linewidth=0.8)
+    axes.set(
+        xlabel="times faster than the best classical weights (dotted: geometric mean)", ylim=(len(scenes) - 0.5, -0.5)
+    )
+    axes.set_yticks(range(len(scenes)), scenes)
     _legend(figure, axes)
     return figure

@@ -41,7 +41,7 @@ def gather(journal: Journal, plan: str) -> dict[str, Any]:
 
 
 def _entry(runs: list[Entry]) -> Entry:
-    timed = [run for run in runs if run["repeat"] > 0]
+    timed = [run for run in runs if run["repeat"] > 0 or run.get("counts", False)]
     failed = next((run for run in runs if run["outcome"] != "converged"), None)
     last = failed or runs[-1]
     # the first run also loads the library, so it speaks of memory only where there is no other

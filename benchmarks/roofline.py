@@ -9,13 +9,16 @@ kernels/src/rows.hpp counts for a cycle when every level's passes run as one wav
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import time
+from typing import Any
 
 import numpy as np
 
 from benchmarks.record import RESULTS, Record
+from benchmarks.results import stated_machine
 from deepcg import gallery
 from deepcg.cycle import MultilevelCycle
 from deepcg.vectors import axpy
@@ -24,6 +27,35 @@ from deepcg.weights import Weights
 # Bytes per cell of one wave down (relax, residual, restrict) and one up (prolong, relax), each plane once.
 UNIT = (4 + 4 + 1 + 6.5) + (4 + 4 + 4 + 1 + 6.5)
 WEIGHTED = UNIT + 2 * (12 + 4 + 4 - 1)
+
+HEADER = ["scene", "bytes a cell", "set-up ms", "cycle ms", "cycle GB/s", "triad GB/s"]
+
+
+def rows(cases: list[dict[str, Any]]) -> list[list[str]]:
+    """The table under `HEADER`."""
+    return [
+        [
+            f"{case['scene']} {case['size']}^3", f"{case['bytes_per_cell']:.1f}", f"{1e3 * case['setup_seconds']:.1f}",
+            f"{1e3 * case['cycle_seconds']:.1f}", f"{case['bandwidth'] / 1e9:.1f}", f"{case['triad'] / 1e9:.1f}",
+        ]
+        for case in cases
+    ]  # fmt: skip
+
+
+def committed() -> list[dict[str, Any]]:
+    """The cases of results/roofline.json; none where it is not there."""
+    path = RESULTS / "roofline.json"
+    return list(json.loads(path.read_text())["cases"].values()) if path.exists() else []
+
+
+def measured(results: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """The cases that a run measured itself, or else those of results/roofline.json, and then where they come from."""
+    own = results.get("roofline") or []
+    there = [] if own else committed()
+    if not there:
+        return own, ""
+    machine = stated_machine({"sessions": [case["machine"] for case in there]})
+    return there, f"Not measured in this run; from results/roofline.json: {machine}"
 
 
 def main() -> None:

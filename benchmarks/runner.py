@@ -192,6 +192,8 @@ class _Comparison:
                 )
                 answer, x = self._solve(peer, 0, history=repeat == 0)
                 figures |= answer | self._judged(peer, 0, x, answer["note"])
+                if self._runner.plan.repeats_of(answer["setup_seconds"] + answer["solve_seconds"]) == 0:
+                    figures["counts"] = True
             except PeerFailed as failure:
                 figures |= self._failed(peer, str(failure))
             if self._large():

@@ -92,6 +92,23 @@ class Memory:
         return None if self._before is None else max(0, _status("VmHWM") - self._before)
 
 
+def measured(
+    setup: Clock, solve: Clock, memory: Memory, iterations: int, residuals: list[float] | None, note: str, version: str
+) -> dict[str, Any]:
+    """The answer to a run, the same of every worker; `residuals` are relative, or None where no history was asked for."""
+    return {
+        "setup_seconds": setup.seconds,
+        "solve_seconds": solve.seconds,
+        "setup_cpu_seconds": setup.cpu_seconds,
+        "solve_cpu_seconds": solve.cpu_seconds,
+        "memory_bytes": memory.growth,
+        "iterations": iterations,
+        "residuals": None if residuals is None else [float(f"{value:.4g}") for value in residuals],
+        "note": note,
+        "version": version,
+    }
+
+
 def _status(field: str) -> int:
     """Bytes, from the kernel's account of this process."""
     for text in Path("/proc/self/status").read_text().splitlines():

@@ -7,18 +7,17 @@ python -m benchmarks.tables --check    fail where a block is not what the JSON s
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import petsc_tables
-from benchmarks.learned import compared
-from benchmarks.markdown import figure, geometric_mean, table
+from benchmarks import paper_tables, petsc_tables
+from benchmarks import roofline as rooflines
+from benchmarks.learned import HEADER, SHORT_HEADER, compared, row, short
+from benchmarks.markdown import figure, table
 from benchmarks.peers import AMG, PEERS
-from benchmarks.plans import PAPER_SCENES, WINDOWS, with_window
 from benchmarks.record import RESULTS
 from benchmarks.results import Entry, asked, best, latest, median, select, stated_machine
 from deepcg import gallery as scenes
@@ -150,65 +149,31 @@ def count(entry: Entry | None) -> str:
 
 def learning() -> str:
     """Learned against classical weights, tuned for each size, on the same kernels."""
-    results, rows = measured("learning"), []
-    for group in compared(results):
-        for pair in group.cases:
-            rows.append(
-                [
-                    pair.case,
-                    f"{pair.classical['iterations']}", f"{pair.learned['iterations']}",
-                    f"{1e3 * median(pair.classical, 'solve'):.1f}", f"{1e3 * median(pair.learned, 'solve'):.1f}",
-                    f"{pair.ratio:.2f}",
-                ]
-            )  # fmt: skip
-        ratio = geometric_mean(pair.ratio for pair in group.cases)
-        rows.append(
-            [f"**all at {group.size}^{group.dim}** (best classical: {group.best})", "", "", "", "", f"**{ratio:.2f}**"]
-        )
-    header = ["scene", "classical iterations", "learned", "classical solve ms", "learned", "times faster"]
-    return table(header, rows) + "\n\n" + stated_machine(results)
+    results = measured("learning")
+    groups = compared(results)
+    rows = []
+    for group in groups:
+        rows += [row(pair) for pair in group.cases]
+        mean = ["", "", "", "", "", f"**{group.ratio():.2f}**"]
+        rows.append([f"**all at {group.size}^{group.dim}** (best classical: {group.best})", *mean])
+    short_table = table(SHORT_HEADER, [short(group) for group in groups])
+    return "\n\n".join([table(HEADER, rows), short_table, stated_machine(results)])
 
 
 def roofline() -> str:
     """Memory, set-up and cycle by size, and the cycle's bytes per second beside a triad's."""
-    cases = list(json.loads((RESULTS / "roofline.json").read_text())["cases"].values())
-    rows = [
-        [
-            f"{case['scene']} {case['size']}^3",
-            f"{case['bytes_per_cell']:.1f}",
-            f"{1e3 * case['setup_seconds']:.1f}",
-            f"{1e3 * case['cycle_seconds']:.1f}",
-            f"{case['bandwidth'] / 1e9:.1f}",
-            f"{case['triad'] / 1e9:.1f}",
-        ]
-        for case in cases
-    ]
-    header = ["scene", "bytes a cell", "set-up ms", "cycle ms", "cycle GB/s", "triad GB/s"]
-    return table(header, rows) + "\n\n" + stated_machine({"sessions": [case["machine"] for case in cases]})
+    cases = rooflines.committed()
+    machine = stated_machine({"sessions": [case["machine"] for case in cases]})
+    return f"{table(rooflines.HEADER, rooflines.rows(cases))}\n\n{machine}"
 
 
 def paper() -> str:
-    """Iterations of the baselines and the network, by scene and size; seconds are the report's to tell."""
-    results, rows = measured("paper"), []
-    names = [
-        name for name in ("CG", "deflated PCG", "IC(0)-PCG", "DCDM network") if next(select(results, peer=name), None)
-    ]
-    for case, facts in results["cases"].items():
-        found = {e["peer"]: e for e in select(results, case=case, rtol=1e-4, rhs="physical", dim=3)}
-        if facts["scene"] in PAPER_SCENES and "CG" in found and "DCDM network" in found:
-            ratio = found["CG"]["iterations"] / found["DCDM network"]["iterations"]
-            rows.append([case, *(count(found.get(name)) for name in names), f"{ratio:.1f}"])
-    header = ["scene", *("DCDM" if name == "DCDM network" else name for name in names), "CG / DCDM"]
-    text = f"{table(header, rows)}\n\nIterations to a true relative residual of 1e-4. {stated_machine(results)}"
-    labels = {("all" if m is None else str(m)): with_window(m).name for m in WINDOWS}
-    ablated = dict.fromkeys(e["case"] for name in labels.values() for e in select(results, peer=name))
-    if not ablated:
-        return text
-    rows = [
-        [case, *(count(next(select(results, case=case, peer=name), None)) for name in labels.values())]
-        for case in ablated
-    ]
-    return text + "\n\n" + table(["window m", *labels], rows)
+    """The paper's network beside its baselines, with the ablations and what the networks were trained on."""
+    results = measured("paper")
+    text = []
+    for caption, header, rows in (*paper_tables.tables(results), paper_tables.training()):
+        text.append(f"{caption}:\n\n{table(header, rows)}")
+    return "\n\n".join([*text, f"To a true relative residual of 1e-4; seconds in brackets. {stated_machine(results)}"])
 
 
 def gallery() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.methods import Loaded, Method, method
-from benchmarks.serving import Clock, Memory, serve
+from benchmarks.serving import Clock, Memory, measured, serve
 
 
 class Worker:
@@ -48,17 +48,7 @@ class Worker:
                 system, bool(order["warm"]), order["rtol"], order["maxiter"], history
             )
         np.save(order["x"], x)
-        return {
-            "setup_seconds": setup.seconds,
-            "solve_seconds": solve.seconds,
-            "setup_cpu_seconds": setup.cpu_seconds,
-            "solve_cpu_seconds": solve.cpu_seconds,
-            "memory_bytes": memory.growth,
-            "iterations": iterations,
-            "residuals": None if history is None else [float(f"{value:.4g}") for value in history],
-            "note": note,
-            "version": self._method.version,
-        }
+        return measured(setup, solve, memory, iterations, history, note, self._method.version)
 
 
 if __name__ == "__main__":

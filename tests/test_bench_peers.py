@@ -15,8 +15,8 @@ from benchmarks.fft_method import Direct, without_direct
 from benchmarks.gpu_methods import TorchCG
 from benchmarks.journal import Journal
 from benchmarks.methods import Loaded
-from benchmarks.peers import GPU, ON_CPU, PEERS, in_precision, tuned_multigrid, with_window
-from benchmarks.plans import FRESH, KEPT, PLANS, Entry, Plan, peers
+from benchmarks.peers import GPU, ON_CPU, PEERS, STRICT, in_precision, tuned_multigrid, with_window
+from benchmarks.plans import FRESH, KEPT, PAPER_SCENES, PLANS, Entry, Plan, paper, peers
 from benchmarks.record import RESULTS, true_residual
 from benchmarks.results import gather, load
 from benchmarks.runner import Runner
@@ -262,6 +262,18 @@ def test_what_is_not_installed_is_said_with_how_to_get_it(monkeypatch):
 def test_gpu_peers_say_why_they_cannot_run():
     for name in GPU:
         assert PEERS[name].missing() or os.path.exists("/dev/nvidiactl")
+
+
+def test_the_network_of_one_size_joins_the_paper_where_its_file_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.peers.ROOT", tmp_path)
+    strict = PEERS[STRICT]
+    file = tmp_path / strict.settings_for(None, 1)["model"]
+    assert strict.missing() and "deepcg train --dim 3 --stage 32:" in strict.missing()
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert strict.missing() == installed.without("torch")
+    asked = [entry.peers for entry in paper((16,)).entries]
+    assert all(strict in among for among in asked[: len(PAPER_SCENES)]) and STRICT not in ON_CPU
 
 
 def test_tuned_settings_follow_the_size():

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks import pictures
+from benchmarks import paper_tables, pictures
 from benchmarks.compare import compare, compare_files, told
 from benchmarks.markdown import figure
 from benchmarks.record import RESULTS
@@ -120,8 +120,40 @@ def test_failures_are_shown_as_failures(written):
 def test_the_papers_tables(written):
     _, _, text, _ = written
     told = text.split("## The paper's experiment")[1].split("## Cores")[0]
-    assert "| plume 16^3 | 9 (4.62) |  |  | 9 (2.39) |" in told  # baselines without figures stay empty
-    assert "m = 2" in told and "9 (2.57)" in told and "float16" in told and "9 (2.82)" in told
+    assert "| plume 16^3 | 9 (4.62) | 9 (2.39) | 1.0 |" in told  # baselines without figures have no column
+    assert "| scene | 2 |\n" in told and "| plume 16^3 | 9 (2.57) |" in told
+    assert "| scene | float16 |\n" in told and "| plume 16^3 | 9 (2.82) |" in told
+
+
+def of_paper(*names, **changed):
+    results = made()
+    results["entries"] = [entry("plume 16^3", name, [4.2], rtol=1e-4) | changed.get(name, {}) for name in names]
+    return {caption.split()[0]: (header, rows) for caption, header, rows in paper_tables.tables(results)}
+
+
+def test_networks_stand_beside_each_other_where_they_are_there():
+    from benchmarks.peers import STRICT
+
+    everybody = ("CG", "deflated PCG", "IC(0)-PCG", STRICT, "DCDM network", "mine", "multilevel network")
+    header, rows = of_paper(*everybody, **{"DCDM network": {"iterations": 3}})["Against"]
+    assert header == [
+        "scene", "CG", "deflated PCG", "IC(0)-PCG", "DCDM, 32^3", "DCDM", "mine", "multilevel network",
+        "CG / DCDM, 32^3", "CG / DCDM", "CG / mine",
+    ]  # fmt: skip
+    assert rows[0][5] == "3 (4.62)" and rows[0][8:] == ["1.0", "3.0", "1.0"]
+    absent = entry("plume 16^3", STRICT, [], "not there: benchmarks/networks", rtol=1e-4, settings=False)
+    assert "DCDM, 32^3" not in of_paper("CG", STRICT, "DCDM network", **{STRICT: absent})["Against"][0]
+    old = {"version": None, "settings": {"recorded": "no"}}
+    assert of_paper("CG", "DCDM network", CG=old)["Against"][1][0][1] == "9"  # taken by other rules: no seconds
+    assert of_paper("CG") == {}
+
+
+def test_every_variant_of_the_paper_has_a_column():
+    names = [*paper_tables.WINDOW_NAMES, *paper_tables.PRECISION_NAMES]
+    found = of_paper("CG", "DCDM network", *names)
+    assert found["Window"][0] == ["scene", "0", "1", "2", "5", "all"] and len(found["Window"][1]) == 1
+    assert found["Precision"][0] == ["scene", "float64", "float32", "bfloat16", "float16"]
+    assert found["Against"][0] == ["scene", "CG", "DCDM", "CG / DCDM"]
 
 
 def test_every_section_has_something(written):

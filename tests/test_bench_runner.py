@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import deepcg
+from benchmarks import plans
 from benchmarks.cases import Case, sequence
 from benchmarks.journal import Journal, JournalBusy
 from benchmarks.peers import PEERS, Peer
@@ -61,6 +62,13 @@ def test_what_is_there_is_not_run_again(tmp_path):
     first, results, _ = run(what, tmp_path / "j.jsonl")
     again, same, _ = run(what, tmp_path / "j.jsonl")
     assert len(first) == 6 and not again and same["entries"] == results["entries"]
+
+
+def test_a_long_run_is_made_once_and_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(plans, "LONG", 0.0)
+    order, results, _ = run(plan(Entry(BOX, peers("CG"), cores=1)), tmp_path / "j.jsonl")
+    assert order == [key(BOX.name, 1e-6, 1, "CG", FRESH, 0)]
+    assert len(results["entries"][0]["solve_seconds"]) == 1 and median(results["entries"][0]) < 60.0
 
 
 def test_a_torn_line_is_run_again_and_spoils_nothing(tmp_path):
