@@ -21,7 +21,7 @@ def overview(results: dict[str, Any]) -> Section:
     for entry in results["entries"]:
         if entry["mode"] == "fresh" and not is_sequence(results, entry):
             groups.setdefault((entry["rtol"], entry["cores"]), {}).setdefault(entry["case"], {})[entry["peer"]] = entry
-    for (rtol, cores), found in sorted(groups.items(), key=lambda item: (-item[0][1], -item[0][0])):
+    for (rtol, cores), found in sorted(groups.items(), key=lambda item: (-item[0][1], -len(item[1]), item[0][0])):
         names = ordered({peer for entries in found.values() for peer in entries})
         for part in slices(list(found), 8):
             rows = []
@@ -47,8 +47,8 @@ def _total(entry: Entry | None, quickest: Entry | None) -> str:
 def profiles(results: dict[str, Any]) -> Section:
     section = Section(
         "Performance profile",
-        "For each peer that was asked on every problem: the fraction of problems that it solves within a factor of the quickest "
-        "(Dolan and Moré 2002). A failure counts as never.",
+        "The fraction of problems that a peer solves within a factor of the quickest (Dolan and Moré 2002), over the problems that "
+        "most peers were asked, these being at least half of all; peers that were not asked all of these are left out. A failure counts as never.",
     )
     drawing = pictures.performance_profile(results)
     if drawing:
@@ -118,10 +118,13 @@ def cases(results: dict[str, Any]) -> Section:
             groups.setdefault((entry["case"], entry["rtol"], entry["cores"]), []).append(entry)
     for (case, rtol, cores), found in groups.items():
         rows = [_row(entry) for entry in sorted(found, key=lambda e: place(e["peer"]))]
+        columns = len(header) if any(row[-1] for row in rows) else len(header) - 1  # remarks are rare
         facts = results["cases"][case]
         what = f"{facts['unknowns']:,} unknowns" if facts.get("unknowns") else ""
         what += ", singular" if facts.get("singular") else ""
-        section.tables.append((f"{case}, to {rtol:g}, {cores_of(cores)} ({what})", header, rows))
+        section.tables.append(
+            (f"{case}, to {rtol:g}, {cores_of(cores)} ({what})", header[:columns], [row[:columns] for row in rows])
+        )
     return section
 
 

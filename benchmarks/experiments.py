@@ -77,6 +77,10 @@ def paper(results: dict[str, Any]) -> Section:
         "and the time is not that of a processor with 16-bit arithmetic. The paper's own figures are not at hand in a form that can be cited.",
         paper_tables.tables(results),
     )
+    for case, cores in paper_tables.ablated(results):
+        drawing = pictures.convergence(results, case, paper_tables.RTOL, cores, paper_tables.VARIANTS)
+        if drawing:
+            section.pictures.append((f"variants-{slug(case)}", f"{case}: window and precision", drawing))
     trained = paper_tables.training() if section.tables else None
     if trained:
         section.tables.append(trained)

@@ -46,7 +46,7 @@ def page(title: str, summary: Sequence[str], sections: Iterable[Any], pictures: 
     pictures : SVG by name
     """
     sections = list(sections)
-    links = "".join(f'<a href="#{_anchor(s.title)}">{html.escape(s.title)}</a>' for s in sections)
+    links = " ".join(f'<a href="#{_anchor(s.title)}">{html.escape(s.title)}</a>' for s in sections)
     first, *rest = [html.escape(text) for text in summary if text]
     head = f"<h1>{html.escape(title)}</h1><p>{first}</p>" + "".join(f'<p class="soft">{text}</p>' for text in rest)
     body = "".join(_section(section, pictures) for section in sections)

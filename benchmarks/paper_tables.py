@@ -18,6 +18,13 @@ from deepcg import model_file
 RTOL = 1e-4
 WINDOW_NAMES = {with_window(m).name: "all" if m is None else str(m) for m in WINDOWS}
 PRECISION_NAMES = {in_precision(precision).name: precision for precision in PRECISIONS}
+VARIANTS = frozenset({*WINDOW_NAMES, *PRECISION_NAMES})
+
+
+def ablated(results: dict[str, Any]) -> list[tuple[str, int]]:
+    """The cases, and numbers of cores, on which window and precision were varied."""
+    found = select(results, rtol=RTOL, mode="fresh")
+    return list(dict.fromkeys((entry["case"], entry["cores"]) for entry in found if entry["peer"] in VARIANTS))
 
 
 def tables(results: dict[str, Any]) -> list[Table]:
@@ -25,15 +32,15 @@ def tables(results: dict[str, Any]) -> list[Table]:
     found: dict[str, dict[str, Entry]] = {}
     for entry in select(results, rtol=RTOL, mode="fresh"):
         found.setdefault(entry["case"], {})[entry["peer"]] = entry
-    of_window = _part(found, "Window m: iterations by the number of earlier directions kept", WINDOW_NAMES)
-    of_precision = _part(found, "Precision of the network", PRECISION_NAMES)
+    of_window = _part(found, "Window m", WINDOW_NAMES)
+    of_precision = _part(found, "Precision", PRECISION_NAMES)
     return [made for made in (_comparison(found), of_window, of_precision) if made[2]]
 
 
 def _comparison(found: dict[str, dict[str, Entry]]) -> Table:
     """Baselines and networks on every case where a network was asked; the user's own networks among them."""
     everybody = {name for peers in found.values() for name in peers}
-    others = ordered(everybody - set(PEERS) - set(WINDOW_NAMES) - set(PRECISION_NAMES))
+    others = ordered(everybody - set(PEERS) - VARIANTS)
     networks = [name for name in (*PAPER_NETWORKS, *others) if _run_somewhere(found, name)]
     cases = {case: peers for case, peers in found.items() if any(name in peers for name in networks)}
     baselines = [name for name in PAPER_BASELINES if _run_somewhere(cases, name)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, VARIANT
 from benchmarks.results import Entry, median, seconds, select
 from deepcg.plots import STYLE
 
@@ -40,15 +40,25 @@ def style(peer: str) -> dict[str, Any]:
     return {"color": OTHERS[place % len(OTHERS)], "linewidth": 1.3, "linestyle": dash, "zorder": 2}
 
 
-def drawn(figure: Figure, suffix: str) -> bytes:
-    """The figure as PNG or SVG."""
+def variety(place: int) -> dict[str, Any]:
+    """Line style by place, for peers that have none of their own."""
+    return {"color": OTHERS[place % len(OTHERS)], "linewidth": 1.5, "linestyle": DASHES[place % len(DASHES)]}
+
+
+def drawn(figure: Figure) -> dict[str, bytes]:
+    """The figure as "png" and "svg"."""
     import matplotlib
 
-    content = io.BytesIO()
+    forms = {}
     with matplotlib.rc_context(STYLE):
-        undated = {"Date": None} if suffix == "svg" else {}
-        figure.savefig(content, format=suffix, dpi=160, metadata=undated)
-    return content.getvalue()
+        for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
+            content = io.BytesIO()
+            figure.savefig(content, format=suffix, dpi=160, metadata=metadata)
+            figure.set_layout_engine(
+                "none"
+            )  # what the first has found holds for the second, and finding it is most of the time
+            forms[suffix] = content.getvalue()
+    return forms
 
 
 def _figure(width: float = 7.2, height: float = 4.2) -> Figure:
@@ -102,7 +112,7 @@ def profile(groups: dict[tuple, dict[str, Entry]], part: str) -> dict[str, np.nd
 
 def performance_profile(results: dict[str, Any]) -> Figure | None:
     """Which fraction of the problems each peer solves within a factor of the quickest, for total and solve alone."""
-    groups = _complete(problems(results["entries"]))
+    groups = shared(_complete(problems(results["entries"])))
     profiles = {part: profile(groups, part) for part in ("total", "solve")}
     if not groups or len(profiles["total"]) < 2:
         return None
@@ -123,16 +133,32 @@ def performance_profile(results: dict[str, Any]) -> Figure | None:
     return figure
 
 
+def shared(groups: dict[tuple, dict[str, Entry]]) -> dict[tuple, dict[str, Entry]]:
+    """The problems that as many peers as possible were asked, as long as these are at least half of all."""
+
+    def asked_all(peers: frozenset[str]) -> dict[tuple, dict[str, Entry]]:
+        return {key: found for key, found in groups.items() if peers <= set(found)}
+
+    candidates = [frozenset.intersection(*map(frozenset, groups.values()))] if groups else []
+    candidates += [peers for peers in map(frozenset, groups.values()) if 2 * len(asked_all(peers)) >= len(groups)]
+    return asked_all(max(candidates, key=len, default=frozenset()))
+
+
 def _complete(groups: dict[tuple, dict[str, Entry]]) -> dict[tuple, dict[str, Entry]]:
     """The problems that others were asked too, and that an interruption has not left half done."""
     own = "multilevel network"
     return {key: found for key, found in groups.items() if len(found) > 3 and own in found and seconds(found[own])}
 
 
-def convergence(results: dict[str, Any], case: str, rtol: float, cores: int) -> Figure | None:
-    """Relative residual against iterations, of every peer that kept a history, and against time."""
-    found = [e for e in select(results, case=case, rtol=rtol, cores=cores, mode="fresh") if e["residuals"]]
-    found = [e for e in found if len(e["residuals"]) > 1]
+def convergence(
+    results: dict[str, Any], case: str, rtol: float, cores: int, variants: frozenset[str] = frozenset()
+) -> Figure | None:
+    """Relative residual against iterations, of every peer that kept a history, and against time; or of these variants of peers."""
+    found = [
+        e for e in select(results, case=case, rtol=rtol, cores=cores, mode="fresh") if len(e["residuals"] or ()) > 1
+    ]
+    found = [e for e in found if (e["peer"] in variants if variants else e["source"] != VARIANT)]
+    looks = {e["peer"]: variety(place) if variants else style(e["peer"]) for place, e in enumerate(found)}
     if len(found) < 2:
         return None
     figure = _figure(9.0, 3.8)
@@ -140,10 +166,10 @@ def convergence(results: dict[str, Any], case: str, rtol: float, cores: int) -> 
     for entry in found:
         residuals = np.array(entry["residuals"], dtype=float)
         residuals[residuals <= 0] = np.nan
-        left.plot(np.arange(residuals.size), residuals, label=entry["peer"], **style(entry["peer"]))
+        left.plot(np.arange(residuals.size), residuals, label=entry["peer"], **looks[entry["peer"]])
         if entry["converged"] and seconds(entry):
             setup, solve = median(entry, "setup"), median(entry, "solve")
-            right.plot(setup + solve * np.linspace(0, 1, residuals.size), residuals, **style(entry["peer"]))
+            right.plot(setup + solve * np.linspace(0, 1, residuals.size), residuals, **looks[entry["peer"]])
     left.set(xscale="symlog", yscale="log", xlim=(0, None), xlabel="iterations", ylabel="relative residual")
     left.set_xscale("symlog", linthresh=10)
     right.set(xscale="log", yscale="log", xlabel="seconds, set-up included")
@@ -179,10 +205,17 @@ def against_size(results: dict[str, Any], scene: str, cores: int) -> Figure | No
         left.plot(n, [1e6 * point[1] / point[0] for point in points], label=peer, **each)
         if remembered:
             right.plot(n, [np.nan if point[2] is None else point[2] for point in points], **each)
-    left.set(xscale="log", yscale="log", xlabel="unknowns", ylabel="microseconds per unknown, set-up and solve")
-    if remembered:
-        right.set(xscale="log", yscale="log", xlabel="unknowns", ylabel="bytes per unknown, beside the system")
-    else:
+    for axes, what in (
+        (left, "microseconds per unknown, set-up and solve"),
+        (right, "bytes per unknown, beside the system"),
+    ):
+        axes.set(xscale="log", yscale="log", xlabel="unknowns", ylabel=what)
+        counts = sorted({round(point[0], -3): point[0] for points in lines.values() for point in points}.values())
+        axes.set_xticks(counts, [f"{count / 1e6:.2g}M" for count in counts])
+        axes.set_xticks([], minor=True)
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(lambda value, place: f"{value:g}" if f"{value:.0e}"[0] in "25" else "")
+    if not remembered:
         right.set_axis_off()
     _legend(figure, left)
     return figure

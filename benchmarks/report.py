@@ -32,11 +32,7 @@ RULE = (
 def write(results: dict[str, Any], stem: Path) -> Path:
     """Write the Markdown, the pictures and the HTML page; returns the page's path."""
     sections = [section for section in contents(results) if not section.empty]
-    drawn = {
-        name: {suffix: pictures.drawn(drawing, suffix) for suffix in ("png", "svg")}
-        for section in sections
-        for name, _, drawing in section.pictures
-    }
+    drawn = {name: pictures.drawn(drawing) for section in sections for name, _, drawing in section.pictures}
     for name, forms in drawn.items():
         for suffix, content in forms.items():
             write_atomically(stem / f"{name}.{suffix}", content, overwrite=True)

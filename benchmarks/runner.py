@@ -34,7 +34,7 @@ SLACK = 1.001  # on the tolerance, for the rounding between two ways to evaluate
 LARGE = 4_000_000  # unknowns above which no two peers are in memory at once
 LOADING = 600.0  # seconds that a peer may take to read a system
 BYTES = 300  # per cell, that judging a system takes: its matrix, and what assembling it needs
-BRIEF = 2.0  # seconds; runs below are preceded by one that does not count
+BRIEF = 1.0  # seconds; runs below are preceded by one that does not count
 WORN = 1.5  # a kept set-up is made anew when iterations grow by this factor
 
 Report = Callable[[str, dict[str, Any]], None]
