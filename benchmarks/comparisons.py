@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks import pictures
 from benchmarks.markdown import figure
 from benchmarks.results import Entry, asked, best, median, seconds
-from benchmarks.section import Section, cores_of, is_sequence, megabytes, ordered, place, slices, slug, spread
+from benchmarks.section import Section, cores_of, is_sequence, megabytes, ordered, place, slices, slug, spread, total
 
 
 def overview(results: dict[str, Any]) -> Section:
@@ -26,22 +26,15 @@ def overview(results: dict[str, Any]) -> Section:
         for part in slices(list(found), 8):
             rows = []
             for peer in names:
-                cells = [_total(found[case].get(peer), best(found[case].values())) for case in part]
+                cells = [_marked(found[case].get(peer), best(found[case].values())) for case in part]
                 if any(cells):
                     rows.append([peer, *cells])
             section.tables.append((f"To {rtol:g} on {cores_of(cores)}", ["peer", *part], rows))
     return section
 
 
-def _total(entry: Entry | None, quickest: Entry | None) -> str:
-    if entry is None:
-        return ""
-    if entry["converged"] and entry["setup_seconds"]:
-        text = f"{figure(median(entry))} ({entry['iterations']})"
-        return f"**{text}**" if entry is quickest else text
-    if entry["converged"]:
-        return f"({entry['iterations']})"
-    return "x" if asked(entry) else "-"
+def _marked(entry: Entry | None, quickest: Entry | None) -> str:
+    return f"**{total(entry)}**" if entry is not None and entry is quickest else total(entry)
 
 
 def profiles(results: dict[str, Any]) -> Section:

@@ -15,24 +15,17 @@ from __future__ import annotations
 import fnmatch
 import math
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.cases import Case, Step
+from benchmarks.cases import Case
 from benchmarks.journal import Journal
-from benchmarks.peers import MAX_ITERATIONS, Peer
+from benchmarks.peers import Peer
 from benchmarks.plans import FRESH, KEPT, Entry, Plan
-from benchmarks.system import System
-from benchmarks.worker_process import PeerFailed, WorkerProcess
+from benchmarks.workbench import Workbench
+from benchmarks.worker_process import PeerFailed
 
-SLACK = 1.001  # on the tolerance, for the rounding between two ways to evaluate a residual
-LARGE = 4_000_000  # unknowns above which no two peers are in memory at once
-LOADING = 600.0  # seconds that a peer may take to read a system
 BYTES = 300  # per cell, that judging a system takes: its matrix, and what assembling it needs
 BRIEF = 1.0  # seconds; runs below are preceded by one that does not count
 WORN = 1.5  # a kept set-up is made anew when iterations grow by this factor
@@ -88,8 +81,8 @@ class Runner:
             for rtol in entry.rtols:
                 wanted = [peer for peer in entry.peers if self._wanted(entry, rtol, peer)]
                 if wanted and not self.stopped:
-                    with _Comparison(self, entry, rtol, wanted) as comparison:
-                        comparison.run()
+                    with Workbench(entry, rtol, self.plan.limit) as bench:
+                        _Comparison(self, entry, rtol, wanted, bench).run()
         return not self.stopped
 
     def out_of_time(self) -> bool:
@@ -106,24 +99,8 @@ class Runner:
 class _Comparison:
     """Peers on one case, at one tolerance."""
 
-    def __init__(self, runner: Runner, entry: Entry, rtol: float, peers: list[Peer]):
-        self._runner, self._entry, self._rtol, self._peers = runner, entry, rtol, peers
-        self._scratch = tempfile.TemporaryDirectory(prefix="deepcg-bench-")
-        self._folder = Path(self._scratch.name)
-        self._workers: dict[str, WorkerProcess] = {}
-        self._steps: list[Step] = []
-        self._written: dict[tuple[int, bool], tuple[System, Path]] = {}
-        self._loaded: dict[str, int] = {}
-
-    def __enter__(self) -> _Comparison:
-        return self
-
-    def __exit__(self, *error) -> None:
-        for name in list(self._workers):
-            self._close(name)
-        self._scratch.cleanup()
-
-    # ---- what there is to do ----
+    def __init__(self, runner: Runner, entry: Entry, rtol: float, peers: list[Peer], bench: Workbench):
+        self._runner, self._entry, self._rtol, self._peers, self._bench = runner, entry, rtol, peers, bench
 
     def run(self) -> None:
         if self._entry.case.steps > 1:
@@ -175,11 +152,7 @@ class _Comparison:
     def _settings_may_differ(self, peer: Peer, found: dict[str, Any]) -> bool:
         if not callable(peer.settings):
             return dict(peer.settings) != found["settings"]
-        if not self._steps:  # made only where something is to be run or compared
-            self._make_steps()
-        return peer.settings_for(self._steps[0].problem, self._entry.cores) != found["settings"]
-
-    # ---- one run ----
+        return peer.settings_for(self._bench.problem, self._entry.cores) != found["settings"]
 
     def _one(self, peer: Peer, repeat: int) -> dict[str, Any]:
         """A set-up and a solve, or the reason why not."""
@@ -190,14 +163,14 @@ class _Comparison:
                 self._warm_up(
                     peer, repeat, (first.get("setup_seconds") or math.inf) + (first.get("solve_seconds") or math.inf)
                 )
-                answer, x = self._solve(peer, 0, history=repeat == 0)
-                figures |= answer | self._judged(peer, 0, x, answer["note"])
+                answer, x = self._bench.solve(peer, 0, history=repeat == 0)
+                figures |= answer | self._bench.judged(peer, 0, x, answer["note"])
                 if self._runner.plan.repeats_of(answer["setup_seconds"] + answer["solve_seconds"]) == 0:
                     figures["counts"] = True
             except PeerFailed as failure:
                 figures |= self._failed(peer, str(failure))
-            if self._large():
-                self._close(peer.name)
+            if self._bench.large:
+                self._bench.close(peer.name)
         return self._runner.finish(self._key(peer, FRESH, repeat), figures)
 
     def _through(self, peer: Peer, mode: str, repeat: int) -> dict[str, Any]:
@@ -210,9 +183,9 @@ class _Comparison:
             keep, best, setups, memory = False, 0, 0, []
             try:
                 self._warm_up(peer, repeat)
-                for number in range(len(self._steps)):
-                    answer, x = self._solve(peer, number, keep=keep, warm=mode != FRESH)
-                    judged = self._judged(peer, number, x, answer["note"])
+                for number in range(len(self._bench.steps)):
+                    answer, x = self._bench.solve(peer, number, keep=keep, warm=mode != FRESH)
+                    judged = self._bench.judged(peer, number, x, answer["note"])
                     if judged["outcome"] != "converged":
                         raise PeerFailed(f"system {number + 1}: {judged['outcome']}")
                     for name, values in steps.items():
@@ -239,9 +212,7 @@ class _Comparison:
             return told | {"outcome": lacking, "lacking": True}
         if lacking := _too_large(self._entry.case):
             return told | {"outcome": lacking, "lacking": True}
-        if not self._steps:
-            self._make_steps()
-        problem = self._steps[0].problem
+        problem = self._bench.problem
         told |= {"settings": peer.settings_for(problem, self._entry.cores), "facts": self._entry.case.facts(problem)}
         if unfit := peer.unfit(problem):
             told |= {"outcome": unfit, "unfit": True}
@@ -254,88 +225,12 @@ class _Comparison:
         ----------
         last : seconds that a run of the peer's took; of one that is not BRIEF the warming is no part that counts
         """
-        if repeat > 0 and (peer.name not in self._workers or last < BRIEF):
-            self._solve(peer, 0, rtol=0.5 if self._large() else self._rtol)
-
-    def _solve(
-        self,
-        peer: Peer,
-        number: int,
-        *,
-        keep: bool = False,
-        warm: bool = False,
-        history: bool = False,
-        rtol: float = 0.0,
-    ) -> tuple[dict[str, Any], np.ndarray]:
-        """The worker's figures, and x as it lays it out."""
-        worker = self._worker(peer)
-        if self._loaded.get(peer.name) != number:
-            _, folder = self._system(number, peer.every_cell)
-            worker.ask({"do": "load", "folder": str(folder)}, LOADING)
-            self._loaded[peer.name] = number
-        target = self._folder / "x.npy"
-        for old in self._folder.glob("x.npy*"):
-            old.unlink()
-        order = {"do": "run", "keep": keep, "warm": warm, "history": history, "x": str(target)}
-        order |= {"rtol": rtol or self._rtol, "maxiter": MAX_ITERATIONS}
-        answer = worker.ask(order, self._runner.plan.limit)
-        if peer.family == "petsc":
-            x = np.zeros(self._system(number, peer.every_cell)[0].rhs.size)
-            for part in self._folder.glob("x.npy.*.npz"):
-                with np.load(part) as told:
-                    x[told["rows"]] = told["x"]
-        else:
-            x = np.load(target)
-        return answer, x
-
-    def _judged(self, peer: Peer, number: int, x: np.ndarray, note: str) -> dict[str, Any]:
-        """The residual of x, by the assembled matrix, and what follows from it."""
-        if not np.isfinite(x).all():
-            return {"true_residual": None, "outcome": "x is not finite"}
-        system, _ = self._system(number, peer.every_cell)
-        residual = system.residual(x if peer.of_rows else system.guess(x))
-        if residual <= SLACK * self._rtol:
-            return {"true_residual": residual, "outcome": "converged"}
-        return {"true_residual": residual, "outcome": f"true residual {residual:.1e}" + (f" ({note})" if note else "")}
+        if repeat > 0 and (not self._bench.has(peer) or last < BRIEF):
+            self._bench.solve(peer, 0, rtol=0.5 if self._bench.large else self._rtol)
 
     def _failed(self, peer: Peer, reason: str) -> dict[str, Any]:
-        self._close(peer.name)
+        self._bench.close(peer.name)
         return {"outcome": f"failed: {reason}"}
-
-    # ---- systems and workers ----
-
-    def _make_steps(self) -> None:
-        self._steps = list(self._entry.case.systems())
-
-    def _system(self, number: int, every_cell: bool) -> tuple[System, Path]:
-        """The system of a step, written down once; in a sequence all have a row for every cell."""
-        every_cell = every_cell or len(self._steps) > 1
-        if (number, every_cell) not in self._written:
-            step = self._steps[number]
-            system = System(step.problem, step.b, every_cell)
-            self._written[number, every_cell] = system, system.write(self._folder / f"{number}-{every_cell}", step.x0)
-        return self._written[number, every_cell]
-
-    def _worker(self, peer: Peer) -> WorkerProcess:
-        if peer.name not in self._workers:
-            if self._large():
-                for name in list(self._workers):
-                    self._close(name)
-            cores = self._entry.cores
-            settings = peer.settings_for(self._steps[0].problem, cores)
-            self._workers[peer.name] = WorkerProcess(
-                peer.command(settings, cores), peer.environment(cores), peer.ranks(cores)
-            )
-        return self._workers[peer.name]
-
-    def _large(self) -> bool:
-        return bool(self._steps) and self._steps[0].problem.size > LARGE
-
-    def _close(self, name: str) -> None:
-        self._loaded.pop(name, None)
-        worker = self._workers.pop(name, None)
-        if worker is not None:
-            worker.close()
 
 
 def _too_large(case: Case) -> str:

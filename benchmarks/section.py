@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.markdown import figure
 from benchmarks.peers import PEERS
-from benchmarks.results import Entry
+from benchmarks.results import Entry, asked, median
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +30,15 @@ class Section:
     @property
     def empty(self) -> bool:
         return not (self.tables or self.pictures)
+
+
+def total(entry: Entry | None) -> str:
+    """Set-up and solve in seconds, iterations in brackets; x for a failure, a dash for who was not here or does not apply."""
+    if entry is None:
+        return ""
+    if not entry["converged"]:
+        return "x" if asked(entry) else "-"
+    return f"{figure(median(entry))} ({entry['iterations']})" if entry["setup_seconds"] else f"({entry['iterations']})"
 
 
 def spread(values: list[float]) -> str:

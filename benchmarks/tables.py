@@ -16,10 +16,11 @@ from typing import Any
 from benchmarks import paper_tables, petsc_tables
 from benchmarks import roofline as rooflines
 from benchmarks.learned import HEADER, SHORT_HEADER, compared, row, short
-from benchmarks.markdown import figure, table
+from benchmarks.markdown import table
 from benchmarks.peers import AMG, PEERS
 from benchmarks.record import RESULTS
-from benchmarks.results import Entry, asked, best, latest, median, select, stated_machine
+from benchmarks.results import Entry, best, latest, median, select, stated_machine
+from benchmarks.section import total
 from deepcg import gallery as scenes
 from deepcg.model_file import write_atomically
 
@@ -75,14 +76,6 @@ def suite() -> str:
     header = ["set-up + solve s (iterations)", *(case.removesuffix(" 64^3") for case in cases)]
     note = "64^3 cells, 2 cores, to a true relative residual of 1e-6; medians. x: failed or not solved."
     return f"{table(header, rows)}\n\n{note} {stated_machine(results)}"
-
-
-def total(entry: Entry | None) -> str:
-    if entry is None:
-        return ""
-    if entry["converged"]:
-        return f"{figure(median(entry))} ({entry['iterations']})"
-    return "x" if asked(entry) else "-"
 
 
 def race() -> str:

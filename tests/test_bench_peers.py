@@ -295,6 +295,16 @@ def test_plans_name_every_comparison_once(name):
         assert len(seen) == len(set(seen))
 
 
+def test_the_quick_suite_has_every_kind_of_case_and_every_peer():
+    entries = PLANS["quick"]().entries
+    cases = [entry.case for entry in entries]
+    assert {case.scene for case in cases} >= {"plume", "dam_break", "porous", "bunny", "cavity", "bubble", "stretched"}
+    assert {case.dim for case in cases} == {2, 3} and {case.rhs for case in cases} == {"physical", "noise"}
+    assert {rtol for entry in entries for rtol in entry.rtols} == {1e-4, 1e-6, 1e-10}
+    assert {entry.cores for entry in entries} == {1, 2} and max(case.steps for case in cases) >= 20
+    assert {peer.name for entry in entries for peer in entry.peers} == set(ON_CPU)
+
+
 @pytest.mark.parametrize(
     "family, size",
     [("GAMG", 48), ("BoomerAMG", 48), ("PyAMG SA", 32), ("PyAMG RS", 32), ("ICC", 32), ("PFMG", 32)],

@@ -198,6 +198,17 @@ def test_the_performance_profile_is_dolans_and_mores():
     assert set(pictures.profile(groups, "solve")) == {"multigrid"}
 
 
+def test_the_profile_is_over_problems_that_most_were_asked():
+    def problem(*names):
+        return {name: entry("a", name, [1.0]) for name in names}
+
+    groups = {number: problem("CG", "FFT", "multigrid") for number in range(3)} | {9: problem("CG", "multigrid")}
+    assert set(pictures.shared(groups)) == {0, 1, 2}
+    groups |= {number: problem("CG", "multigrid") for number in range(10, 14)}
+    assert len(pictures.shared(groups)) == 8  # three of eight are too few
+    assert pictures.shared({}) == {}
+
+
 def test_results_are_read_back_and_others_refused(tmp_path):
     results = made()
     assert load(save(tmp_path / "r.json", results)) == results
