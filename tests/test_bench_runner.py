@@ -208,26 +208,40 @@ def processes_with(text):
     return found
 
 
+def finished_runs(text):
+    """The keys of a journal's whole lines."""
+    return [json.loads(line)["key"] for line in text.splitlines() if line.startswith('{"key"') and line.endswith("}")]
+
+
 def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path):
     path, mark = tmp_path / "j.jsonl", f"DEEPCG_TEST_MARK={os.getpid()}-{time.time()}"
     command = [sys.executable, "-c", KILLED.format(path=str(path))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), mark.partition("=")[0]: mark.partition("=")[2]}
-    process = subprocess.Popen(command, env=environment, cwd=ROOT)
-    while (path.read_text().count('"key"') if path.exists() else 0) < 7 and process.poll() is None:
-        time.sleep(0.01)
-    assert process.poll() is None, "it finished before it could be killed"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    before = path.read_text()
+    everything = 2 * 3 * 2 * 4  # cases, tolerances, peers, runs
+    kept = ""
+    for target in (7, 20, 33):
+        process = subprocess.Popen(command, env=environment, cwd=ROOT)
+        while (len(finished_runs(path.read_text())) if path.exists() else 0) < target and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        now = path.read_text()
+        assert process.returncode == -signal.SIGKILL and target <= len(finished_runs(now)) < everything
+        assert now.startswith(kept)
+        kept = now
     subprocess.run(command, env=environment, cwd=ROOT, check=True)
     after = path.read_text()
-    assert after.startswith(before)
-    keys = [json.loads(line)["key"] for line in after.splitlines() if '"key"' in line and line.endswith("}")]
-    assert len(keys) == len(set(keys)) == 2 * 3 * 2 * 4  # none twice, none missing
+    assert after.startswith(kept)
+    keys = finished_runs(after)
+    assert len(keys) == len(set(keys)) == everything  # none twice, none missing
+    with Journal(path) as journal:
+        results = gather(journal, "test")
+    assert len(results["sessions"]) == 4 and {entry["session"] for entry in results["entries"]} <= {0, 1, 2, 3}
+    assert all(entry["converged"] and len(entry["solve_seconds"]) == 3 for entry in results["entries"])
     deadline = time.monotonic() + 20.0
     while processes_with(mark) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not processes_with(mark)  # the killed run's workers are gone too
+    assert not processes_with(mark)  # the killed runs' workers are gone too
 
 
 def test_the_roofline_is_measured_with_the_plan(tmp_path, monkeypatch):
