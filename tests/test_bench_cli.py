@@ -12,7 +12,7 @@ from benchmarks import plans
 from benchmarks.cases import Case
 from benchmarks.plans import Entry, Plan, peers
 from benchmarks.results import load, save
-from deepcg import cli, gallery
+from deepcg import cli, cli_bench, gallery
 
 pytest.importorskip("matplotlib")
 
@@ -91,7 +91,7 @@ def test_plans_and_peers_are_listed():
 
 
 def test_an_installed_package_without_the_checkout_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "site-packages" / "deepcg" / "cli.py"))
+    monkeypatch.setattr(cli_bench, "__file__", str(tmp_path / "site-packages" / "deepcg" / "cli_bench.py"))
     answer = bench("--list")
     assert answer.exit_code == 2 and "checkout" in answer.output
 

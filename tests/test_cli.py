@@ -19,7 +19,7 @@ click_testing = pytest.importorskip("click.testing")
 pytest.importorskip("tqdm")
 
 import deepcg  # noqa: E402
-from deepcg import cli, gallery  # noqa: E402
+from deepcg import cli, cli_train, gallery  # noqa: E402
 
 TINY = ["train", "--dim", "2", "--stage", "8:6:2", "--stage", "12:4:2", "--ritz-vectors", "20", "--layers", "2,2,2"]
 BUNNY = str(resources.files("deepcg.data") / "bunny.stl")
@@ -246,7 +246,7 @@ def test_defaults_are_those_of_the_shipped_networks():
     for dim in (2, 3):
         settings = cli.main.commands["train"].make_context("train", ["--dim", str(dim)]).params
         given = {key: settings[key] for key in ("dim", "stages", "rate", "seed", "ritz_vectors", "layers")}
-        assert Training(**cli._given(given, DCDM_OPTIONS)) == Training(dim=dim)
+        assert Training(**cli_train._given(given, DCDM_OPTIONS)) == Training(dim=dim)
         assert command(Training(dim=dim), f"dcdm-{dim}d") == f"deepcg train --dim {dim}"
 
 
