@@ -1,6 +1,7 @@
 """The benchmarks' smaller programs on tiny cases, and README's figures against the JSON."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -52,6 +53,17 @@ def test_demo_prints_its_table_and_writes_its_files(tmp_path, monkeypatch, capsy
 @pytest.mark.parametrize("document", tables.DOCUMENTS, ids=lambda path: path.name)
 def test_documents_say_what_the_json_says(document):
     assert tables.filled(document) == document.read_text()
+
+
+def test_no_measured_figure_is_typed_by_hand():
+    """Outside the blocks that JSON fills, and the code, README's prose has no number with a unit of time, size or comparison."""
+    text = tables.README.read_text()
+    for name in tables.DOCUMENTS[tables.README]:
+        first, last = tables.BLOCK.format(name, "\n").split("\n\n\n")
+        text = text[: text.index(first)] + text[text.index(last) + len(last) :]
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    unit = r"(s|ms|seconds|minutes|hours|%|times|x|iterations|bytes|[kMG]B|GB/s)\b"
+    assert not re.findall(rf"\b\d[\d.,]*\s*{unit}", text)
 
 
 def test_a_changed_figure_is_noticed(tmp_path, monkeypatch):
