@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import plans
+from benchmarks.estimate import estimate
 from benchmarks.journal import Journal
 from benchmarks.markdown import figure
 from benchmarks.peers import PEERS
 from benchmarks.plans import Plan
-from benchmarks.record import machine
+from benchmarks.record import RESULTS, machine
 from benchmarks.report import write
-from benchmarks.results import gather, save
+from benchmarks.results import gather, load, save
 from benchmarks.runner import Runner
 
 ROOFLINES = {"quick": (64, 128), "full": (64, 128, 256), "scaling": (64, 128, 256)}
@@ -195,8 +196,16 @@ def _written(plan: Plan, journal: Journal, output: Path) -> None:
     print(f"Written: {path}\n         {page.with_suffix('.md')}\n         {page}")
 
 
+def _about(plan: Plan) -> str:
+    """How long it takes, by what was measured of it."""
+    path = RESULTS / f"{plan.name}.json"
+    if not path.exists():
+        return ""
+    return f" About {sum(estimate(plan, load(path)).values()) / 60:.0f} minutes where results/{path.name} was measured, without what it lacks."
+
+
 def listed() -> str:
     """The plans and the peers, and what is not here."""
-    rows = [f"{name:11s} {(make.__doc__ or '').splitlines()[0]}" for name, make in plans.PLANS.items()]
+    rows = [f"{name:11s} {(make.__doc__ or '').splitlines()[0]}{_about(make())}" for name, make in plans.PLANS.items()]
     peers = [f"{name:26s} {peer.missing() or 'ready'}" for name, peer in PEERS.items()]
     return "\n".join(["Plans", *rows, "", "Peers", *peers])

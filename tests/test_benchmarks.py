@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks import demo, learned, tables
+from benchmarks.cases import Case
+from benchmarks.estimate import START, estimate
 from benchmarks.peers import MULTIGRID_TUNED
-from benchmarks.plans import OMEGAS, SWEEPS, variants
+from benchmarks.plans import OMEGAS, PLANS, SWEEPS, Entry, Plan, peers, variants
 from benchmarks.record import Record, true_residual
 from benchmarks.results import load
 from deepcg import Poisson
@@ -113,3 +115,20 @@ def test_the_tuned_multigrid_is_the_searchs():
         sweeps, omega = MULTIGRID_TUNED[group.dim, group.size]
         assert sweeps in SWEEPS and omega in OMEGAS
         assert group.best == f"V{''.join(map(str, sweeps))} omega {omega:g}" in names
+
+
+def test_the_quick_suite_fits_its_ten_minutes_by_the_recorded_times():
+    told = estimate(PLANS["quick"](), load(tables.RESULTS / "quick.json"))
+    assert len(told) == 13 and sum(told.values()) < 540.0  # the rest is for the roofline and the report
+
+
+def test_an_estimate_counts_every_run():
+    peer, absent = peers("multigrid", "CG")
+    plan = Plan("test", (Entry(Case("plume", 64), (peer, absent), cores=1),), ((0.5, 3), (2.0, 2)), 60.0)
+    recorded = {"case": "plume 64^3", "rtol": 1e-6, "cores": 1, "peer": "multigrid", "mode": "fresh"}
+
+    def of(seconds):
+        return sum(estimate(plan, {"entries": [recorded | entry(seconds)]}).values()) - 2 * START
+
+    assert of(0.1) == pytest.approx(0.1 * (1 + 3 * 2))  # each repeat after one that does not count
+    assert [of(1.5), of(30.0), of(1000.0)] == pytest.approx([1.5 * (1 + 2), 60.0, 1000.0])
