@@ -81,9 +81,8 @@ def paper(results: dict[str, Any]) -> Section:
         drawing = pictures.convergence(results, case, paper_tables.RTOL, cores, paper_tables.VARIANTS)
         if drawing:
             section.pictures.append((f"variants-{slug(case)}", f"{case}: window and precision", drawing))
-    trained = paper_tables.training() if section.tables else None
-    if trained:
-        section.tables.append(trained)
+    if section.tables:
+        section.tables += paper_tables.training()
     return section
 
 

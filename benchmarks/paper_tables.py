@@ -85,8 +85,8 @@ def cell(entry: Entry | None) -> str:
     return f"{entry['iterations']} ({figure(median(entry))})" if timed else str(entry["iterations"])
 
 
-def training() -> Table | None:
-    """What the networks that are here were trained on and how long, by their own record."""
+def training() -> list[Table]:
+    """What the networks that are here were trained on and how long, by their own record; empty where none can be read."""
     rows = []
     for name in PAPER_NETWORKS:
         if PEERS[name].missing():
@@ -97,4 +97,4 @@ def training() -> Table | None:
         stages = ", ".join(f"{s['size']}^3: {s['steps']} x {s['batch']}" for s in facts["stages"])
         rows.append([name, stages, f"{facts['seconds']:.0f}", facts["machine"]])
     header = ["network", "empty boxes: steps x batch", "training s", "on"]
-    return ("Trained on", header, rows) if rows else None
+    return [("Trained on", header, rows)] if rows else []

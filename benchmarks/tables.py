@@ -164,7 +164,7 @@ def paper() -> str:
     """The paper's network beside its baselines, with the ablations and what the networks were trained on."""
     results = measured("paper")
     text = []
-    for caption, header, rows in (*paper_tables.tables(results), paper_tables.training()):
+    for caption, header, rows in (*paper_tables.tables(results), *paper_tables.training()):
         text.append(f"{caption}:\n\n{table(header, rows)}")
     return "\n\n".join([*text, f"To a true relative residual of 1e-4; seconds in brackets. {stated_machine(results)}"])
 
