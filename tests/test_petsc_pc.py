@@ -22,7 +22,7 @@ from petsc_systems import (
 )
 from reference import CASES
 
-from deepcg import FLUID, OPEN, Poisson, preconditioner
+from deepcg import FLUID, OPEN, SOLID, Poisson, preconditioner
 
 need_petsc()
 
@@ -124,6 +124,31 @@ def test_it_is_symmetric_and_definite_with_the_matrixs_sign(shape, boundary):
         assert np.abs(M - M.T).max() <= 1e-5 * np.abs(M).max()
         values = np.linalg.eigvalsh((M + M.T) / 2)
         assert values[0] > 0 or (boundary != "open" and values[0] > -1e-5 * values[-1])
+
+
+@pytest.mark.parametrize("diagonal", [3.0, 0.0])
+@pytest.mark.parametrize("coefficient", [False, True])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_rows_without_couplings_are_solved_on_their_own(diagonal, coefficient, sign):
+    """Vectors of rows go to the kernels as they are: what they hold in such rows must not get into the others."""
+    rng = np.random.default_rng(11)
+    shape = (5, 6, 9)
+    cells = np.where(rng.random(shape) < 0.2, SOLID, FLUID).astype(np.uint8)
+    problem = Poisson(cells, boundary="open", **({"coefficient": rng.uniform(1, 9, shape)} if coefficient else {}))
+    A = sign * over_all_cells(problem, diagonal)
+    alone = (cells != FLUID).ravel()
+    M = dense(solver(A, shape).getPC(), A.shape[0])
+    assert np.abs(M - M.T).max() <= 1e-5 * np.abs(M).max()
+    assert (np.diag(M)[alone] == (sign / diagonal if diagonal else 0.0)).all()
+    M[alone, alone] = 0.0
+    assert not M[alone].any() and not M[:, alone].any()
+    b = A @ rng.standard_normal(A.shape[0])
+    for b in (b, np.where(alone, 0.0, b)):  # 0 in such rows, and something
+        for guess in (None, rng.standard_normal(b.size)):
+            for ksp_type in ("deepcg", "cg"):
+                x, _, reason = solve(A, b, shape, x0=guess, ksp_type=ksp_type, rtol=RTOL)
+                assert reason > 0
+                assert relative_residual(A, x, b) <= 1.1 * RTOL
 
 
 def test_one_sided_couplings_to_diagonal_rows_are_dropped():

@@ -77,7 +77,7 @@ static PetscErrorCode ApplyCycle(PC pc, Vec x, Vec y)
   PetscCall(VecGetArrayRead(x, &r));
   PetscCall(VecGetArrayWrite(y, &z));
   if (pd->direct && pd->cycle) {
-    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_apply(pd->cycle, r, z));
+    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_apply(pd->cycle, r, z)); /* 0 where there is no unknown */
     if (sign < 0.0)
       for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) z[i] = -z[i];
   } else {
@@ -87,8 +87,8 @@ static PetscErrorCode ApplyCycle(PC pc, Vec x, Vec y)
       PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_apply(pd->cycle, pd->r, pd->z));
       DeepcgFromCells(pd, 1.0, pd->z, z);
     }
-    for (PetscInt i = 0; i < pd->ndiagonal; ++i) z[pd->diagonal_row[i]] = pd->diagonal_inverse[i] * r[pd->diagonal_row[i]];
   }
+  for (PetscInt i = 0; i < pd->ndiagonal; ++i) z[pd->alone[i]] = pd->diagonal_inverse[i] * r[pd->alone[i]];
   PetscCall(VecRestoreArrayWrite(y, &z));
   PetscCall(VecRestoreArrayRead(x, &r));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -148,13 +148,24 @@ static PetscErrorCode PCPreSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
   if (once) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(KSPGetInitialGuessNonzero(ksp, &pd->zero_guess));
   pd->zero_guess = (PetscBool)!pd->zero_guess;
+  PetscCall(VecGetArrayRead(b, &from));
+  if (pd->zero_guess && !pd->found.dropped) {
+    int any = 0;
+
+    for (PetscInt i = 0; i < pd->ndiagonal; ++i) any |= from[pd->alone[i]] != 0.0;
+    PetscCallMPI(MPIU_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, PetscObjectComm((PetscObject)pc)));
+    if (!any) { /* 0 solves them, and the iteration need not evaluate its first residual */
+      pd->zero_guess = PETSC_FALSE;
+      PetscCall(VecRestoreArrayRead(b, &from));
+      PetscFunctionReturn(PETSC_SUCCESS);
+    }
+  }
   if (pd->zero_guess) {
     PetscCall(VecSet(x, 0.0));
     PetscCall(KSPSetInitialGuessNonzero(ksp, PETSC_TRUE));
   }
-  PetscCall(VecGetArrayRead(b, &from));
   PetscCall(VecGetArray(x, &to));
-  for (PetscInt i = 0; i < pd->ndiagonal; ++i) to[pd->diagonal_row[i]] = pd->diagonal_inverse[i] * from[pd->diagonal_row[i]];
+  for (PetscInt i = 0; i < pd->ndiagonal; ++i) to[pd->alone[i]] = pd->diagonal_inverse[i] * from[pd->alone[i]];
   PetscCall(VecRestoreArray(x, &to));
   PetscCall(VecRestoreArrayRead(b, &from));
   PetscFunctionReturn(PETSC_SUCCESS);
