@@ -13,20 +13,12 @@ import numpy as np
 import pytest
 
 import deepcg
+from benchmarks.mpi import ENVIRONMENT as MPI_ENVIRONMENT
 from deepcg import Poisson
 
 ROOT = Path(deepcg.__file__).parent.parent
 PLUGIN = ROOT / "deepcg" / "libdeepcg_petsc.so"
-ENVIRONMENT = {
-    **os.environ,
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    "OMPI_MCA_btl_base_warn_component_unused": "0",
-    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-}
+ENVIRONMENT = {**MPI_ENVIRONMENT, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
 
 
 def need_petsc() -> None:
