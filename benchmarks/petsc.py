@@ -2,9 +2,10 @@
 
     python -m benchmarks.petsc [--tutorials ex45 ...] [--large] [--sizes 128 256] [--ranks 1 2] [--solvers CG ...] [--steps 5] [--slow-steps 2]
 
-Writes results/petsc.json, run by run: what it holds is not run again, so that an interrupted call goes on where it was. Every
-program runs as it is, options alone decide what solves; all stop at ||b - A x|| <= 1e-6 ||b||, the norm evaluated anew by PETSc. Tutorials: a run for the residuals and one for the seconds (`-log_view`). The plume: set-up and solve of every time step as the
-program prints them, and beside it `deepcg.Solver` on the same first system. One thread a rank.
+Writes results/petsc.json, run by run: what it holds is not run again, so that an interrupted call goes on where it was. Every program runs as
+it is, options alone decide what solves; all stop at ||b - A x|| <= 1e-6 ||b||, the norm evaluated anew by PETSc. Tutorials: a run for the
+residuals and one for the seconds (`-log_view`). The plume: set-up and solve of every time step as the program prints them, and beside it
+`deepcg.Solver` on the same first system. One thread a rank.
 """
 
 from __future__ import annotations
