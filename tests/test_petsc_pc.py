@@ -5,15 +5,17 @@ import pytest
 import scipy.sparse as sp
 from petsc_systems import (
     ROOT,
+    RTOL,
     apply,
+    box,
     dense,
     dmda,
     error_text,
     matrix,
-    need_petsc,
     options,
     petsc,
     relative_residual,
+    run,
     scene,
     solve,
     solver,
@@ -23,14 +25,6 @@ from petsc_systems import (
 from reference import CASES
 
 from deepcg import FLUID, OPEN, SOLID, Poisson, preconditioner
-
-need_petsc()
-
-RTOL = 1e-8
-
-
-def box(*shape, **arguments):
-    return Poisson(np.zeros(shape, np.uint8), **arguments)
 
 
 def over_all_cells(problem, diagonal=1.0):
@@ -250,8 +244,7 @@ def test_changed_values_are_read_again_and_a_kept_preconditioner_is_kept():
     b = rng.standard_normal(720)
     A = matrix(first.matrix())
     ksp = solver(A, shape)
-    x, rhs = vector(np.zeros(720)), vector(b)
-    ksp.solve(rhs, x)
+    run(ksp, b)
     before = ksp.getIterationNumber()
     A.setValuesCSR(
         *(v.astype(np.int32) for v in (second.matrix().indptr, second.matrix().indices)), second.matrix().data
@@ -260,16 +253,21 @@ def test_changed_values_are_read_again_and_a_kept_preconditioner_is_kept():
     kept = solver(matrix(second.matrix()), shape, ksp_type="cg")  # what it should be
     ksp.getPC().setReusePreconditioner(True)
     ksp.setOperators(A)
-    ksp.solve(rhs, x)
+    x = run(ksp, b)
     stale = ksp.getIterationNumber()
-    assert relative_residual(second.matrix(), x.getArray(), b) <= RTOL
+    assert relative_residual(second.matrix(), x, b) <= RTOL
     ksp.getPC().setReusePreconditioner(False)
     ksp.setOperators(A)
-    ksp.solve(rhs, x)
+    x = run(ksp, b)
     fresh = ksp.getIterationNumber()
-    kept.solve(rhs, x)
-    assert relative_residual(second.matrix(), x.getArray(), b) <= RTOL
+    run(kept, b)
+    assert relative_residual(second.matrix(), x, b) <= RTOL
     assert fresh <= kept.getIterationNumber() + 1 and fresh < stale and before < stale
+
+
+@pytest.mark.parametrize("backend", ["auto", "cpu"])
+def test_the_backend_is_the_cpu(backend):
+    assert "backend: cpu (" in view(solver(box(4, 5).matrix(), (4, 5), pc_deepcg_backend=backend))
 
 
 def test_the_view_names_model_levels_precision_and_memory():
@@ -382,6 +380,8 @@ def far():
         (lambda: refusal(box(4, 5).matrix(), (4, 5), pc_deepcg_model="nothing"), "neither a file nor a shipped model"),
         (lambda: refusal(box(4, 5).matrix(), (4, 5), pc_deepcg_model=str(ROOT / "Makefile")), "truncated or not a safetensors file"),
         (lambda: refusal(box(4, 5).matrix(), (4, 5), pc_deepcg_grid="4,-5"), "positive sizes are needed"),
+        (lambda: refusal(box(4, 5).matrix(), (4, 5), pc_deepcg_backend="cuda"), "this plugin runs on the CPU; cpu or auto is needed"),
+        (lambda: refusal(box(4, 5).matrix(), (4, 5), pc_deepcg_backend="tpu"), "Unknown option tpu for -pc_deepcg_backend"),
     ],
 )  # fmt: skip
 def test_wrong_use_is_refused_with_what_would_be_right(make, text):

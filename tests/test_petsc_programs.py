@@ -5,9 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from petsc_systems import ENVIRONMENT, PLUGIN, ROOT, mpiexec, need_petsc
-
-need_petsc()
+from petsc_systems import ENVIRONMENT, PLUGIN, ROOT, mpiexec
 
 LOAD = "-dll_append", str(PLUGIN)
 EXAMPLES = ROOT / "integrations" / "petsc" / "examples"
@@ -75,6 +73,7 @@ def test_the_plumes_options_and_log(programs):
         "-pc_deepcg_model",
         "-pc_deepcg_grid",
         "-pc_deepcg_fallback",
+        "-pc_deepcg_backend",
         "-ksp_deepcg_window",
         "DeepcgRead",
         "DeepcgSetUp",
