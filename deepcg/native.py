@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 INVALID_ARGUMENT = 1
 LIBRARY = Path(__file__).with_name("libdeepcg.so")
 

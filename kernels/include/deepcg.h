@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DCG_ABI_VERSION 3
+#define DCG_ABI_VERSION 4
 
 enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4 };
 
