@@ -1,10 +1,11 @@
 """deepcg as PETSc's users get it: the tutorials ex45, ex50 and ex34 unchanged and the plume in C, beside GAMG and BoomerAMG.
 
-    python -m benchmarks.petsc [--sizes 128 256] [--ranks 1 2] [--steps 5] [--fresh]
+    python -m benchmarks.petsc [--tutorials ex45 ...] [--large] [--sizes 128 256] [--ranks 1 2] [--solvers CG ...] [--steps 5] [--slow-steps 2]
 
-Writes results/petsc.json. Every program runs as it is, options alone decide what solves; all stop at ||b - A x|| <= 1e-6 ||b||, the norm evaluated
-anew by PETSc. Tutorials: a run for the residuals and one for the seconds (`-log_view`). The plume: set-up and solve of every time step as the
-program prints them, and beside it `deepcg.Solver` on the same first system. One thread a rank.
+Writes results/petsc.json, run by run: what it holds is not run again, so that an interrupted call goes on where it was. Every program runs as
+it is, options alone decide what solves; all stop at ||b - A x|| <= 1e-6 ||b||, the norm evaluated anew by PETSc. Tutorials: a run for the
+residuals and one for the seconds (`-log_view`). The plume: set-up and solve of every time step as the program prints them, and beside it
+`deepcg.Solver` on the same first system. One thread a rank.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import deepcg
+from benchmarks.mpi import ENVIRONMENT
 from benchmarks.peers import BOOMERAMG, GAMG
 from benchmarks.record import RESULTS, Record, true_residual
 
@@ -39,6 +42,14 @@ SOLVERS: dict[str, dict[str, str]] = {
     "CG + GAMG": GAMG | {"-ksp_type": "cg"},
     "CG + BoomerAMG": BOOMERAMG | {"-ksp_type": "cg"},
 }
+# In a time loop GAMG keeps the prolongators of its first set-up by default. The plume's ball moves, its identity rows with it; prolongators from
+# where it was are indefinite soon, with any settings. Made anew they serve, with the settings found and with the default ones.
+NEW_PROLONGATORS = {"-pc_gamg_reuse_interpolation": "false"}
+PLUME_SOLVERS = {
+    **{name: SOLVERS[name] for name in ("KSP deepcg + PC deepcg", "CG + PC deepcg", "CG + BoomerAMG")},
+    "CG + GAMG, new prolongators": SOLVERS["CG + GAMG"] | NEW_PROLONGATORS,
+    "CG + GAMG, default settings, new prolongators": {"-pc_type": "gamg", "-ksp_type": "cg"} | NEW_PROLONGATORS,
+}
 # ex45's rows keep columns of rows that are diagonal only: not symmetric, so the others get GMRES there, its own default
 UNSYMMETRIC = {"-ksp_type": "gmres", "-ksp_pc_side": "right"}
 
@@ -47,18 +58,11 @@ TUTORIALS = {
     "ex50": {n: {"-da_grid_x": str(n), "-da_grid_y": str(n)} for n in (256, 512, 1024)},
     "ex34": {n: {f"-da_grid_{a}": str(n) for a in "xyz"} for n in (24, 48, 96)},
 }
+LARGE = {"ex45": {193: {"-da_refine": "5"}}}
 TINY = {
     "ex45": {13: {"-da_refine": "1"}},
     "ex50": {20: {"-da_grid_x": "20", "-da_grid_y": "20"}},
     "ex34": {12: {f"-da_grid_{a}": "12" for a in "xyz"}},
-}
-ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if name != "PETSC_OPTIONS"},
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1",
 }
 
 
@@ -66,8 +70,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="*", default=[128, 256], help="of the plume; none: without it")
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--steps", type=int, default=5, help="time steps of the plume; the first does not count")
-    parser.add_argument("--tiny", action="store_true", help="the tutorials at sizes for a trial")
+    parser.add_argument("--tutorials", nargs="*", default=list(TUTORIALS), help="which of them; none: without them")
+    parser.add_argument("--large", action="store_true", help="the tutorials at 193^3 only")
+    parser.add_argument("--tiny", action="store_true", help="the tutorials at sizes for a trial only")
+    parser.add_argument("--steps", type=int, default=5, help="time steps of the plume; the first counts only alone")
+    parser.add_argument("--slow-steps", type=int, help="as --steps, for what takes longer than deepcg")
+    parser.add_argument(
+        "--solvers", nargs="+", default=[""], help="only those whose names begin so; deepcg.Solver is one"
+    )
+    parser.add_argument("--again", help="run what the file already holds again where its name begins so")
     parser.add_argument("--output", type=Path, default=RESULTS / "petsc.json")
     parser.add_argument("--fresh", action="store_true", help="run what the file already holds again")
     arguments = parser.parse_args()
@@ -80,10 +91,13 @@ def main() -> None:
         ["make", "-s", "-C", str(ROOT / "integrations" / "petsc" / "examples"), f"OUT={PROGRAMS}"], check=True
     )
     record = Record(arguments.output, arguments.fresh)
-    for program, sizes in (TINY if arguments.tiny else TUTORIALS).items():
-        for size, given in sizes.items():
+    if arguments.again:
+        record.forget(arguments.again)
+    tutorials = TINY if arguments.tiny else LARGE if arguments.large else TUTORIALS
+    for program in [name for name in tutorials if name in arguments.tutorials]:
+        for size, given in tutorials[program].items():
             for ranks in arguments.ranks:
-                for name in SOLVERS:
+                for name in wanted(SOLVERS, arguments.solvers):
                     label = f"{program} {size} {ranks} ranks {name}"
                     show(
                         label,
@@ -91,11 +105,17 @@ def main() -> None:
                     )
     for size in arguments.sizes:
         for ranks in arguments.ranks:
-            for name in SOLVERS:
+            for name in wanted(PLUME_SOLVERS, arguments.solvers):
                 label = f"plume {size} {ranks} ranks {name}"
-                show(label, record.run(label, lambda s=size, r=ranks, n=name: plume(s, arguments.steps, r, n)))
-        label = f"plume {size} deepcg.Solver"
-        show(label, record.run(label, lambda s=size: solver(s)))
+                steps = arguments.steps if "deepcg" in name else arguments.slow_steps or arguments.steps
+                show(label, record.run(label, lambda s=size, k=steps, r=ranks, n=name: plume(s, k, r, n)))
+        for name in wanted(["deepcg.Solver"], arguments.solvers):
+            label = f"plume {size} {name}"
+            show(label, record.run(label, lambda s=size: solver(s)))
+
+
+def wanted(names: Iterable[str], beginnings: list[str]) -> list[str]:
+    return [name for name in names if name.startswith(tuple(beginnings))]
 
 
 def run(program: str, ranks: int, options: dict[str, str]) -> str:
@@ -159,7 +179,7 @@ def messages(logged: str) -> dict[str, list[float]]:
 
 def plume(size: int, steps: int, ranks: int, name: str) -> dict[str, Any]:
     """The program in C: medians over the time steps after the first, which alone makes what later ones keep."""
-    options = SOLVERS[name] | {"-n": str(size), "-steps": str(steps), "-ksp_rtol": str(RTOL), "-ksp_view": ""}
+    options = PLUME_SOLVERS[name] | {"-n": str(size), "-steps": str(steps), "-ksp_rtol": str(RTOL), "-ksp_view": ""}
     told = run("plume", ranks, options)
     exchanged = re.findall(r"messages: (\d+) exchanges a cycle, in which a rank receives at most (\d+) bytes", told)
     pattern = r"step +\d+: +(\d+) iterations \((\w+)\), set-up (\S+) s, solve (\S+) s, divergence \S+ -> \S+ \((\S+)\)"
@@ -170,7 +190,7 @@ def plume(size: int, steps: int, ranks: int, name: str) -> dict[str, Any]:
         "size": size,
         "ranks": ranks,
         "solver": name,
-        "options": recorded(SOLVERS[name]),
+        "options": recorded(PLUME_SOLVERS[name]),
         "steps": steps,
         "reason": found[-1][1],
         "converged": all(reason.startswith("CONVERGED") for _, reason, *_ in found),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 INVALID_ARGUMENT = 1
 LIBRARY = Path(__file__).with_name("libdeepcg.so")
 
@@ -130,16 +130,18 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_vector": (pointer, i32, i32, pointer),
-        "dcg_matrix_kinds": (pointer, pointer),
-        "dcg_matrix_read": (pointer, pointer, real, pointer, pointer, pointer, pointer),
+        "dcg_rows_create": (pointer,),
+        "dcg_matrix_kinds": (pointer, pointer, i32, pointer),
+        "dcg_matrix_read": (pointer, pointer, pointer, real, pointer, pointer, pointer, pointer),
         "dcg_weights_read": (ctypes.c_char_p, pointer, pointer),
         "dcg_weights_classical": (pointer,),
     }
     for name, arguments in signatures.items():
         getattr(library, name).argtypes = arguments
     library.dcg_last_error.restype = ctypes.c_char_p
-    library.dcg_multilevel_destroy.argtypes = (pointer,)
-    library.dcg_multilevel_destroy.restype = None
+    for name in ("dcg_multilevel_destroy", "dcg_rows_destroy"):
+        getattr(library, name).argtypes = (pointer,)
+        getattr(library, name).restype = None
 
 
 def call(name: str, *arguments) -> None:

@@ -13,24 +13,17 @@ import numpy as np
 import pytest
 
 import deepcg
+from benchmarks.mpi import ENVIRONMENT as MPI_ENVIRONMENT
 from deepcg import Poisson
 
 ROOT = Path(deepcg.__file__).parent.parent
 PLUGIN = ROOT / "deepcg" / "libdeepcg_petsc.so"
-ENVIRONMENT = {
-    **os.environ,
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    "OMPI_MCA_btl_base_warn_component_unused": "0",
-    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-}
+RTOL = 1e-8
+ENVIRONMENT = {**MPI_ENVIRONMENT, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
 
 
 def need_petsc() -> None:
-    """Skip the module where PETSc is absent; in continuous integration that is a failure."""
+    """Skip the module that imports this one where PETSc is absent; in continuous integration that is a failure."""
     try:
         import petsc4py  # noqa: F401
     except ImportError:
@@ -41,6 +34,9 @@ def need_petsc() -> None:
         pytest.fail(f"{missing}: make petsc", pytrace=False)
     if missing:
         pytest.skip(f"{missing}: make petsc", allow_module_level=True)
+
+
+need_petsc()
 
 
 def petsc():
@@ -69,6 +65,11 @@ def options(**given):
             database.delValue(name)
 
 
+def box(*shape, **arguments):
+    """A box of unknowns."""
+    return Poisson(np.zeros(shape, np.uint8), **arguments)
+
+
 def dmda(shape):
     """A DMDA with the cells of a (nz,) ny, nx array as its points."""
     return petsc().DMDA().create(sizes=tuple(shape[::-1]), dof=1, stencil_width=1)
@@ -88,7 +89,7 @@ def vector(values):
     return v
 
 
-def solver(A, shape=None, ksp_type="deepcg", pc_type="deepcg", rtol=1e-8, **given):
+def solver(A, shape=None, ksp_type="deepcg", pc_type="deepcg", rtol=RTOL, **given):
     """A KSP with these options, set up; `shape`: that of a DMDA."""
     PETSc = petsc()
     ksp = PETSc.KSP().create(PETSc.COMM_SELF)
@@ -103,13 +104,18 @@ def solver(A, shape=None, ksp_type="deepcg", pc_type="deepcg", rtol=1e-8, **give
     return ksp
 
 
-def solve(A, b, shape=None, x0=None, **given):
-    """x, iterations and reason of a solve."""
-    ksp = solver(A, shape, **given)
+def run(ksp, b, x0=None):
+    """The x that a KSP finds."""
     x, rhs = vector(np.zeros(len(b)) if x0 is None else x0), vector(b)
     ksp.setInitialGuessNonzero(x0 is not None)
     ksp.solve(rhs, x)
-    return x.getArray().copy(), ksp.getIterationNumber(), ksp.getConvergedReason()
+    return x.getArray().copy()
+
+
+def solve(A, b, shape=None, x0=None, **given):
+    """x, iterations and reason of a solve."""
+    ksp = solver(A, shape, **given)
+    return run(ksp, b, x0), ksp.getIterationNumber(), ksp.getConvergedReason()
 
 
 def view(ksp) -> str:

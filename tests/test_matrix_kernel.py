@@ -62,17 +62,26 @@ class Reading:
         m.start[0], m.column[0], m.value[0] = (held.ctypes.data for held in self.held[:3])
         m.cell = None if cell is None else cell.ctypes.data
         self.kinds = np.zeros(tuple(n + 2 for n in self.shape), np.uint8)
-        native.call("dcg_matrix_kinds", ctypes.byref(m), self.kinds)
         self.cells = np.empty(self.shape, np.uint8)
         self.weights = [
             np.empty(tuple(n + (a == axis) for a, n in enumerate(self.shape))) for axis in range(len(self.shape))
         ]
         self.shift = np.empty(self.shape)
         self.found = Found()
-        addresses = (ctypes.c_void_p * 3)(*(w.ctypes.data for w in self.weights))
+        self.matrix, self.rows = m, ctypes.c_void_p()
+        native.call("dcg_rows_create", ctypes.byref(self.rows))
+        self.addresses = (ctypes.c_void_p * 3)(*(w.ctypes.data for w in self.weights))
+        self.read()
+
+    def __del__(self):
+        native._library.dcg_rows_destroy(self.rows)
+
+    def read(self, same_columns=False):
+        """The whole reading, of what the matrix holds now."""
+        native.call("dcg_matrix_kinds", ctypes.byref(self.matrix), self.rows, same_columns, self.kinds)
         native.call(
-            "dcg_matrix_read", ctypes.byref(m), self.kinds, ROUNDING, self.cells, addresses, self.shift,
-            ctypes.byref(self.found),
+            "dcg_matrix_read", ctypes.byref(self.matrix), self.rows, self.kinds, ROUNDING, self.cells, self.addresses,
+            self.shift, ctypes.byref(self.found),
         )  # fmt: skip
 
     def apply(self, x):
@@ -224,3 +233,53 @@ def test_other_matrices_are_refused_with_the_row(put, text):
 def test_a_matrix_of_another_size_is_refused():
     with pytest.raises(native.KernelError, match="rows: one for every cell"):
         Reading(tampered(put={}), (4, 6))
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("shape", [(5, 6, 21), (9, 40), (3, 4, 9), (2, 30)])
+def test_a_matrix_of_the_same_columns_is_read_by_its_values(shape, index):
+    """A body that moves: the columns stay, as explicit zeros, and what is read is what a first reading finds."""
+    rng = np.random.default_rng(17)
+    box = Poisson(np.zeros(shape, np.uint8), boundary=[("wall", "open"), *(len(shape) - 1) * ["wall"]])
+    columns = sp.csr_array(box.matrix())
+    reading = None
+    for fraction in (0.0, 0.05, 0.3, 0.0):
+        A = columns.copy()
+        solid = rng.random(A.shape[0]) < fraction
+        body = Poisson(
+            np.where(solid.reshape(shape), SOLID, FLUID), boundary=[("wall", "open"), *(len(shape) - 1) * ["wall"]]
+        )
+        scale = np.zeros(A.shape)
+        scale[np.ix_(~solid, ~solid)] = body.matrix().toarray()
+        scale[solid, solid] = 2.0
+        rows = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
+        A.data[:] = scale[rows, A.indices]
+        if reading is None:
+            reading = Reading(A, shape, index=index)
+        else:
+            reading.held[2][:] = A.data
+            reading.read(same_columns=True)
+        fresh = Reading(A, shape, index=index)
+        assert (reading.kinds == fresh.kinds).all() and (reading.cells == fresh.cells).all()
+        assert bytes(reading.found) == bytes(fresh.found)
+        check(reading, A, np.arange(A.shape[0]))
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 30), (7, 40)])
+def test_one_other_entry_anywhere_is_seen(shape):
+    """Whole groups of rows are compared at a glance: none may hide a weight, a column or a diagonal that is different."""
+    problem = Poisson(np.zeros(shape, np.uint8), boundary="open")
+    plain = sp.csr_array(problem.matrix())
+    n = plain.shape[0]
+    for row in range(n):
+        A = plain.copy()
+        A[row, row] += 0.5
+        found = Reading(A, shape)
+        assert found.found.unit == 0.0 and found.found.unknowns == n
+        check(found, A, np.arange(n))
+        if row + 1 < n and plain[row, row + 1] != 0.0:
+            A = plain.copy()
+            A[row, row + 1] = A[row + 1, row] = -0.5
+            A[row, row] -= 0.5
+            A[row + 1, row + 1] -= 0.5
+            check(Reading(A, shape), A, np.arange(n))

@@ -6,27 +6,11 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from petsc_systems import (
-    ENVIRONMENT,
-    PLUGIN,
-    dmda,
-    matrix,
-    need_petsc,
-    options,
-    petsc,
-    relative_residual,
-    scene,
-    vector,
-)
+from petsc_systems import ENVIRONMENT, PLUGIN, RTOL, dmda, matrix, options, petsc, relative_residual, run, scene, vector
 
 import deepcg
+import deepcg.petsc
 from deepcg import Poisson
-
-need_petsc()
-
-import deepcg.petsc  # noqa: E402
-
-RTOL = 1e-8
 
 
 def python_ksp(A, shape, **given):
@@ -65,10 +49,9 @@ def test_the_python_preconditioner_in_petscs_iterations(model):
     ksp_type = "deepcg" if model == "dcdm" else "cg"
     given = {"pc_type": "python", "pc_python_type": "deepcg.petsc.PC", "pc_deepcg_model": model, "ksp_type": ksp_type}
     ksp = python_ksp(problem.matrix(), problem.shape, **given, ksp_norm_type="unpreconditioned")
-    x, rhs = vector(np.zeros(990)), vector(b)
-    ksp.solve(rhs, x)
+    x = run(ksp, b)
     assert ksp.getConvergedReason() > 0
-    assert relative_residual(problem.matrix(), x.getArray(), b) <= 1.1 * RTOL
+    assert relative_residual(problem.matrix(), x, b) <= 1.1 * RTOL
     assert ksp.getPC().getPythonContext()._preconditioner.linear == (model != "dcdm")
     ksp.destroy()
 

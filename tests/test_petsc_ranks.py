@@ -3,11 +3,8 @@
 import json
 
 import pytest
-from petsc_systems import need_petsc, python
+from petsc_systems import RTOL, python
 
-need_petsc()
-
-RTOL = 1e-8
 GATHER = "-pc_deepcg_gather", "60"  # so that small grids have levels on many ranks
 
 

@@ -95,13 +95,14 @@ typedef struct {
   /* the problem */
   DeepcgGrid       grid;
   DeepcgMatrix     matrix;
+  dcg_rows        *rows; /* what the last reading leaves to the next one of the same pattern */
   dcg_matrix_found found;
   dcg_operator     op;
   uint8_t         *kinds, *cells;
   double          *face[3], *shift;
   PetscBool        zero_guess; /* between PCPreSolve and PCPostSolve: the guess was zero before */
-  PetscBool        direct;     /* vectors of rows are vectors over cells, with an unknown in each */
-  PetscInt         ndiagonal, *diagonal_row;
+  PetscBool        direct;     /* vectors of rows are vectors over cells */
+  PetscInt         ndiagonal, nalone, *alone; /* rows that are no unknowns: those that are diagonal only, then those that are zero */
   PetscReal       *diagonal_inverse;
   double          *r, *z; /* over cells, where not direct */
   Vec              work;  /* with a null space: the projected residual */

@@ -59,6 +59,7 @@ static PetscErrorCode Iterate(KSP ksp, PC_Deepcg *pd, Vec r, PetscReal target, R
   PetscCall(VecGetArray(ksp->vec_sol, &x));
   PetscCall(VecGetArray(r, &residual));
   if (pd->direct) {
+    for (PetscInt i = 0; i < pd->nalone; ++i) residual[pd->alone[i]] = 0.0;
     if (pd->found.sign < 0.0)
       for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) residual[i] = -residual[i];
     PetscCall(RunKernels(pd, ((KSP_Deepcg *)ksp->data)->window, x, residual, target, run));
@@ -88,6 +89,24 @@ static PetscErrorCode RemoveNullSpace(KSP ksp, Vec x)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* b - A x of the initial guess. Where that is 0 but in rows that are diagonal only (PCPreSolve solved them) and no other row couples to them,
+ * it is known without a product. */
+static PetscErrorCode Start(KSP ksp, const PC_Deepcg *pd, Vec r)
+{
+  PetscScalar *residual;
+
+  PetscFunctionBegin;
+  if (!pd->zero_guess || pd->found.dropped) {
+    PetscCall(KSPDeepcgStart(ksp, r));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  PetscCall(VecCopy(ksp->vec_rhs, r));
+  PetscCall(VecGetArray(r, &residual));
+  for (PetscInt i = 0; i < pd->ndiagonal; ++i) residual[pd->alone[i]] = 0.0;
+  PetscCall(VecRestoreArray(r, &residual));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode KSPDeepcgSolveNative(KSP ksp, PC_Deepcg *pd, PetscBool *left)
 {
   Vec       r = ksp->work[0];
@@ -98,7 +117,7 @@ PetscErrorCode KSPDeepcgSolveNative(KSP ksp, PC_Deepcg *pd, PetscBool *left)
   PetscFunctionBegin;
   *left    = PETSC_FALSE;
   ksp->its = 0;
-  PetscCall(KSPDeepcgStart(ksp, r));
+  PetscCall(Start(ksp, pd, r));
   PetscCall(RemoveNullSpace(ksp, r));
   PetscCall(VecNorm(r, NORM_2, &norm));
   KSPCheckNorm(ksp, norm);

@@ -11,6 +11,7 @@
 .  -pc_deepcg_threads N - OpenMP threads a rank; 0: as many as OpenMP would take (default on one rank; else 1)
 .  -pc_deepcg_rounding E - differences up to this fraction of a row's diagonal count as none (asymmetry, sums of rows that should be 0)
 .  -pc_deepcg_gather N - on several ranks, levels of at most N cells live on one of them
+.  -pc_deepcg_backend (auto|cpu|cuda) - where the kernels run; this plugin has those for the CPU, and refuses cuda
 -  -pc_deepcg_python FILE - the interpreter for models that run in Python (default $DEEPCG_PYTHON, else the one that the plugin was built with)
 
    Level: intermediate
@@ -77,7 +78,7 @@ static PetscErrorCode ApplyCycle(PC pc, Vec x, Vec y)
   PetscCall(VecGetArrayRead(x, &r));
   PetscCall(VecGetArrayWrite(y, &z));
   if (pd->direct && pd->cycle) {
-    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_apply(pd->cycle, r, z));
+    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_apply(pd->cycle, r, z)); /* 0 where there is no unknown */
     if (sign < 0.0)
       for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) z[i] = -z[i];
   } else {
@@ -87,8 +88,8 @@ static PetscErrorCode ApplyCycle(PC pc, Vec x, Vec y)
       PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_apply(pd->cycle, pd->r, pd->z));
       DeepcgFromCells(pd, 1.0, pd->z, z);
     }
-    for (PetscInt i = 0; i < pd->ndiagonal; ++i) z[pd->diagonal_row[i]] = pd->diagonal_inverse[i] * r[pd->diagonal_row[i]];
   }
+  for (PetscInt i = 0; i < pd->ndiagonal; ++i) z[pd->alone[i]] = pd->diagonal_inverse[i] * r[pd->alone[i]];
   PetscCall(VecRestoreArrayWrite(y, &z));
   PetscCall(VecRestoreArrayRead(x, &r));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -148,13 +149,24 @@ static PetscErrorCode PCPreSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
   if (once) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(KSPGetInitialGuessNonzero(ksp, &pd->zero_guess));
   pd->zero_guess = (PetscBool)!pd->zero_guess;
+  PetscCall(VecGetArrayRead(b, &from));
+  if (pd->zero_guess && !pd->found.dropped) {
+    int any = 0;
+
+    for (PetscInt i = 0; i < pd->ndiagonal; ++i) any |= from[pd->alone[i]] != 0.0;
+    PetscCallMPI(MPIU_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, PetscObjectComm((PetscObject)pc)));
+    if (!any) { /* 0 solves them, and the iteration need not evaluate its first residual */
+      pd->zero_guess = PETSC_FALSE;
+      PetscCall(VecRestoreArrayRead(b, &from));
+      PetscFunctionReturn(PETSC_SUCCESS);
+    }
+  }
   if (pd->zero_guess) {
     PetscCall(VecSet(x, 0.0));
     PetscCall(KSPSetInitialGuessNonzero(ksp, PETSC_TRUE));
   }
-  PetscCall(VecGetArrayRead(b, &from));
   PetscCall(VecGetArray(x, &to));
-  for (PetscInt i = 0; i < pd->ndiagonal; ++i) to[pd->diagonal_row[i]] = pd->diagonal_inverse[i] * from[pd->diagonal_row[i]];
+  for (PetscInt i = 0; i < pd->ndiagonal; ++i) to[pd->alone[i]] = pd->diagonal_inverse[i] * from[pd->alone[i]];
   PetscCall(VecRestoreArray(x, &to));
   PetscCall(VecRestoreArrayRead(b, &from));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -173,10 +185,14 @@ static PetscErrorCode PCPostSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
 
 /* ---- options, the object -------------------------------------------------------------------------------------- */
 
+enum { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA };
+static const char *const BACKENDS[] = {"auto", "cpu", "cuda"};
+
 static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOptionsObject)
 {
   PC_Deepcg *pd = (PC_Deepcg *)pc->data;
   char       before[PETSC_MAX_PATH_LEN];
+  PetscInt   backend = BACKEND_AUTO;
   PetscInt   n = 3, sizes[3] = {pd->hints.given[0], pd->hints.given[1], pd->hints.given[2]}, threads = pd->threads, gather = pd->gather;
   PetscBool  same, given;
 
@@ -206,6 +222,11 @@ static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOpti
       PetscOptionsReal("-pc_deepcg_rounding", "Fraction of the diagonal that counts as rounding", NULL, pd->rounding, &pd->rounding, NULL));
   PetscCall(PetscOptionsBoundedInt("-pc_deepcg_gather", "On several ranks: levels of at most so many cells live on one; 0: default", NULL,
                                    pd->gather, &pd->gather, NULL, 0));
+  PetscCall(PetscOptionsEList("-pc_deepcg_backend", "Where the kernels run", NULL, BACKENDS, PETSC_STATIC_ARRAY_LENGTH(BACKENDS), "auto",
+                              &backend, NULL));
+  PetscCheck(backend != BACKEND_CUDA, PetscObjectComm((PetscObject)pc), PETSC_ERR_SUP,
+             "deepcg: -pc_deepcg_backend: cuda given, and this plugin runs on the CPU; cpu or auto is needed (deepcg's CUDA kernels are "
+             "used from Python: deepcg.Solver(problem, device=\"cuda\"))");
   PetscCall(PetscOptionsString("-pc_deepcg_python", "Interpreter for models that run in Python", NULL, pd->python, pd->python,
                                sizeof(pd->python), NULL));
   if (!same || threads != pd->threads || gather != pd->gather) pd->grid.source = NULL; /* nothing of an earlier set-up is kept */

@@ -16,7 +16,9 @@ PetscErrorCode DeepcgFreeProblem(PC_Deepcg *pd)
   for (int a = 0; a < 3; ++a) PetscCall(PetscFree(pd->face[a]));
   PetscCall(PetscFree(pd->shift));
   PetscCall(PetscFree2(pd->r, pd->z));
-  PetscCall(PetscFree2(pd->diagonal_row, pd->diagonal_inverse));
+  PetscCall(PetscFree2(pd->alone, pd->diagonal_inverse));
+  dcg_rows_destroy(pd->rows);
+  pd->rows = NULL;
   PetscCall(VecDestroy(&pd->work));
   PetscCall(DeepcgMatrixReset(&pd->matrix));
   PetscCall(DeepcgGridReset(&pd->grid));
@@ -94,8 +96,51 @@ static PetscErrorCode AllocateProblem(PC_Deepcg *pd)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* The own diagonal entry of a row. */
+static PetscReal DiagonalOf(const DeepcgMatrix *matrix, PetscInt row)
+{
+  PetscReal sum = 0.0;
+
+  for (PetscInt e = matrix->start[0][row]; e < matrix->start[0][row + 1]; ++e)
+    if (matrix->column[0][e] == row) sum += matrix->value[0][e];
+  return sum;
+}
+
+/* Rows that are no unknowns, and 1 / diagonal of those that have one. */
+static PetscErrorCode FindRowsAlone(PC_Deepcg *pd)
+{
+  const int64_t *n = pd->grid.count, rows = pd->matrix.rows.rows, plane = (n[1] + 2) * (n[2] + 2);
+  PetscInt       count[4] = {0, 0, 0, 0}; /* by kind */
+
+  PetscFunctionBegin;
+  PetscCall(PetscFree2(pd->alone, pd->diagonal_inverse));
+  pd->ndiagonal = pd->nalone = 0;
+  pd->direct                 = (PetscBool)!pd->grid.cell;
+  if (!pd->direct && !pd->r) PetscCall(PetscCalloc2(PetscMax(n[0] * n[1] * n[2], 1), &pd->r, PetscMax(n[0] * n[1] * n[2], 1), &pd->z));
+  if (!pd->found.diagonal && !pd->found.empty) PetscFunctionReturn(PETSC_SUCCESS);
+  for (int wanted = 0; wanted < 2; ++wanted) { /* first their number */
+    PetscInt at[4] = {0, 0, count[DCG_ROW_DIAGONAL], 0};
+
+    if (wanted) PetscCall(PetscMalloc2(at[DCG_ROW_EMPTY] + count[DCG_ROW_EMPTY], &pd->alone, at[DCG_ROW_EMPTY], &pd->diagonal_inverse));
+    for (int64_t i = 0, u, line, in_line; i < rows; i += in_line) {
+      const uint8_t *kind;
+
+      u = pd->grid.cell ? pd->grid.cell[i] : i, line = u / n[2], in_line = pd->grid.cell ? 1 : n[2];
+      kind = pd->kinds + (line / n[1] + 1) * plane + (line % n[1] + 1) * (n[2] + 2) + u % n[2] + 1;
+      for (int64_t j = 0; j < in_line; ++j) {
+        if (kind[j] == DCG_ROW_UNKNOWN) continue;
+        if (wanted) pd->alone[at[kind[j]]++] = (PetscInt)(i + j);
+        else ++count[kind[j]];
+      }
+    }
+  }
+  pd->ndiagonal = count[DCG_ROW_DIAGONAL], pd->nalone = pd->ndiagonal + count[DCG_ROW_EMPTY];
+  for (PetscInt i = 0; i < pd->ndiagonal; ++i) pd->diagonal_inverse[i] = 1.0 / DiagonalOf(&pd->matrix, pd->alone[i]);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* Reads the operator; pd->why says what is wrong where the matrix is none that deepcg serves. */
-static PetscErrorCode ReadMatrix(PC pc)
+static PetscErrorCode ReadMatrix(PC pc, PetscBool again)
 {
   PC_Deepcg *pd   = (PC_Deepcg *)pc->data;
   MPI_Comm   comm = PetscObjectComm((PetscObject)pc);
@@ -105,15 +150,17 @@ static PetscErrorCode ReadMatrix(PC pc)
   PetscCall(AllocateProblem(pd));
   PetscCall(DeepcgMatrixGet(pc->pmat, &pd->grid, &pd->matrix));
   PetscCall(DeepcgMatrixShare(&pd->matrix, &comm));
-  code = dcg_matrix_kinds(&pd->matrix.rows, pd->kinds);
+  if (!pd->rows) PetscCallDeepcg(comm, dcg_rows_create(&pd->rows));
+  code = dcg_matrix_kinds(&pd->matrix.rows, pd->rows, again && !pd->matrix.converted, pd->kinds);
   if (!code) {
     PetscCall(DeepcgRanksExchangeKinds(pc, &pd->grid, pd->kinds, &pd->ranks));
-    code = dcg_matrix_read(&pd->matrix.rows, pd->kinds, pd->rounding, pd->cells, pd->face, pd->shift, &pd->found);
+    code = dcg_matrix_read(&pd->matrix.rows, pd->rows, pd->kinds, pd->rounding, pd->cells, pd->face, pd->shift, &pd->found);
   }
+  if (!code) PetscCall(FindRowsAlone(pd));
   PetscCall(DeepcgMatrixRestore(&pd->matrix));
   PetscCheck(!code || code == DCG_INVALID_ARGUMENT, PETSC_COMM_SELF, PETSC_ERR_LIB, "deepcg: %s", dcg_last_error());
   if (code) PetscCall(PetscStrncpy(pd->why, dcg_last_error(), sizeof(pd->why)));
-  else if (pd->ranks) {
+  else if (pd->ranks && pd->found.unit == 0.0) { /* equal faces all round are told by each side's rows */
     PetscReal asymmetry;
 
     PetscCall(DeepcgRanksAsymmetry(pc->pmat, pd, &asymmetry));
@@ -146,53 +193,6 @@ static PetscErrorCode SetOperator(PC_Deepcg *pd)
   }
   if (!pd->found.shifted) PetscCall(PetscFree(pd->shift));
   pd->op.shift = pd->shift;
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static uint8_t KindOf(const PC_Deepcg *pd, int64_t row)
-{
-  const int64_t *n = pd->grid.count, u = pd->grid.cell ? pd->grid.cell[row] : row, line = u / n[2];
-
-  if (!pd->grid.cell && pd->cells[u] == 0) return DCG_ROW_UNKNOWN; /* most rows */
-  return pd->kinds[((line / n[1] + 1) * (n[1] + 2) + line % n[1] + 1) * (n[2] + 2) + u % n[2] + 1];
-}
-
-/* Rows that are diagonal only: their numbers and 1 / diagonal. And whether vectors of rows can be handed to the kernels as they are. */
-static PetscErrorCode FindDiagonalRows(PC pc)
-{
-  PC_Deepcg       *pd = (PC_Deepcg *)pc->data;
-  const int64_t   *n = pd->grid.count, rows = pd->matrix.rows.rows;
-  const PetscReal *diagonal;
-  Vec              values;
-
-  PetscFunctionBegin;
-  PetscCall(PetscFree2(pd->diagonal_row, pd->diagonal_inverse));
-  pd->ndiagonal = 0;
-  pd->direct    = (PetscBool)!pd->grid.cell;
-  if (pd->found.diagonal || pd->found.empty) {
-    for (int64_t i = 0; i < rows; ++i) {
-      const uint8_t kind = KindOf(pd, i);
-
-      pd->ndiagonal += kind == DCG_ROW_DIAGONAL;
-      if (kind != DCG_ROW_UNKNOWN) pd->direct = PETSC_FALSE;
-    }
-  }
-  if (pd->ndiagonal) {
-    PetscInt at = 0;
-
-    PetscCall(PetscMalloc2(pd->ndiagonal, &pd->diagonal_row, pd->ndiagonal, &pd->diagonal_inverse));
-    for (int64_t i = 0; i < rows; ++i)
-      if (KindOf(pd, i) == DCG_ROW_DIAGONAL) pd->diagonal_row[at++] = (PetscInt)i;
-  }
-  if (pd->found.diagonal) { /* on any rank: the diagonal is a vector of all */
-    PetscCall(MatCreateVecs(pc->pmat, NULL, &values));
-    PetscCall(MatGetDiagonal(pc->pmat, values));
-    PetscCall(VecGetArrayRead(values, &diagonal));
-    for (PetscInt i = 0; i < pd->ndiagonal; ++i) pd->diagonal_inverse[i] = 1.0 / diagonal[pd->diagonal_row[i]];
-    PetscCall(VecRestoreArrayRead(values, &diagonal));
-    PetscCall(VecDestroy(&values));
-  }
-  if (!pd->direct && !pd->r) PetscCall(PetscCalloc2(PetscMax(n[0] * n[1] * n[2], 1), &pd->r, PetscMax(n[0] * n[1] * n[2], 1), &pd->z));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -243,7 +243,7 @@ PetscErrorCode PCSetUp_Deepcg(PC pc)
   pd->why[0] = 0;
   if (pd->threads > 0) omp_set_num_threads((int)pd->threads);
   PetscCall(PetscLogEventBegin(DEEPCG_Read, pc, 0, 0, 0));
-  PetscCall(ReadMatrix(pc));
+  PetscCall(ReadMatrix(pc, again));
   PetscCall(PetscLogEventEnd(DEEPCG_Read, pc, 0, 0, 0));
   omp_set_num_threads(threads);
   if (pd->why[0]) {
@@ -253,7 +253,6 @@ PetscErrorCode PCSetUp_Deepcg(PC pc)
   }
   PetscCall(PCDestroy(&pd->inner));
   PetscCall(SetOperator(pd));
-  PetscCall(FindDiagonalRows(pc));
   PetscCall(PetscLogEventBegin(DEEPCG_SetUp, pc, 0, 0, 0));
   PetscCall(SetUpCycle(pc));
   PetscCall(PetscLogEventEnd(DEEPCG_SetUp, pc, 0, 0, 0));

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DCG_ABI_VERSION 3
+#define DCG_ABI_VERSION 4
 
 enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4 };
 
@@ -137,7 +137,7 @@ typedef struct {
 DCG_API int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_weights *weights, int32_t threads, const dcg_ranks *ranks,
                                            dcg_multilevel **handle);
 
-/* z = M r, over all cells. */
+/* z = M r, over all cells; what r holds outside FLUID does not count. */
 DCG_API int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double *z);
 
 /* Preconditioned conjugate gradients on A e = r, x += e.
@@ -193,13 +193,22 @@ typedef struct {
   int64_t dropped;             /* couplings to rows that are diagonal only */
 } dcg_matrix_found;
 
+/* What one pass over a matrix's rows tells the reading after it, and a matrix with the same columns after that. The caller's. */
+typedef struct dcg_rows dcg_rows;
+
+DCG_API int dcg_rows_create(dcg_rows **rows);
+DCG_API void dcg_rows_destroy(dcg_rows *rows);
+
 /* What the rows are: coupled to others, diagonal only, or zero. kinds: the box's cells with a layer of ghosts,
  * (nz + 2) (ny + 2) (nx + 2) bytes. The ghosts are NONE, or the cells of the other end where the box is the whole grid along an axis;
- * a caller with several processes copies the others' cells into them before dcg_matrix_read. */
-DCG_API int dcg_matrix_kinds(const dcg_matrix *matrix, uint8_t *kinds);
+ * a caller with several processes copies the others' cells into them before dcg_matrix_read.
+ *
+ * same_columns  nonzero: start, column, cell, ghost and the sizes hold what they held at the last call with these `rows` */
+DCG_API int dcg_matrix_kinds(const dcg_matrix *matrix, dcg_rows *rows, int32_t same_columns, uint8_t *kinds);
 
 /* The operator behind a 5- or 7-point matrix of either sign; deepcg/matrix_reader.py has the rules.
  *
+ * rows      as dcg_matrix_kinds left them for this matrix; a second reading needs that call again
  * rounding  differences up to this fraction of the diagonal count as none
  * cells     the box's: FLUID where the row is coupled, OPEN beside a row whose diagonal (or one-sided coupling) says so, else SOLID
  * weights   the box's faces, n+1 along their own axis; not all NULL-able: along an axis of one cell too
@@ -207,8 +216,8 @@ DCG_API int dcg_matrix_kinds(const dcg_matrix *matrix, uint8_t *kinds);
  *
  * What a diagonal has beyond its couplings, and beyond what rows with all neighbours have, lies in open faces to the neighbours that
  * it lacks; the rest is shift. Collective where there are several processes: it fails on all of them. */
-DCG_API int dcg_matrix_read(const dcg_matrix *matrix, const uint8_t *kinds, double rounding, uint8_t *cells,
-                            double *const weights[3], double *shift, dcg_matrix_found *found);
+DCG_API int dcg_matrix_read(const dcg_matrix *matrix, dcg_rows *rows, const uint8_t *kinds, double rounding,
+                            uint8_t *cells, double *const weights[3], double *shift, dcg_matrix_found *found);
 
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 

@@ -2,12 +2,25 @@
 
 #include <algorithm>
 
+#include "clones.hpp"
+
 namespace dcg {
 
 namespace {
 
-constexpr double kAlike = 1e-9;     // weights that differ relatively by no more are the same
-constexpr uint8_t kToldSolid = 3;   // while it is being found out: a cell that some unknown says is closed
+constexpr uint8_t kToldSolid = 3;  // while it is being found out: a cell that some unknown says is closed
+
+// Of the unknowns in a row: those beside a cell that is none. Whether there are any.
+DCG_CLONES bool find_beside_others(int64_t n, const uint8_t *kind, int64_t plane, int64_t stride, uint8_t *__restrict found) {
+  static_assert(DCG_ROW_UNKNOWN == 0, "kinds are joined by or");
+  uint8_t any = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const uint8_t around = kind[i - 1] | kind[i + 1] | kind[i - stride] | kind[i + stride] | kind[i - plane] | kind[i + plane];
+    found[i] = (kind[i] == DCG_ROW_UNKNOWN) & (around != DCG_ROW_UNKNOWN);
+    any |= found[i];
+  }
+  return any;
+}
 
 }  // namespace
 
@@ -19,17 +32,46 @@ bool EqualFaces::all(bool mine) const {
 
 // One weight for all processes, from an example of each that has any.
 bool EqualFaces::agree_on_weight(double sign, double &weight) const {
+  const double example = rows.weight;
   std::vector<double> values = {double(example != 0.0), -sign * example};
   processes.sum(values, {});
   weight = values[0] > 0.0 ? values[1] / values[0] : 0.0;
-  return all(weight > 0.0 && (example == 0.0 || std::fabs(-sign * example - weight) <= kAlike * weight));
+  return all(rows.alike && weight > 0.0 && (example == 0.0 || std::fabs(-sign * example - weight) <= kAlike * weight));
+}
+
+// Which neighbours of the odd rows are unknowns; and rows that are odd because a neighbour to which they are coupled is none.
+void EqualFaces::look_around() {
+  if (m.cell) std::sort(special.begin(), special.end(), [](const AlikeRow &a, const AlikeRow &b) { return a.u < b.u; });
+  const int needed = rows_needed(m);
+  const int64_t n = m.count[2];
+  std::vector<AlikeRow> more;
+  std::vector<uint8_t> beside_others(n);
+  size_t next = 0;
+  for (int64_t line = 0; line < m.count[0] * m.count[1]; ++line) {
+    const int64_t c[3] = {line / m.count[1], line % m.count[1], 0}, first = line * n;
+    const uint8_t *kind = kinds + padded.at(c);
+    const auto unknown = [&](int64_t i) {
+      int sides = 0;
+      for (int s = 0; s < 6; ++s) sides |= (kind[i + (s & 1 ? 1 : -1) * padded.stride[s >> 1]] == DCG_ROW_UNKNOWN) << s;
+      return static_cast<uint8_t>(sides);
+    };
+    const bool any = find_beside_others(n, kind, padded.stride[0], padded.stride[1], beside_others.data());
+    for (; next < special.size() && special[next].u < first + n; ++next) {
+      special[next].unknown = unknown(special[next].u - first);
+      beside_others[special[next].u - first] = 0;
+    }
+    if (!any) continue;
+    for (int64_t i = 0; i < n; ++i)
+      if (beside_others[i])
+        more.push_back({first + i, static_cast<uint8_t>(needed), unknown(i), 0, static_cast<int8_t>(__builtin_popcount(needed))});
+  }
+  special.insert(special.end(), more.begin(), more.end());
 }
 
 bool EqualFaces::read(dcg_matrix_found &found) {
   double weight;
   if (!agree_on_weight(found.sign, weight)) return false;
-  const Alike alike{found.sign, weight, kAlike * weight, std::max(kAlike, rounding)};
-  if (!all(read_all_alike(m, kinds, alike, special))) return false;
+  look_around();
   int32_t turned = 0;
   for (const AlikeRow &row : special) turned |= row.turned;
   std::vector<double> axes = {double(turned & 1), double(turned >> 1 & 1), double(turned >> 2 & 1)};

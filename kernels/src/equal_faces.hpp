@@ -8,7 +8,7 @@
 #include <cmath>
 #include <vector>
 
-#include "matrix.hpp"
+#include "rows_noted.hpp"
 
 namespace dcg {
 
@@ -16,27 +16,28 @@ constexpr uint8_t kFluid = 0, kSolid = 1, kOpen = 2;
 
 class EqualFaces {
  public:
-  EqualFaces(const dcg_matrix &m, const uint8_t *kinds, double rounding, const Processes &processes, uint8_t *cells, double example)
-      : m(m), box(m.count, m.shape), padded(m.count), processes(processes), kinds(kinds), rounding(rounding), cells(cells),
-        example(example) {}
+  EqualFaces(const dcg_matrix &m, dcg_rows &rows, const uint8_t *kinds, double rounding, const Processes &processes, uint8_t *cells)
+      : m(m), rows(rows), box(m.count, m.shape), padded(m.count), processes(processes), kinds(kinds), rounding(rounding), cells(cells),
+        special(rows.odd) {}
 
   // False on all processes where it does not fit; cells and *found are then to be made anew.
   bool read(dcg_matrix_found &found);
 
  private:
   const dcg_matrix &m;
+  dcg_rows &rows;
   const Frame box;
   const Padded padded;
   const Processes &processes;
   const uint8_t *kinds;
   const double rounding;
   uint8_t *cells;
-  const double example;
-  std::vector<AlikeRow> special;
+  std::vector<AlikeRow> &special;
   int32_t periodic = 0, open = 0, closed = 0;  // sides
   int64_t dropped = 0;
 
   bool agree_on_weight(double sign, double &weight) const;
+  void look_around();
   bool all(bool mine) const;
   void place(const AlikeRow &row, int64_t c[3]) const { box.place(row.u, c); }
   bool lacks(const AlikeRow &row, const int64_t c[3], int side) const;

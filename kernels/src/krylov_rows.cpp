@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "clones.hpp"
+
 namespace dcg {
 
 KrylovRows::KrylovRows(const System &system, Level &finest, const RowKernels &rows, const Team &team)
@@ -89,15 +91,21 @@ double load_residual(Level &finest, const double *r, double inverse, const Team 
   const Range rows = team.part(box.n[0] * box.n[1]);
   double sum = 0.0;
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    float *b = finest.b.data() + box.at(row / box.n[1], row % box.n[1]);
-    const double *from = r + row * box.n[2];
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < box.n[2]; ++i) {
-      b[i] = static_cast<float>(inverse * from[i]);
-      sum += from[i] * from[i];
-    }
+    const int64_t at = box.at(row / box.n[1], row % box.n[1]);
+    sum += load_row(box.n[2], inverse, r + row * box.n[2], &finest.cells[at], &finest.b[at]);
   }
   return team.sum(sum);
+}
+
+DCG_CLONES double load_row(int64_t n, double inverse, const double *r, const uint8_t *cell, float *__restrict b) {
+  double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) {
+    const double here = cell[i] == 0 ? r[i] : 0.0;
+    b[i] = static_cast<float>(inverse * here);
+    sum += here * here;
+  }
+  return sum;
 }
 
 }  // namespace dcg

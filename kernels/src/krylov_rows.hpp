@@ -11,7 +11,8 @@ struct System {  // the user's operator and vectors: x and r over all cells, wit
   double *x, *r;
 };
 
-// b = inverse r in single precision, padded; returns r . r by all threads
+// b = inverse r in single precision where the cells are unknowns, 0 elsewhere; returns r . r over those. A row, and all rows by all threads.
+double load_row(int64_t n, double inverse, const double *r, const uint8_t *cell, float *b);
 double load_residual(Level &finest, const double *r, double inverse, const Team &team);
 
 // The user's weights round a row of the vectors, from column `first` on.

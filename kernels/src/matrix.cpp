@@ -10,7 +10,6 @@
 
 #include "error.hpp"
 #include "equal_faces.hpp"
-#include "matrix.hpp"
 
 namespace dcg {
 
@@ -27,14 +26,14 @@ struct Special {
 
 class Reader {
  public:
-  Reader(const dcg_matrix &matrix, const uint8_t *kinds, double rounding, uint8_t *cells, double *const weights[3], double *shift)
-      : m(matrix), box(m.count, m.shape), padded(m.count), processes(m), kinds(kinds), cells(cells), shift(shift), rounding(rounding) {
+  Reader(const dcg_matrix &matrix, dcg_rows &rows, const uint8_t *kinds, double rounding, uint8_t *cells, double *const weights[3], double *shift)
+      : m(matrix), rows(rows), box(m.count, m.shape), padded(m.count), processes(m), kinds(kinds), cells(cells), shift(shift), rounding(rounding) {
     for (int a = 0; a < 3; ++a) weight[a] = couplings.up[a] = weights[a];
   }
 
   dcg_matrix_found run() {
     find_sign();
-    if (EqualFaces(m, kinds, rounding, processes, cells, example).read(found)) return found;
+    if (EqualFaces(m, rows, kinds, rounding, processes, cells).read(found)) return found;
     clear();
     read_rows(m, kinds, found.sign, rounding, couplings, refusal);
     agree_on_axes();
@@ -46,6 +45,7 @@ class Reader {
 
  private:
   const dcg_matrix &m;
+  dcg_rows &rows;
   const Frame box;
   const Padded padded;
   const Processes processes;
@@ -58,7 +58,6 @@ class Reader {
   dcg_matrix_found found{};
   std::vector<Special> special;
   double common = 0.0;   // excess of cells that have all neighbours
-  double example = 0.0;  // some off-diagonal entry
 
   void clear() {
     const int64_t size = box.size();
@@ -74,23 +73,15 @@ class Reader {
   }
 
   void find_sign() {
-    int64_t unknown = 0, alone = 0, empty = 0;
-#pragma omp parallel for schedule(static) reduction(+ : unknown, alone, empty) if (box.size() > 16384)
-    for (int64_t line = 0; line < m.count[0] * m.count[1]; ++line) {
-      const int64_t c[3] = {line / m.count[1], line % m.count[1], 0};
-      const uint8_t *kind = kinds + padded.at(c);
-      for (int64_t i = 0; i < m.count[2]; ++i)
-        unknown += kind[i] == DCG_ROW_UNKNOWN, alone += kind[i] == DCG_ROW_DIAGONAL, empty += kind[i] == DCG_ROW_EMPTY;
-    }
-    double diagonal;
-    find_example(m, kinds, diagonal, example);
-    std::vector<double> values = {double(diagonal < 0.0), double(diagonal > 0.0), double(unknown), double(alone), double(empty)};
+    std::vector<double> values = {double(rows.diagonal < 0.0), double(rows.diagonal > 0.0)};
+    values.insert(values.end(), rows.count, rows.count + 3);
     processes.sum(values, refusal);
     require(values[0] == 0.0 || values[1] == 0.0,
             "indefinite: its diagonal has both signs; a positive or a negative (semi-)definite matrix is needed");
     found.sign = values[0] > 0.0 ? -1.0 : 1.0;
-    found.unknowns = static_cast<int64_t>(values[2]), found.diagonal = static_cast<int64_t>(values[3]);
-    found.empty = static_cast<int64_t>(values[4]);
+    found.unknowns = static_cast<int64_t>(values[2 + DCG_ROW_UNKNOWN]);
+    found.diagonal = static_cast<int64_t>(values[2 + DCG_ROW_DIAGONAL]);
+    found.empty = static_cast<int64_t>(values[2 + DCG_ROW_EMPTY]);
   }
 
   void agree_on_axes() {
@@ -271,12 +262,12 @@ class Reader {
 
 }  // namespace dcg
 
-extern "C" int dcg_matrix_read(const dcg_matrix *matrix, const uint8_t *kinds, double rounding, uint8_t *cells,
+extern "C" int dcg_matrix_read(const dcg_matrix *matrix, dcg_rows *rows, const uint8_t *kinds, double rounding, uint8_t *cells,
                                double *const weights[3], double *shift, dcg_matrix_found *found) {
   return dcg::guarded([&] {
-    dcg::require(matrix && kinds && cells && weights && weights[0] && weights[1] && weights[2] && shift && found,
+    dcg::require(matrix && rows && kinds && cells && weights && weights[0] && weights[1] && weights[2] && shift && found,
                  "no argument may be NULL");
     dcg::check(*matrix);
-    *found = dcg::Reader(*matrix, kinds, rounding, cells, weights, shift).run();
+    *found = dcg::Reader(*matrix, *rows, kinds, rounding, cells, weights, shift).run();
   });
 }

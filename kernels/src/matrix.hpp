@@ -85,25 +85,6 @@ struct Couplings {
 // The pass over the rows. diagonal: |a_ii|.
 void read_rows(const dcg_matrix &m, const uint8_t *kinds, double sign, double rounding, Couplings &couplings, Refusal &refusal);
 
-// Diagonal and strongest off-diagonal entry of some row with a coupling; 0 where there is none.
-void find_example(const dcg_matrix &m, const uint8_t *kinds, double &diagonal, double &weight);
-
-// What all couplings are to be, and when they count as that.
-struct Alike {
-  double sign, weight, tolerance, relative;
-};
-
-// A row of such a matrix that is not simply coupled to all its neighbours.
-struct AlikeRow {
-  int64_t u;
-  int coupled, unknown;  // bit s: its row has a coupling there; the cell there is an unknown (across the ends of an axis too)
-  int turned;            // bit a: it has a coupling across the ends of axis a
-  int faces;             // its diagonal, in weights
-};
-
-// A quick pass that stops where it meets another weight, a coupling that is none to a neighbour, or a diagonal that is no multiple.
-bool read_all_alike(const dcg_matrix &m, const uint8_t *kinds, const Alike &alike, std::vector<AlikeRow> &special);
-
 // Index of the face below cell c along an axis.
 inline int64_t face_below(const int64_t n[3], const int64_t c[3], int axis) {
   return (c[0] * (n[1] + (axis == 1)) + c[1]) * (n[2] + (axis == 2)) + c[2];

@@ -1,4 +1,4 @@
-// Passes over the rows of a matrix: what kind each row is, and to which neighbours it couples how strongly.
+// The general pass over the rows of a matrix: to which neighbours each couples how strongly.
 
 #include <algorithm>
 #include <cmath>
@@ -10,44 +10,6 @@
 namespace dcg {
 
 namespace {
-
-template <class Index>
-uint8_t kind_of(const dcg_matrix &m, int64_t row) {
-  double diagonal = 0.0, most = 0.0;
-  for_entries<Index>(m, row, [&](int64_t column, double value, int block) {
-    if (block == 0 && column == row) {
-      diagonal += value;
-    } else {
-      most = std::max(most, std::fabs(value));
-    }
-  });
-  if (!(most <= 1e-12 * std::fabs(diagonal)) || !std::isfinite(diagonal)) return DCG_ROW_UNKNOWN;
-  return diagonal != 0.0 ? DCG_ROW_DIAGONAL : DCG_ROW_EMPTY;
-}
-
-template <class Index>
-void find_kinds(const dcg_matrix &m, uint8_t *kinds) {
-  const Padded padded(m.count);
-  for_rows(m, [&](int64_t row, int64_t, const int64_t c[3]) { kinds[padded.at(c)] = kind_of<Index>(m, row); });
-}
-
-// Along an axis of which the box is all, ghosts are the other end's cells.
-void turn_kinds(const dcg_matrix &m, uint8_t *kinds) {
-  const Padded padded(m.count);
-  for (int a = 0; a < 3; ++a) {
-    if (m.count[a] != m.shape[a]) continue;
-    const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
-    const int64_t turn = (m.count[a] - 1) * padded.stride[a];
-    for (int64_t i = 0; i < m.count[p]; ++i)
-      for (int64_t j = 0; j < m.count[q]; ++j) {
-        int64_t c[3];
-        c[a] = 0, c[p] = i, c[q] = j;
-        const int64_t first = padded.at(c);
-        kinds[first - padded.stride[a]] = kinds[first + turn];
-        kinds[first + turn + padded.stride[a]] = kinds[first];
-      }
-  }
-}
 
 // One row's entries sorted to its six sides.
 struct Row {
@@ -202,15 +164,3 @@ void read_rows(const dcg_matrix &m, const uint8_t *kinds, double sign, double ro
 }
 
 }  // namespace dcg
-
-extern "C" int dcg_matrix_kinds(const dcg_matrix *matrix, uint8_t *kinds) {
-  return dcg::guarded([&] {
-    dcg::require(matrix && kinds, "matrix and kinds must not be NULL");
-    dcg::check(*matrix);
-    const int64_t *n = matrix->count;
-    std::fill(kinds, kinds + (n[0] + 2) * (n[1] + 2) * (n[2] + 2), uint8_t{DCG_ROW_NONE});
-    if (matrix->rows == 0) return;
-    matrix->index_bytes == 4 ? dcg::find_kinds<int32_t>(*matrix, kinds) : dcg::find_kinds<int64_t>(*matrix, kinds);
-    dcg::turn_kinds(*matrix, kinds);
-  });
-}

@@ -13,9 +13,7 @@ namespace dcg {
 double OnRanks::load_residual(const double *r, double inverse, const Team &team) {
   double square = 0.0;
   for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
-    const double *from = r + row * n;
-    float *b = finest_->level.b.data() + at;
-    for (int64_t i = 0; i < n; ++i) b[i] = static_cast<float>(inverse * from[i]), square += from[i] * from[i];
+    square += load_row(n, inverse, r + row * n, &finest_->level.cells[at], &finest_->level.b[at]);
   });
   return square;
 }

@@ -36,19 +36,20 @@ void for_rows(const dcg_matrix &m, Body &&body) {
   }
 }
 
-// How the row of a cell with all its neighbours in this box looks where columns ascend and rows are cells: most rows, told at a glance.
+// How the row of a cell with neighbours on these sides of it in this box looks where columns ascend and rows are cells: most rows, told at a
+// glance.
 struct Pattern {
   int count = 0;
   int64_t offset[7];
   int side[7];  // -1: the diagonal
 
-  explicit Pattern(const Frame &box) {
+  explicit Pattern(const Frame &box, int sides = 63) {
     const auto add = [&](int64_t o, int s) { offset[count] = o, side[count++] = s; };
     for (int a = 0; a < 3; ++a)
-      if (box.n[a] > 1) add(-box.stride[a], 2 * a);
+      if (box.n[a] > 1 && sides >> (2 * a) & 1) add(-box.stride[a], 2 * a);
     add(0, -1);
     for (int a = 2; a >= 0; --a)
-      if (box.n[a] > 1) add(box.stride[a], 2 * a + 1);
+      if (box.n[a] > 1 && sides >> (2 * a + 1) & 1) add(box.stride[a], 2 * a + 1);
   }
 
   // The row's values in this order, or NULL where it looks different.
