@@ -225,14 +225,15 @@ def roofline(cases: list[dict[str, Any]]) -> Figure:
     """The cycle's bytes per second against the triad's, by size."""
     figure = _figure(6.4, 3.6)
     axes = _axes(figure)
-    triad = max(case["triad"] for case in cases) / 1e9
+    roof = max(case["roofline"] for case in cases) / 1e9
     for scene, colour in zip(dict.fromkeys(case["scene"] for case in cases), ("#b3202a", "#1f4e79"), strict=False):
-        points = sorted((case["size"], case["bandwidth"] / 1e9) for case in cases if case["scene"] == scene)
-        axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=f"one cycle, {scene}")
-    axes.axhline(triad, color="#444444", linestyle="--", label=f"measured triad, {triad:.1f} GB/s")
+        for what, label, style in (("sweep_bandwidth", "fine sweeps", "-"), ("bandwidth", "whole cycle as waves", ":")):
+            points = sorted((case["size"], case[what] / 1e9) for case in cases if case["scene"] == scene)
+            axes.plot(*zip(*points, strict=True), style, marker="o", color=colour, label=f"{label}, {scene}")
+    axes.axhline(roof, color="#444444", linestyle="--", label=f"measured roofline, {roof:.0f} GB/s")
     sizes = sorted({case["size"] for case in cases})
     axes.set(
-        xlabel="cells a side", ylabel="GB/s by the ledger of bytes", xscale="log", yscale="log", ylim=(None, 2 * triad)
+        xlabel="cells a side", ylabel="GB/s by the ledger of bytes", xscale="log", yscale="log", ylim=(None, 3 * roof)
     )
     axes.set_xticks(sizes, [f"{size}$^3$" for size in sizes])
     axes.minorticks_off()

@@ -1,9 +1,16 @@
-"""How near the cycle comes to the memory's speed: bytes by the kernels' ledger, over time, against a measured triad.
+"""How near the cycle comes to the machine's speed: bytes by the kernels' ledger (kernels/src/rows.hpp), over time, against its roofline.
 
     python -m benchmarks.roofline [--sizes 64 128 256] [--fresh]
 
-Writes results/roofline.json: for each size the memory held per cell, the seconds of one cycle and of one set-up, the bytes that the ledger in
-kernels/src/rows.hpp counts for a cycle when every level's passes run as one wave, and the bandwidth of y += a x on arrays that no cache holds.
+Writes results/roofline.json: for each size the memory held per cell, the seconds of one set-up, of one cycle and of one pass of the fine level's
+relaxation. A pass is measured by what two more sweeps before and after the coarse correction cost. Two bandwidths:
+
+* of the sweeps: every pass counts the bytes that the ledger has for it. That is what passes that stream through memory one by one would need; passes
+  that run as one wave, each plane coming from memory once, may be faster than memory is.
+* of the cycle: the bytes that must come from memory when every level's passes run as one wave, over the whole cycle's time.
+
+The roofline is the lower of the bandwidth of y += a x on arrays that no cache holds and of what a matrix product in single precision makes of a pass'
+operations (Williams, Waterman and Patterson 2009).
 """
 
 from __future__ import annotations
@@ -28,7 +35,21 @@ from deepcg.weights import Weights
 UNIT = (4 + 4 + 1 + 6.5) + (4 + 4 + 4 + 1 + 6.5)
 WEIGHTED = UNIT + 2 * (12 + 4 + 4 - 1)
 
-HEADER = ["scene", "bytes a cell", "set-up ms", "cycle ms", "cycle GB/s", "triad GB/s"]
+PASS = {True: (13, 5), False: (32, 8)}
+"""Bytes, and useful operations (half of the lanes are of the other colour), per cell of one relaxation pass; by whether the weights are one."""
+
+FEW, MANY = 1, 3  # sweeps whose difference is timed
+
+HEADER = [
+    "scene",
+    "bytes a cell",
+    "set-up ms",
+    "cycle ms",
+    "cycle GB/s",
+    "sweeps GB/s",
+    "roofline GB/s",
+    "sweeps of it",
+]
 
 
 def rows(cases: list[dict[str, Any]]) -> list[list[str]]:
@@ -36,7 +57,8 @@ def rows(cases: list[dict[str, Any]]) -> list[list[str]]:
     return [
         [
             f"{case['scene']} {case['size']}^3", f"{case['bytes_per_cell']:.1f}", f"{1e3 * case['setup_seconds']:.1f}",
-            f"{1e3 * case['cycle_seconds']:.1f}", f"{case['bandwidth'] / 1e9:.1f}", f"{case['triad'] / 1e9:.1f}",
+            f"{1e3 * case['cycle_seconds']:.1f}", f"{case['bandwidth'] / 1e9:.1f}", f"{case['sweep_bandwidth'] / 1e9:.0f}",
+            f"{case['roofline'] / 1e9:.0f}", f"{100 * case['sweep_bandwidth'] / case['roofline']:.0f} %",
         ]
         for case in cases
     ]  # fmt: skip
@@ -71,7 +93,8 @@ def main() -> None:
             case = record.run(f"{name} {size}", lambda n=name, s=size: one_case(n, s, arguments.repeats))
             print(
                 f"{name} {size}: cycle {1e3 * case['cycle_seconds']:.2f} ms, set-up {1e3 * case['setup_seconds']:.2f} ms, "
-                f"{case['bytes_per_cell']:.1f} bytes a cell, {case['bandwidth'] / 1e9:.1f} GB/s of {case['triad'] / 1e9:.1f} GB/s"
+                f"{case['bytes_per_cell']:.1f} bytes a cell, cycle {case['bandwidth'] / 1e9:.1f} GB/s, sweeps {case['sweep_bandwidth'] / 1e9:.1f} "
+                f"of {case['roofline'] / 1e9:.1f} GB/s (triad {case['triad'] / 1e9:.1f} GB/s, {case['flops'] / 1e9:.0f} GFlop/s)"
             )
 
 
@@ -79,24 +102,34 @@ def one_case(name: str, size: int, repeats: int) -> dict:
     problem = gallery.scene(name, size).problem
     cycle = MultilevelCycle(problem, Weights.classical())
     r = problem.layout.rhs(np.random.default_rng(17).standard_normal(problem.shape))
-    cycles, setups, triads = [], [], []
-    y, x = np.zeros(1 << 25), np.ones(1 << 25)
+    few, many = (MultilevelCycle(problem, Weights.classical((sweeps, 3, 4))) for sweeps in (FEW, MANY))
+    y, x, matrix = np.zeros(1 << 25), np.ones(1 << 25), np.ones((1024, 1024), np.float32)
+    calls = {
+        "cycle": lambda: cycle(r), "few": lambda: few(r), "many": lambda: many(r), "setup": lambda: cycle.update(problem),
+        "triad": lambda: axpy(1e-3, x, y), "product": lambda: matrix @ matrix,
+    }  # fmt: skip
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(repeats + 1):
-        seconds = clock(lambda: cycle(r)), clock(lambda: cycle.update(problem)), clock(lambda: axpy(1e-3, x, y))
-        if repeat:
-            for kept, value in zip((cycles, setups, triads), seconds, strict=True):
-                kept.append(value)
+        for name, call in calls.items():
+            value = clock(call)
+            if repeat:
+                seconds[name].append(value)
+    typical = {name: statistics.median(values) for name, values in seconds.items()}
     moved = sum(
         np.prod(level.shape) * (UNIT if depth == 0 and problem.stencil.unit is not None else WEIGHTED)
         for depth, level in enumerate(cycle.levels[:-1])
     )
     moved += 16 * r.size  # r in and z out, in double precision
-    best = statistics.median(cycles)
+    passes = 4 * (MANY - FEW)  # both colours, before and after the correction
+    one_pass = (typical["many"] - typical["few"]) / passes
+    bytes_per_cell, operations = PASS[problem.stencil.unit is not None]
+    triad, flops = 24 * x.size / typical["triad"], 2 * matrix.shape[0] ** 3 / typical["product"]
     return {
         "scene": name, "size": size, "threads": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count())), "kernels": cycle.kernels,
-        "cycle_seconds": best, "setup_seconds": statistics.median(setups), "raw_cycle_seconds": cycles,
-        "bytes_per_cell": cycle.memory / problem.cells.size, "ledger_bytes": float(moved), "bandwidth": float(moved / best),
-        "triad": 24 * x.size / statistics.median(triads),
+        "cycle_seconds": typical["cycle"], "setup_seconds": typical["setup"], "raw_seconds": seconds,
+        "bytes_per_cell": cycle.memory / problem.cells.size, "ledger_bytes": float(moved), "bandwidth": float(moved / typical["cycle"]),
+        "pass_seconds": one_pass, "sweep_bandwidth": bytes_per_cell * r.size / one_pass,
+        "triad": triad, "flops": flops, "roofline": min(triad, flops * bytes_per_cell / operations),
     }  # fmt: skip
 
 

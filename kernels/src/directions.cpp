@@ -21,7 +21,7 @@ Outcome conjugate_directions(Cycle &cycle, const System &system, Level &finest, 
   const int64_t planes = finest.box.n[0], window = static_cast<int64_t>(kept.size());
   const float *z = finest.x.data(), *b = finest.b.data();
 
-  double norm = std::sqrt(mine.load_residual(1.0));
+  double norm = std::sqrt(mine.residual_square());
   const double inverse = norm > 0.0 ? 1.0 / norm : 1.0;
   mine.load_residual(inverse);
   team.barrier();

@@ -16,8 +16,6 @@ KrylovRows::KrylovRows(const System &system, Level &finest, const RowKernels &ro
   by_column_ = split_rows ? Range{0, n[2]} : team.part(n[2], 2 * kLanes);
 }
 
-double KrylovRows::load_residual(double inverse) const { return dcg::load_residual(level_, system_.r, inverse, team_); }
-
 Range KrylovRows::columns(int64_t k, int64_t j) const {
   const int64_t row = level_.row(k, j);
   return {std::max<int64_t>(by_column_.begin, level_.row_begin[row]), std::min<int64_t>(by_column_.end, level_.row_end[row])};
@@ -86,26 +84,67 @@ double KrylovRows::advance(double alpha, const float *p, double inverse) const {
   return team_.sum(sum);
 }
 
-double load_residual(Level &finest, const double *r, double inverse, const Team &team) {
+namespace {
+
+// body(first place, its entry of the user's vectors, length): the columns with unknowns of this thread's rows.
+template <class Body>
+void each_row(const Level &finest, const Team &team, Body &&body) {
   const Box &box = finest.box;
   const Range rows = team.part(box.n[0] * box.n[1]);
-  double sum = 0.0;
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    const int64_t at = box.at(row / box.n[1], row % box.n[1]);
-    sum += load_row(box.n[2], inverse, r + row * box.n[2], &finest.cells[at], &finest.b[at]);
+    const int64_t k = row / box.n[1], j = row % box.n[1], span = finest.row(k, j);
+    const int64_t begin = finest.row_begin[span], end = std::min<int64_t>(finest.row_end[span], box.n[2]);
+    if (begin < end) body(box.at(k, j) + begin, row * box.n[2] + begin, end - begin);
   }
+}
+
+}  // namespace
+
+double residual_square(const Level &finest, const double *r, const Team &team) {
+  double sum = 0.0;
+  each_row(finest, team, [&](int64_t at, int64_t entry, int64_t n) { sum += square_row(n, r + entry, &finest.cells[at]); });
   return team.sum(sum);
 }
 
-DCG_CLONES double load_row(int64_t n, double inverse, const double *r, const uint8_t *cell, float *__restrict b) {
-  double sum = 0.0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) {
-    const double here = cell[i] == 0 ? r[i] : 0.0;
-    b[i] = static_cast<float>(inverse * here);
-    sum += here * here;
+void load_residual(Level &finest, const double *r, double inverse, const Team &team) {
+  each_row(finest, team, [&](int64_t at, int64_t entry, int64_t n) { load_row(n, inverse, r + entry, &finest.cells[at], &finest.b[at]); });
+}
+
+namespace {
+
+// take(first, last, all): eight cells, all of them unknowns or to be looked at one by one.
+template <class Take>
+[[gnu::always_inline]] inline void by_eights(int64_t n, const uint8_t *cell, Take &&take) {
+  for (int64_t i = 0; i < n; i += 8) {
+    uint64_t kinds = 1;
+    if (i + 8 <= n) __builtin_memcpy(&kinds, cell + i, sizeof kinds);
+    take(i, std::min(i + 8, n), kinds == 0);
   }
-  return sum;
+}
+
+}  // namespace
+
+DCG_CLONES double square_row(int64_t n, const double *r, const uint8_t *cell) {
+  double sum[8] = {};
+  by_eights(n, cell, [&](int64_t first, int64_t last, bool all) {
+    if (all) {
+      for (int l = 0; l < 8; ++l) sum[l] += r[first + l] * r[first + l];
+    } else {
+      for (int64_t i = first; i < last; ++i)
+        if (cell[i] == 0) sum[i - first] += r[i] * r[i];
+    }
+  });
+  return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+}
+
+DCG_CLONES void load_row(int64_t n, double inverse, const double *r, const uint8_t *cell, float *__restrict b) {
+  by_eights(n, cell, [&](int64_t first, int64_t last, bool all) {
+    if (all) {
+      for (int l = 0; l < 8; ++l) b[first + l] = static_cast<float>(inverse * r[first + l]);
+    } else {
+      for (int64_t i = first; i < last; ++i) b[i] = cell[i] == 0 ? static_cast<float>(inverse * r[i]) : 0.0f;
+    }
+  });
 }
 
 }  // namespace dcg

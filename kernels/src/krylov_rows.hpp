@@ -11,9 +11,12 @@ struct System {  // the user's operator and vectors: x and r over all cells, wit
   double *x, *r;
 };
 
-// b = inverse r in single precision where the cells are unknowns, 0 elsewhere; returns r . r over those. A row, and all rows by all threads.
-double load_row(int64_t n, double inverse, const double *r, const uint8_t *cell, float *b);
-double load_residual(Level &finest, const double *r, double inverse, const Team &team);
+// r . r over the unknowns, and b = inverse r in single precision there and 0 elsewhere: of a row, and of all rows by all threads. What a
+// caller keeps in r for other cells is left out.
+double square_row(int64_t n, const double *r, const uint8_t *cell);
+void load_row(int64_t n, double inverse, const double *r, const uint8_t *cell, float *b);
+double residual_square(const Level &finest, const double *r, const Team &team);
+void load_residual(Level &finest, const double *r, double inverse, const Team &team);
 
 // The user's weights round a row of the vectors, from column `first` on.
 FineWeights weights_round(const dcg_operator &op, int64_t row, int64_t first);
@@ -22,7 +25,8 @@ class KrylovRows {
  public:
   KrylovRows(const System &system, Level &finest, const RowKernels &rows, const Team &team);
 
-  double load_residual(double inverse) const;  // of the system's r, as above
+  double residual_square() const { return dcg::residual_square(level_, system_.r, team_); }
+  void load_residual(double inverse) const { dcg::load_residual(level_, system_.r, inverse, team_); }
 
   // body(first place, length): this thread's columns with unknowns in its rows of plane k; elsewhere directions, r and the change of x are 0.
   template <class Body>

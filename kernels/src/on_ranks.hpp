@@ -87,7 +87,8 @@ class OnRanks {
   }
 
   // vectors (ranks_pcg.cpp)
-  double load_residual(const double *r, double inverse, const Team &team);  // of this thread's rows
+  double residual_square(const double *r, const Team &team);
+  void load_residual(const double *r, double inverse, const Team &team);  // of this thread's rows
   Outcome iterate(double *x, double *r, const Team &team, double target, int64_t maxiter, double *history, double *steps);
 
   Ranks ranks_;

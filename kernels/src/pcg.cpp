@@ -20,7 +20,7 @@ Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, F
   const float *z = finest.x.data();
   float *p = direction.data();
 
-  double norm = std::sqrt(mine.load_residual(1.0));
+  double norm = std::sqrt(mine.residual_square());
   const double inverse = norm > 0.0 ? 1.0 / norm : 1.0;  // keeps what the cycle sees near 1 at the start
   mine.load_residual(inverse);
   const Range all = team.part(direction.size());

@@ -9,13 +9,17 @@
 
 namespace dcg {
 
-// b = inverse r in single precision; returns r . r over this thread's rows
-double OnRanks::load_residual(const double *r, double inverse, const Team &team) {
+// r . r over this thread's rows
+double OnRanks::residual_square(const double *r, const Team &team) {
   double square = 0.0;
-  for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
-    square += load_row(n, inverse, r + row * n, &finest_->level.cells[at], &finest_->level.b[at]);
-  });
+  for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) { square += square_row(n, r + row * n, &finest_->level.cells[at]); });
   return square;
+}
+
+void OnRanks::load_residual(const double *r, double inverse, const Team &team) {
+  for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
+    load_row(n, inverse, r + row * n, &finest_->level.cells[at], &finest_->level.b[at]);
+  });
 }
 
 Outcome OnRanks::iterate(double *x, double *r, const Team &team, double target, int64_t maxiter, double *history, double *steps) {
@@ -28,7 +32,7 @@ Outcome OnRanks::iterate(double *x, double *r, const Team &team, double target, 
   float *p = direction_.data();
   const auto around = [&](int64_t at) { return rows_beside(level, p, at, zeros.data() + kLanes); };
 
-  double norm = std::sqrt(sum(load_residual(r, 1.0, team), team));
+  double norm = std::sqrt(sum(residual_square(r, team), team));
   const double inverse = norm > 0.0 ? 1.0 / norm : 1.0;  // keeps what the cycle sees near 1 at the start
   load_residual(r, inverse, team);
   const Range all = team.part(direction_.size());
