@@ -1,5 +1,6 @@
 /* The preconditioner's set-up: the grid, the operator that the matrix holds, the levels; or what serves in their place. */
 #include <omp.h>
+#include <string.h>
 
 #include "deepcg_petsc.h"
 
@@ -127,6 +128,7 @@ static PetscErrorCode FindRowsAlone(PC_Deepcg *pd)
 
       u = pd->grid.cell ? pd->grid.cell[i] : i, line = u / n[2], in_line = pd->grid.cell ? 1 : n[2];
       kind = pd->kinds + (line / n[1] + 1) * plane + (line % n[1] + 1) * (n[2] + 2) + u % n[2] + 1;
+      if (kind[0] == DCG_ROW_UNKNOWN && !memcmp(kind, kind + 1, (size_t)in_line - 1)) continue; /* all of them: most lines */
       for (int64_t j = 0; j < in_line; ++j) {
         if (kind[j] == DCG_ROW_UNKNOWN) continue;
         if (wanted) pd->alone[at[kind[j]]++] = (PetscInt)(i + j);

@@ -41,14 +41,16 @@ bool EqualFaces::agree_on_weight(double sign, double &weight) const {
 
 // Which neighbours of the odd rows are unknowns; and rows that are odd because a neighbour to which they are coupled is none.
 void EqualFaces::look_around() {
-  if (m.cell) std::sort(special.begin(), special.end(), [](const AlikeRow &a, const AlikeRow &b) { return a.u < b.u; });
+  if (m.cell) std::sort(special.begin(), special.end(), [](const AlikeRow &a, const AlikeRow &b) {
+    return std::lexicographical_compare(a.cell, a.cell + 3, b.cell, b.cell + 3);
+  });
   const int needed = rows_needed(m);
   const int64_t n = m.count[2];
   std::vector<AlikeRow> more;
   std::vector<uint8_t> beside_others(n);
   size_t next = 0;
   for (int64_t line = 0; line < m.count[0] * m.count[1]; ++line) {
-    const int64_t c[3] = {line / m.count[1], line % m.count[1], 0}, first = line * n;
+    const int64_t c[3] = {line / m.count[1], line % m.count[1], 0};
     const uint8_t *kind = kinds + padded.at(c);
     const auto unknown = [&](int64_t i) {
       int sides = 0;
@@ -56,14 +58,15 @@ void EqualFaces::look_around() {
       return static_cast<uint8_t>(sides);
     };
     const bool any = find_beside_others(n, kind, padded.stride[0], padded.stride[1], beside_others.data());
-    for (; next < special.size() && special[next].u < first + n; ++next) {
-      special[next].unknown = unknown(special[next].u - first);
-      beside_others[special[next].u - first] = 0;
+    for (; next < special.size() && special[next].cell[0] == c[0] && special[next].cell[1] == c[1]; ++next) {
+      special[next].unknown = unknown(special[next].cell[2]);
+      beside_others[special[next].cell[2]] = 0;
     }
     if (!any) continue;
     for (int64_t i = 0; i < n; ++i)
       if (beside_others[i])
-        more.push_back({first + i, static_cast<uint8_t>(needed), unknown(i), 0, static_cast<int8_t>(__builtin_popcount(needed))});
+        more.push_back({{static_cast<int32_t>(c[0]), static_cast<int32_t>(c[1]), static_cast<int32_t>(i)}, static_cast<uint8_t>(needed),
+                        unknown(i), 0, static_cast<int8_t>(__builtin_popcount(needed))});
   }
   special.insert(special.end(), more.begin(), more.end());
 }

@@ -5,6 +5,7 @@
 // many faces its diagonal counts: all of them open, or none; where only some are, by what other unknowns tell of those sides.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -39,7 +40,7 @@ class EqualFaces {
   bool agree_on_weight(double sign, double &weight) const;
   void look_around();
   bool all(bool mine) const;
-  void place(const AlikeRow &row, int64_t c[3]) const { box.place(row.u, c); }
+  void place(const AlikeRow &row, int64_t c[3]) const { std::copy(row.cell, row.cell + 3, c); }
   bool lacks(const AlikeRow &row, const int64_t c[3], int side) const;
   bool at_side(const int64_t c[3], int side) const;
   int64_t there(const int64_t c[3], int side) const;

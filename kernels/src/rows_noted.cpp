@@ -199,7 +199,8 @@ class Notes {
     found.alike = fits && std::fabs(faces - whole) <= kAlike * std::max(faces, 1.0);
     if (!found.alike) return kind;
     if (coupled != needed || whole != all_faces || turned)
-      found.odd.push_back({u, static_cast<uint8_t>(coupled), 0, static_cast<uint8_t>(turned), static_cast<int8_t>(whole)});
+      found.odd.push_back({{static_cast<int32_t>(c[0]), static_cast<int32_t>(c[1]), static_cast<int32_t>(c[2])},
+                           static_cast<uint8_t>(coupled), 0, static_cast<uint8_t>(turned), static_cast<int8_t>(whole)});
     return kind;
   }
 };

@@ -12,7 +12,7 @@ constexpr double kAlike = 1e-9;  // weights that differ relatively by no more ar
 
 // A row of a matrix whose couplings all have one weight that is not simply coupled to all its neighbours.
 struct AlikeRow {
-  int64_t u;
+  int32_t cell[3];           // in the box
   uint8_t coupled, unknown;  // bit s: its row has a coupling there; the cell there is an unknown (across the ends of an axis too)
   uint8_t turned;            // bit a: it has a coupling across the ends of axis a
   int8_t faces;              // its diagonal, in weights
