@@ -108,13 +108,13 @@ def one_case(name: str, size: int, repeats: int) -> dict:
         "cycle": lambda: cycle(r), "few": lambda: few(r), "many": lambda: many(r), "setup": lambda: cycle.update(problem),
         "triad": lambda: axpy(1e-3, x, y), "product": lambda: matrix @ matrix,
     }  # fmt: skip
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    seconds: dict[str, list[float]] = {what: [] for what in calls}
     for repeat in range(repeats + 1):
-        for name, call in calls.items():
+        for what, call in calls.items():
             value = clock(call)
             if repeat:
-                seconds[name].append(value)
-    typical = {name: statistics.median(values) for name, values in seconds.items()}
+                seconds[what].append(value)
+    typical = {what: statistics.median(values) for what, values in seconds.items()}
     moved = sum(
         np.prod(level.shape) * (UNIT if depth == 0 and problem.stencil.unit is not None else WEIGHTED)
         for depth, level in enumerate(cycle.levels[:-1])
