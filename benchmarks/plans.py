@@ -70,6 +70,7 @@ def peers(*names: str, without: tuple[str, ...] = ()) -> tuple[Peer, ...]:
 SLOW = ("DCDM network",)  # a minute or more on a CPU where the others take seconds
 STATIONARY = ("CG", "Jacobi-PCG", "FFT", "deflated PCG")  # nothing to keep between systems, or not worth a sequence
 QUICK_REPEATS, RACE_REPEATS, FULL_REPEATS = ((0.5, 3), (1.0, 2)), ((2.0, 7), (120.0, 3)), ((20.0, 5), (120.0, 3))
+PAPER_REPEATS = ((5.0, 3), (20.0, 2))
 PAPER_REPEATS = ((2.0, 5), (60.0, 3))
 
 
