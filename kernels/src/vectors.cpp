@@ -28,6 +28,16 @@ double block_dot(const double *a, const double *b, int64_t n) {
   return sum;
 }
 
+// of(first, length) for every block, in their order; by as many threads as there are.
+template <class Part, class Of>
+std::vector<Part> by_blocks(int64_t n, Of &&of) {
+  const int64_t blocks = (n + kBlock - 1) / kBlock;
+  std::vector<Part> parts(blocks);
+#pragma omp parallel for schedule(static) if (n >= kParallel)
+  for (int64_t k = 0; k < blocks; ++k) parts[k] = of(k * kBlock, std::min(kBlock, n - k * kBlock));
+  return parts;
+}
+
 struct Look {
   double largest = 0.0, square = 0.0, not_finite = 0.0;
   bool outside = false;
@@ -51,13 +61,8 @@ Look block_look(const uint8_t *cells, const double *v, int64_t n) {
 extern "C" int dcg_look(int64_t n, const uint8_t *cells, const double *v, double result[3]) {
   return dcg::guarded([&] {
     dcg::require(n >= 0 && cells && v && result, "n must be >= 0, cells, v and result not NULL");
-    const int64_t blocks = (n + kBlock - 1) / kBlock;
-    std::vector<Look> looks(blocks);
-#pragma omp parallel for schedule(static) if (n >= kParallel)
-    for (int64_t k = 0; k < blocks; ++k)
-      looks[k] = block_look(cells + k * kBlock, v + k * kBlock, std::min(kBlock, n - k * kBlock));
     Look all;
-    for (const Look &look : looks) {
+    for (const Look &look : by_blocks<Look>(n, [&](int64_t at, int64_t length) { return block_look(cells + at, v + at, length); })) {
       all.largest = std::max(all.largest, look.largest), all.square += look.square;
       all.not_finite += look.not_finite, all.outside |= look.outside;
     }
@@ -68,13 +73,8 @@ extern "C" int dcg_look(int64_t n, const uint8_t *cells, const double *v, double
 extern "C" int dcg_dot(int64_t n, const double *a, const double *b, double *result) {
   return dcg::guarded([&] {
     dcg::require(n >= 0 && a && b && result, "n must be >= 0, a, b and result not NULL");
-    const int64_t blocks = (n + kBlock - 1) / kBlock;
-    std::vector<double> partial(blocks);
-#pragma omp parallel for schedule(static) if (n >= kParallel)
-    for (int64_t k = 0; k < blocks; ++k)
-      partial[k] = block_dot(a + k * kBlock, b + k * kBlock, std::min(kBlock, n - k * kBlock));
     double sum = 0.0;
-    for (double value : partial) sum += value;
+    for (double part : by_blocks<double>(n, [&](int64_t at, int64_t length) { return block_dot(a + at, b + at, length); })) sum += part;
     *result = sum;
   });
 }
