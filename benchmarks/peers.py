@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import deepcg
+from benchmarks import mpi
 from benchmarks.installed import cuda_kernels, petsc_python, without, without_petsc
 
 MAX_ITERATIONS = 20_000
@@ -139,20 +140,13 @@ class Peer:
         found = petsc_python()
         if found is None:
             raise RuntimeError(self.missing())
-        return ["mpiexec", "--oversubscribe", "-n", str(cores), found[0], "-m", "benchmarks.petsc_worker", told]
+        return ["mpiexec", "-n", str(cores), found[0], "-m", "benchmarks.petsc_worker", told]
 
     def environment(self, cores: int) -> dict[str, str | None]:
         """The variables that its process needs; None takes one away."""
         if self.family == "petsc":
             found = petsc_python()
-            return {
-                "PETSC_DIR": found[1] if found else None,
-                "PETSC_OPTIONS": None,
-                "OMP_NUM_THREADS": "1",
-                "OPENBLAS_NUM_THREADS": "1",
-                "OMPI_ALLOW_RUN_AS_ROOT": "1",  # in containers; Open MPI wants it said twice
-                "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-            }
+            return {**mpi.CHANGES, "PETSC_DIR": found[1] if found else None}
         # threads that sleep between loops are slow, and nobody else runs meanwhile
         return {"OMP_NUM_THREADS": str(cores), "OPENBLAS_NUM_THREADS": str(cores), "OMP_WAIT_POLICY": None}
 
