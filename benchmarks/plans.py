@@ -71,7 +71,6 @@ SLOW = ("DCDM network",)  # a minute or more on a CPU where the others take seco
 STATIONARY = ("CG", "Jacobi-PCG", "FFT", "deflated PCG")  # nothing to keep between systems, or not worth a sequence
 QUICK_REPEATS, RACE_REPEATS, FULL_REPEATS = ((0.5, 3), (1.0, 2)), ((2.0, 7), (120.0, 3)), ((20.0, 5), (120.0, 3))
 PAPER_REPEATS = ((5.0, 3), (20.0, 2))
-PAPER_REPEATS = ((2.0, 5), (60.0, 3))
 
 
 def quick() -> Plan:

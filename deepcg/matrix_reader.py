@@ -1,9 +1,8 @@
 """Reading a Poisson problem out of a matrix: `Poisson.from_matrix`.
 
 A 5- or 7-point M-matrix says by its entries all that the solver needs: the face weights are its off-diagonals, and what
-the diagonal has beyond their sum is the shift. The coupling to fixed values that are no rows of the matrix (Dirichlet
-conditions folded into the diagonal) is part of that excess and therefore of the shift too: which of a cell's faces it
-belongs to, the matrix does not say, and the operator does not ask. Everything else is refused with the reason.
+the diagonal has beyond their sum is coupling to fixed values (Dirichlet conditions folded into the diagonal; `open_faces` finds
+their place) or the shift. Everything else is refused with the reason.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .grid import FLUID, OPEN, SOLID, Grid
+from .matrix_kernel import DIAGONAL, UNKNOWN, read_quickly
 from .matrix_layout import MatrixLayout
+from .open_faces import boundary_words, open_sides, place_excess, touched, with_one_weight
 from .row_places import RowPlaces, place_rows
 from .stencil import Array, Stencil
 
@@ -42,14 +43,13 @@ class Couplings:
     ----------
     up, down : one array of the cells' shape per axis
         Each cell's coupling to its neighbour on the high and the low side, across the wrap at the grid's ends.
-    source, target : bool array of the cells' shape
-        Cells whose row has a coupling, and cells that some row couples to.
+    source : bool array of the cells' shape
+        Cells whose row has a coupling.
     """
 
     up: list[Array]
     down: list[Array]
     source: NDArray[np.bool_]
-    target: NDArray[np.bool_]
 
 
 def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
@@ -83,6 +83,20 @@ def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
     """
     A, rounding = check_matrix(A)
     places = place_rows(A.shape[0], cells, shape, coordinates)
+    found = read_quickly(A, places, rounding)
+    if found is None:
+        grid, stencil, sign, kept, eliminated = read_closely(A, places, rounding)
+    else:
+        grid, stencil, sign, kinds = found
+        kept, eliminated = kinds == UNKNOWN, kinds == DIAGONAL
+    layout = MatrixLayout(A, grid.shape, places.cell, sign, kept, eliminated)
+    return problem_class.assemble(grid, stencil, layout)
+
+
+def read_closely(
+    A: sp.csr_array, places: RowPlaces, rounding: float
+) -> tuple[Grid, Stencil, float, NDArray[np.bool_], NDArray[np.bool_]]:
+    """The grid and operator behind A, its sign, which rows are kept and which eliminated; or the reason why not."""
     fluid_row = places.kinds.reshape(-1)[places.of(np.arange(A.shape[0]))] == FLUID
     diagonal = A.diagonal()
     row, column, value = off_diagonals(A)
@@ -100,9 +114,10 @@ def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
         kept = fluid_row
     eliminated = ~kept & (diagonal != 0.0)
     stencil = build_stencil(couplings, sign * diagonal, kept, eliminated, rounding, places)
-    words = tuple(("periodic", "periodic") if wrapped else ("wall", "wall") for wrapped in stencil.periodic)
-    layout = MatrixLayout(A, stencil.shape, places.cell, sign, kept, eliminated)
-    return problem_class.assemble(Grid(stencil.cells, places.widths, words), stencil, layout)
+    grid = Grid(
+        stencil.cells, places.widths, boundary_words(open_sides(stencil.weights, stencil.periodic), stencil.periodic)
+    )
+    return grid, with_one_weight(grid, stencil), sign, kept, eliminated
 
 
 def check_matrix(A) -> tuple[sp.csr_array, float]:
@@ -201,11 +216,9 @@ def sort_couplings(
         _refuse(far[0], row, column, places, FAR)
     if wrong_sign.size:
         _refuse(wrong_sign[0], row, column, places, POSITIVE)
-    source, target = np.zeros(places.kinds.size, dtype=bool), np.zeros(places.kinds.size, dtype=bool)
-    counted = placed & ~negative
-    source[cell[counted]] = True
-    target[neighbour[counted]] = True
-    return Couplings(up, down, source.reshape(shape), target.reshape(shape))
+    source = np.zeros(places.kinds.size, dtype=bool)
+    source[cell[placed & ~negative]] = True
+    return Couplings(up, down, source.reshape(shape))
 
 
 def _refuse(entry: int, row: NDArray, column: NDArray, places: RowPlaces, reason: str) -> None:
@@ -255,11 +268,14 @@ def build_stencil(
             f"A: not diagonally dominant: in {places.name_cell(index)} the diagonal is {d[index]:.6g}, the "
             f"magnitudes of its off-diagonals sum to {off[index]:.6g}; not a Poisson-type M-matrix (perhaps indefinite)"
         )
-    shift = np.where(small, 0.0, excess)  # so that singular components stay exactly singular
+    excess[small] = 0.0  # so that singular components stay exactly singular
+    shift = excess
+    if excess.any():
+        shift = place_excess(unknown, places.walls, weights, excess, rounding * np.abs(d), periodic)
 
     kinds = np.where(unknown, np.uint8(FLUID), places.kinds)
     kinds[gone & (places.kinds == FLUID)] = SOLID
-    kinds[gone & couplings.target] = OPEN
+    kinds[touched(weights) & ~unknown] = OPEN
     kinds.setflags(write=False)
     return Stencil(kinds, tuple(weights), shift if shift.any() else None, tuple(periodic))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-ABI_VERSION = 4
+ABI_VERSION = 5
 INVALID_ARGUMENT = 1
 LIBRARY = Path(__file__).with_name("libdeepcg.so")
 
@@ -159,8 +159,8 @@ def call(name: str, *arguments) -> None:
         raise ArgumentError(text) if code == INVALID_ARGUMENT else KernelError(f"{name}: {text}")
 
 
-def destroy(handle: ctypes.c_void_p) -> None:
-    _library.dcg_multilevel_destroy(handle)
+def destroy(handle: ctypes.c_void_p, what: str = "multilevel") -> None:
+    getattr(_library, f"dcg_{what}_destroy")(handle)
 
 
 def operator(stencil) -> Operator:

@@ -67,7 +67,8 @@ class Poisson:
         A : SciPy sparse matrix or array, (n, n)
             Rows over all cells of the grid or over its FLUID cells, in C order (any order with `coordinates`).
             Symmetric with non-positive off-diagonals and a diagonal that is at least their sum, or the negative of
-            such a matrix. Excess of the diagonal becomes `shift`. Rows that are diagonal only, with the one-sided
+            such a matrix. What a diagonal has beyond that is given to open faces where neighbours are missing, and is
+            `shift` elsewhere. Rows that are diagonal only, with the one-sided
             couplings to them, are eliminated.
         cells : integer array
             The cells, when the rows are the FLUID ones or the grid's kinds are known.

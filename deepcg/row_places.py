@@ -29,11 +29,14 @@ class RowPlaces:
         Each row's cell as a flat index; None where row i is cell i.
     widths : one array per axis
         Cell widths.
+    walls : bool array of the cells' shape, or None
+        The cells that the user says are SOLID.
     """
 
     kinds: NDArray[np.uint8]
     cell: NDArray[np.intp] | None
     widths: tuple[Array, ...]
+    walls: NDArray[np.bool_] | None = None
 
     def of(self, rows: NDArray) -> NDArray:
         """The cells of these rows."""
@@ -80,7 +83,7 @@ def _place_on_cells(n: int, cells: ArrayLike) -> RowPlaces:
             f"cells: {kinds.size} cells, {fluid.size} of them FLUID, given for a matrix of {n} rows; "
             "A needs a row for every cell or for every FLUID cell"
         )
-    return RowPlaces(kinds, None if n == kinds.size else fluid, _unit_widths(kinds.shape))
+    return RowPlaces(kinds, None if n == kinds.size else fluid, _unit_widths(kinds.shape), kinds == SOLID)
 
 
 def _place_on_shape(n: int, shape: Sequence[int]) -> RowPlaces:

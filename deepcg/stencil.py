@@ -216,14 +216,19 @@ def uniform_weight(grid: Grid) -> float | None:
     return h ** (grid.ndim - 2)
 
 
-def _face_weights(grid: Grid, axis: int, beta: Array | float) -> Array:
+def joined_faces(grid: Grid, axis: int) -> NDArray[np.bool_]:
+    """The faces between a FLUID cell and one that is not SOLID."""
     kind = grid.pad_cells(axis)
     low, high = kind[front(axis)], kind[back(axis)]
     joined = (low != SOLID) & (high != SOLID) & ((low == FLUID) | (high == FLUID))
     if grid.is_periodic(axis) and grid.shape[axis] == 1:
         joined[...] = False  # a cell that is its own neighbour exchanges nothing
+    return joined
+
+
+def _face_weights(grid: Grid, axis: int, beta: Array | float) -> Array:
     w = beta * grid.areas(axis) / grid.along(axis, grid.distances(axis))
-    return np.ascontiguousarray(np.where(joined, w, 0.0))
+    return np.ascontiguousarray(np.where(joined_faces(grid, axis), w, 0.0))
 
 
 def _face_coefficients(grid: Grid, coefficient) -> list:

@@ -8,81 +8,20 @@ import scipy.sparse as sp
 from reference import random_arguments
 
 from deepcg import FLUID, OPEN, SOLID, Poisson, native
+from deepcg.matrix_kernel import DIAGONAL, UNKNOWN, Reading
 
 pytestmark = pytest.mark.skipif(native.stencil_apply is None, reason=f"kernels not built: {native.unavailable}")
 
 ROUNDING = 1e-10
-UNKNOWN, DIAGONAL, EMPTY, NONE = range(4)
 
 
-class Matrix(ctypes.Structure):
-    """`dcg_matrix`."""
-
-    _fields_ = (
-        ("shape", ctypes.c_int64 * 3),
-        ("first", ctypes.c_int64 * 3),
-        ("count", ctypes.c_int64 * 3),
-        ("rows", ctypes.c_int64),
-        ("first_row", ctypes.c_int64),
-        ("cell", ctypes.c_void_p),
-        ("index_bytes", ctypes.c_int32),
-        ("start", ctypes.c_void_p * 2),
-        ("column", ctypes.c_void_p * 2),
-        ("value", ctypes.c_void_p * 2),
-        ("ghost", ctypes.c_void_p),
-        ("sum", ctypes.c_void_p),
-        ("context", ctypes.c_void_p),
-    )
-
-
-class Found(ctypes.Structure):
-    """`dcg_matrix_found`."""
-
-    _fields_ = (
-        ("sign", ctypes.c_double),
-        ("unit", ctypes.c_double),
-        ("periodic", ctypes.c_int32),
-        ("open", ctypes.c_int32),
-        ("shifted", ctypes.c_int32),
-        ("unknowns", ctypes.c_int64),
-        ("diagonal", ctypes.c_int64),
-        ("empty", ctypes.c_int64),
-        ("dropped", ctypes.c_int64),
-    )
-
-
-class Reading:
+class Matrix(Reading):
     """A matrix over the cells of `shape` (or over the cells numbered in `cell`) as the kernel reads it."""
 
     def __init__(self, A, shape, cell=None, index=np.int32):
-        self.shape = shape if len(shape) == 3 else (shape[0], 1, shape[1])
-        A = sp.csr_array(A)
-        self.held = (A.indptr.astype(index), A.indices.astype(index), A.data.astype(float), cell)
-        m = Matrix(shape=self.shape, count=self.shape, rows=A.shape[0], index_bytes=np.dtype(index).itemsize)
-        m.start[0], m.column[0], m.value[0] = (held.ctypes.data for held in self.held[:3])
-        m.cell = None if cell is None else cell.ctypes.data
-        self.kinds = np.zeros(tuple(n + 2 for n in self.shape), np.uint8)
-        self.cells = np.empty(self.shape, np.uint8)
-        self.weights = [
-            np.empty(tuple(n + (a == axis) for a, n in enumerate(self.shape))) for axis in range(len(self.shape))
-        ]
-        self.shift = np.empty(self.shape)
-        self.found = Found()
-        self.matrix, self.rows = m, ctypes.c_void_p()
-        native.call("dcg_rows_create", ctypes.byref(self.rows))
-        self.addresses = (ctypes.c_void_p * 3)(*(w.ctypes.data for w in self.weights))
-        self.read()
-
-    def __del__(self):
-        native._library.dcg_rows_destroy(self.rows)
-
-    def read(self, same_columns=False):
-        """The whole reading, of what the matrix holds now."""
-        native.call("dcg_matrix_kinds", ctypes.byref(self.matrix), self.rows, same_columns, self.kinds)
-        native.call(
-            "dcg_matrix_read", ctypes.byref(self.matrix), self.rows, self.kinds, ROUNDING, self.cells, self.addresses,
-            self.shift, ctypes.byref(self.found),
-        )  # fmt: skip
+        A = sp.csr_array(A, dtype=float, copy=True)
+        A.indptr, A.indices = A.indptr.astype(index), A.indices.astype(index)
+        super().__init__(A, shape, cell, ROUNDING)
 
     def apply(self, x):
         """The operator that was found, times x."""
@@ -116,7 +55,7 @@ def test_what_is_found_is_the_matrix(seed, index):
     problem = Poisson(**arguments)
     A = problem.matrix() * (-1.0 if seed % 2 else 1.0)
     cell = np.flatnonzero(problem.cells.reshape(-1) == FLUID).astype(np.int64)
-    check(Reading(A, problem.shape, cell, index), A, cell)
+    check(Matrix(A, problem.shape, cell, index), A, cell)
 
 
 @pytest.mark.parametrize("seed", range(400, 420))
@@ -124,7 +63,7 @@ def test_the_python_reader_finds_the_same_operator(seed):
     problem = Poisson(**random_arguments(seed))
     A, fluid = problem.matrix(), problem.cells == FLUID
     cell = np.flatnonzero(fluid.reshape(-1)).astype(np.int64)
-    kernel, python = Reading(A, problem.shape, cell), Poisson.from_matrix(A, cells=np.where(fluid, FLUID, SOLID))
+    kernel, python = Matrix(A, problem.shape, cell), Poisson.from_matrix(A, cells=np.where(fluid, FLUID, SOLID))
     x = np.random.default_rng(seed).standard_normal(problem.shape)
     x[(python.cells != FLUID) | (kernel.cells.reshape(problem.shape) != FLUID)] = 0.0
     both = (python.cells == FLUID) & (kernel.cells.reshape(problem.shape) == FLUID)
@@ -136,7 +75,7 @@ def test_the_python_reader_finds_the_same_operator(seed):
 @pytest.mark.parametrize("boundary", ["wall", "open", "periodic", ("wall", "open"), ("open", "wall")])
 def test_boxes_with_equal_faces_need_no_weights(shape, boundary):
     problem = Poisson(np.zeros(shape, np.uint8), boundary=[boundary] * len(shape))
-    found = Reading(problem.matrix(), shape).found
+    found = Matrix(problem.matrix(), shape).found
     axes = (0, 1, 2) if len(shape) == 3 else (0, 2)
     sides = sum(problem.stencil.open_sides[n][s] << (2 * a + s) for n, a in enumerate(axes) for s in (0, 1))
     assert found.unit == 1.0
@@ -149,7 +88,7 @@ def test_open_cells_and_walls_inside_are_told_apart():
     cells[3:5, 3:6], cells[6, 8] = SOLID, OPEN
     problem = Poisson(cells, boundary=[("wall", "open"), "wall"])
     fluid = np.flatnonzero(cells.reshape(-1) == FLUID).astype(np.int64)
-    reading = Reading(problem.matrix(), cells.shape, fluid)
+    reading = Matrix(problem.matrix(), cells.shape, fluid)
     assert reading.found.unit == 1.0
     outer = reading.cells.reshape(cells.shape)
     assert (outer[cells == OPEN] == OPEN).all()
@@ -158,7 +97,7 @@ def test_open_cells_and_walls_inside_are_told_apart():
 
 def test_a_term_that_all_cells_have_stays_shift():
     problem = Poisson(np.zeros((6, 7, 8), np.uint8), boundary="open", shift=0.25)
-    reading = Reading(problem.matrix(), problem.shape)
+    reading = Matrix(problem.matrix(), problem.shape)
     assert reading.found.shifted and reading.found.unit == 0.0
     assert np.allclose(reading.shift, 0.25)
     for axis, w in enumerate(reading.weights):
@@ -172,7 +111,7 @@ def test_values_at_half_distance_become_faces_of_twice_the_weight():
     double = np.zeros((n, m))
     double[0] += 2.0
     A = sp.csr_array(problem.matrix() + sp.diags_array(double.ravel()))
-    reading = Reading(A, (n, m))
+    reading = Matrix(A, (n, m))
     assert not reading.found.shifted
     assert np.allclose(reading.weights[0][0], 2.0)
     check(reading, A, np.arange(n * m))
@@ -192,7 +131,7 @@ def test_identity_rows_are_no_unknowns(one_sided):
         A[row, row] = 3.0
     A = sp.csr_array(A)
     A.eliminate_zeros()
-    reading = Reading(A, shape)
+    reading = Matrix(A, shape)
     assert reading.found.diagonal == (~inside).sum()
     assert reading.found.dropped == (2 * (4 * 5 + 5 * 6 + 4 * 6) if one_sided else 0)
     assert reading.found.unit == 1.0
@@ -227,12 +166,12 @@ def tampered(**entries):
 )
 def test_other_matrices_are_refused_with_the_row(put, text):
     with pytest.raises(native.KernelError, match=text):
-        Reading(tampered(put=put), (4, 5))
+        Matrix(tampered(put=put), (4, 5))
 
 
 def test_a_matrix_of_another_size_is_refused():
     with pytest.raises(native.KernelError, match="rows: one for every cell"):
-        Reading(tampered(put={}), (4, 6))
+        Matrix(tampered(put={}), (4, 6))
 
 
 @pytest.mark.parametrize("index", [np.int32, np.int64])
@@ -255,11 +194,11 @@ def test_a_matrix_of_the_same_columns_is_read_by_its_values(shape, index):
         rows = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
         A.data[:] = scale[rows, A.indices]
         if reading is None:
-            reading = Reading(A, shape, index=index)
+            reading = Matrix(A, shape, index=index)
         else:
-            reading.held[2][:] = A.data
+            reading.A.data[:] = A.data
             reading.read(same_columns=True)
-        fresh = Reading(A, shape, index=index)
+        fresh = Matrix(A, shape, index=index)
         assert (reading.kinds == fresh.kinds).all() and (reading.cells == fresh.cells).all()
         assert bytes(reading.found) == bytes(fresh.found)
         check(reading, A, np.arange(A.shape[0]))
@@ -274,7 +213,7 @@ def test_one_other_entry_anywhere_is_seen(shape):
     for row in range(n):
         A = plain.copy()
         A[row, row] += 0.5
-        found = Reading(A, shape)
+        found = Matrix(A, shape)
         assert found.found.unit == 0.0 and found.found.unknowns == n
         check(found, A, np.arange(n))
         if row + 1 < n and plain[row, row + 1] != 0.0:
@@ -282,4 +221,4 @@ def test_one_other_entry_anywhere_is_seen(shape):
             A[row, row + 1] = A[row + 1, row] = -0.5
             A[row, row] -= 0.5
             A[row + 1, row + 1] -= 0.5
-            check(Reading(A, shape), A, np.arange(n))
+            check(Matrix(A, shape), A, np.arange(n))

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DCG_ABI_VERSION 4
+#define DCG_ABI_VERSION 5
 
 enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4 };
 
@@ -182,6 +182,7 @@ typedef struct {
   const int64_t *ghost;        /* of each column of the second block: its cell, a flat index into the whole grid */
   int (*sum)(void *context, int64_t n, double *values); /* over all processes, 0 or an error; NULL: there is only this one */
   void *context;
+  double alike;                /* weights that differ relatively by no more are taken for one; 0: 1e-9 */
 } dcg_matrix;
 
 typedef struct {

@@ -36,7 +36,7 @@ bool EqualFaces::agree_on_weight(double sign, double &weight) const {
   std::vector<double> values = {double(example != 0.0), -sign * example};
   processes.sum(values, {});
   weight = values[0] > 0.0 ? values[1] / values[0] : 0.0;
-  return all(rows.alike && weight > 0.0 && (example == 0.0 || std::fabs(-sign * example - weight) <= kAlike * weight));
+  return all(rows.alike && weight > 0.0 && (example == 0.0 || std::fabs(-sign * example - weight) <= alike_by(m) * weight));
 }
 
 // Which neighbours of the odd rows are unknowns; and rows that are odd because a neighbour to which they are coupled is none.

@@ -104,7 +104,7 @@ class Notes {
       break;
     }
     const double sign = rows.diagonal < 0.0 ? -1.0 : 1.0, weight = -sign * rows.weight;
-    return {sign, weight, kAlike * weight};
+    return {sign, weight, alike_by(m) * weight};
   }
 
   void note_line(int64_t line, Found &found) {
@@ -196,7 +196,7 @@ class Notes {
     if (kind != DCG_ROW_UNKNOWN || !found.alike) return kind;
     const double faces = alike.sign * diagonal / alike.weight;
     const double whole = std::round(std::min(std::max(faces, -1.0), 100.0));
-    found.alike = fits && std::fabs(faces - whole) <= kAlike * std::max(faces, 1.0);
+    found.alike = fits && std::fabs(faces - whole) <= alike_by(m) * std::max(faces, 1.0);
     if (!found.alike) return kind;
     if (coupled != needed || whole != all_faces || turned)
       found.odd.push_back({{static_cast<int32_t>(c[0]), static_cast<int32_t>(c[1]), static_cast<int32_t>(c[2])},

@@ -8,7 +8,8 @@
 
 namespace dcg {
 
-constexpr double kAlike = 1e-9;  // weights that differ relatively by no more are the same
+// Weights that differ relatively by no more are the same.
+inline double alike_by(const dcg_matrix &m) { return m.alike > 0.0 ? m.alike : 1e-9; }
 
 // A row of a matrix whose couplings all have one weight that is not simply coupled to all its neighbours.
 struct AlikeRow {
