@@ -10,7 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .layout import check_finite, check_vector
 from .stencil import Array
-from .vectors import Look, largest, norm2
+from .vectors import Look, look
+
+ALL = slice(None)
+Index = slice | NDArray[np.intp]
 
 
 class MatrixLayout:
@@ -23,8 +26,8 @@ class MatrixLayout:
     ----------
     A : csr_array, (n, n)
         The matrix as the user gave it.
-    shape : tuple of int
-        The grid's shape.
+    cells : uint8 array
+        The stencil's.
     cell : int array, (n,), or None
         Each row's cell as a flat index; None where row i is cell i.
     sign : 1.0 or -1.0
@@ -41,20 +44,21 @@ class MatrixLayout:
     def __init__(
         self,
         A: sp.csr_array,
-        shape: tuple[int, ...],
+        cells: NDArray[np.uint8],
         cell: NDArray[np.intp] | None,
         sign: float,
         kept: NDArray[np.bool_],
         eliminated: NDArray[np.bool_],
     ):
-        self._A, self._shape = A, shape
+        self._A, self._cells, self._shape = A, cells, cells.shape
         self.sign, self.size = sign, A.shape[0]
-        self._cell = np.arange(A.shape[0]) if cell is None else cell
-        self._kept = np.flatnonzero(kept)
-        self._kept_cell = self._cell[self._kept]
+        # a slice where nothing is to be picked: indexing then copies nothing
+        self._cell: Index = ALL if cell is None else cell
+        self._kept: Index = ALL if kept.all() else np.flatnonzero(kept)
+        self._kept_cell: Index = self._kept if cell is None else cell[self._kept]
         self._eliminated = np.flatnonzero(eliminated)
         self._ignored = np.flatnonzero(~(kept | eliminated))
-        self._eliminated_diagonal = A.diagonal()[self._eliminated]
+        self._eliminated_diagonal = A.diagonal()[self._eliminated] if self._eliminated.size else np.empty(0)
 
     @property
     def eliminated(self) -> NDArray[np.intp]:
@@ -68,15 +72,22 @@ class MatrixLayout:
         return self._like(self._A @ self._to_rows(x, "x"), x)
 
     def rhs(self, b: ArrayLike) -> Array:
-        rows = self._to_rows(b, "b")
-        return self._to_cells(self.sign * (rows[self._kept] - self._moved(rows)))
+        return np.array(self._rhs(b))
 
     def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Look]:
-        values = self.rhs(b)
-        return values, Look(largest(values), norm2(values), False)
+        values = self._rhs(b)
+        return values, look(self._cells, values)
+
+    def _rhs(self, b: ArrayLike) -> Array:
+        """The right-hand side, which may be the user's array."""
+        rows = self._to_rows(b, "b")
+        kept = rows[self._kept]
+        if self._eliminated.size:
+            kept = kept - self._moved(rows)
+        return self._to_cells(kept if self.sign > 0 else -kept)
 
     def guess(self, x0: ArrayLike) -> Array:
-        return self._to_cells(self._to_rows(x0, "x0")[self._kept])
+        return np.array(self._to_cells(self._to_rows(x0, "x0")[self._kept]))
 
     def residual(self, r: Array) -> Array:
         rows = np.zeros(self.size)
@@ -84,8 +95,11 @@ class MatrixLayout:
         return rows
 
     def solution(self, x: Array, b: ArrayLike) -> Array:
+        if self._kept_cell is ALL:
+            return self._like(x.reshape(-1), b)
         rows = self.residual(x)
-        rows[self._eliminated] = self._eliminated_solution(self._to_rows(b, "b"))
+        if self._eliminated.size:
+            rows[self._eliminated] = self._eliminated_solution(self._to_rows(b, "b"))
         return self._like(rows, b)
 
     def reference_norm(self, b: ArrayLike, projected: Array, norm: float) -> float:
@@ -99,36 +113,41 @@ class MatrixLayout:
     def _eliminated_solution(self, rows: Array) -> Array:
         return rows[self._eliminated] / self._eliminated_diagonal
 
-    def _moved(self, rows: Array) -> Array | float:
+    def _moved(self, rows: Array) -> Array:
         """What the eliminated rows' solution contributes to A x in the kept rows."""
-        if not self._eliminated.size:
-            return 0.0
         x = np.zeros(rows.size)
         x[self._eliminated] = self._eliminated_solution(rows)
         return (self._A @ x)[self._kept]
 
     def _to_rows(self, v: ArrayLike, name: str) -> Array:
+        """A value per row; it may be the user's array, and is not to be written to."""
         values = check_vector(v, name)
         if values.shape == self._shape:
-            rows = values.reshape(-1)[self._cell].astype(np.float64, copy=False)  # the indexing has copied
+            rows = np.ascontiguousarray(values.reshape(-1)[self._cell], dtype=np.float64)
         elif values.shape == (self.size,):
-            rows = values.astype(np.float64)
+            rows = np.ascontiguousarray(values, dtype=np.float64)
         else:
             raise ValueError(
                 f"{name}: shape {values.shape} given; ({self.size},) rows of A or the cells' {self._shape} is needed"
             )
-        rows[self._ignored] = 0.0
+        if self._ignored.size:
+            rows = rows.copy()
+            rows[self._ignored] = 0.0
         return check_finite(rows, name)
 
     def _like(self, rows: Array, given: ArrayLike) -> Array:
         """Values per row, laid out as `given` is."""
         if np.shape(given) != self._shape:
             return rows
+        if self._cell is ALL:
+            return rows.reshape(self._shape)
         full = np.zeros(self._shape)
         full.reshape(-1)[self._cell] = rows
         return full
 
     def _to_cells(self, kept: Array) -> Array:
+        if self._kept_cell is ALL:
+            return kept
         full = np.zeros(prod(self._shape))
         full[self._kept_cell] = kept
         return full

@@ -89,7 +89,7 @@ def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
     else:
         grid, stencil, sign, kinds = found
         kept, eliminated = kinds == UNKNOWN, kinds == DIAGONAL
-    layout = MatrixLayout(A, grid.shape, places.cell, sign, kept, eliminated)
+    layout = MatrixLayout(A, grid.cells, places.cell, sign, kept, eliminated)
     return problem_class.assemble(grid, stencil, layout)
 
 
