@@ -41,8 +41,12 @@ class AtSize:
 
     size: int
     dim: int
-    best: str
+    ranking: list[str]  # of the classical variants
     cases: list[Comparison]
+
+    @property
+    def best(self) -> str:
+        return self.ranking[0]
 
     def ratio(self, outside: bool | None = None) -> float | None:
         """The geometric mean of the ratios: of all scenes, of those like the training's, or of those outside."""
@@ -57,7 +61,7 @@ class AtSize:
 
 
 def compared(results: dict[str, Any]) -> list[AtSize]:
-    """Every size of the `learning` plan that is complete."""
+    """Every size of the plans `learning` and `finals` that is there."""
     groups: dict[tuple[int, int], dict[str, dict[str, Entry]]] = {}
     for entry in results["entries"]:
         facts = results["cases"].get(entry["case"])
@@ -68,17 +72,17 @@ def compared(results: dict[str, Any]) -> list[AtSize]:
     for (size, dim), cases in groups.items():
         whole = {case: peers for case, peers in cases.items() if LEARNED in peers and len(peers) > 1}
         if whole:
-            name = tuned(whole.values())
-            pairs = [Comparison(case, peers[name], peers[LEARNED]) for case, peers in whole.items()]
-            found.append(AtSize(size, dim, name, pairs))
+            ranking = ranked(whole.values())
+            pairs = [Comparison(case, peers[ranking[0]], peers[LEARNED]) for case, peers in whole.items()]
+            found.append(AtSize(size, dim, ranking, pairs))
     return found
 
 
-def tuned(cases: Iterable[dict[str, Entry]]) -> str:
-    """The classical variant with the least geometric mean of solve times over the cases."""
+def ranked(cases: Iterable[dict[str, Entry]]) -> list[str]:
+    """The classical variants by the geometric mean of their solve times over the cases."""
     cases = list(cases)
     variants = [name for name in cases[0] if name != LEARNED and all(name in case for case in cases)]
-    return min(variants, key=lambda name: sum(math.log(median(case[name], "solve")) for case in cases))
+    return sorted(variants, key=lambda name: sum(math.log(median(case[name], "solve")) for case in cases))
 
 
 def training_seconds(dim: int) -> float | None:

@@ -32,6 +32,7 @@ def tables(results: dict[str, Any]) -> list[Table]:
     found: dict[str, dict[str, Entry]] = {}
     for entry in select(results, rtol=RTOL, mode="fresh"):
         found.setdefault(entry["case"], {})[entry["peer"]] = entry
+    found = dict(sorted(found.items(), key=lambda item: results["cases"][item[0]]["size"]))
     of_window = _part(found, "Window m", WINDOW_NAMES)
     of_precision = _part(found, "Precision", PRECISION_NAMES)
     return [made for made in (_comparison(found), of_window, of_precision) if made[2]]

@@ -76,8 +76,12 @@ PYAMG_SWEEPS: dict[str, Any] = {
 PYAMG_SA = PYAMG_SWEEPS | {"improve_candidates": None, "strength": ["symmetric", {"theta": 0.02}]}
 PYAMG_RS = PYAMG_SWEEPS
 
-# The best sweeps and relaxation factor of results/learning.json by (dimension, size)
-MULTIGRID_TUNED: dict[tuple[int, int], tuple[tuple[int, ...], float]] = {(3, 64): ((2,), 1.3), (3, 128): ((3,), 1.2)}
+# The best sweeps and relaxation factor of results/finals.json by (dimension, size)
+MULTIGRID_TUNED: dict[tuple[int, int], tuple[tuple[int, ...], float]] = {
+    (3, 64): ((2,), 1.1),
+    (3, 128): ((2, 3, 4), 1.2),
+    (2, 512): ((2, 3, 4), 1.0),
+}
 
 AMGX = {
     "solver": "PCG",
@@ -174,11 +178,9 @@ def _deflation_settings(problem: deepcg.Poisson, cores: int) -> dict[str, Any]:
 
 
 def tuned_multigrid(problem: deepcg.Poisson, cores: int = 1) -> dict[str, Any]:
-    """The best of the recorded search at the size that is nearest; the default cycle in a dimension that was not searched."""
+    """The best of the recorded search at the size that is nearest."""
     size = max(problem.shape)
     found = [key for key in MULTIGRID_TUNED if key[0] == problem.ndim]
-    if not found:
-        return {"sweeps": [2, 3, 4], "omega": 1.2}
     sweeps, omega = MULTIGRID_TUNED[min(found, key=lambda key: abs(math.log(key[1] / size)))]
     return {"sweeps": list(sweeps), "omega": omega}
 
@@ -255,7 +257,7 @@ _ALL = [
     Peer("AMGCL SA-PCG", "amgcl", "amg", _amgcl_settings, SEARCHED, _needs("pyamgcl")),
     Peer("FFT", "fft", "direct", unfit=_no_transforms),
     Peer("multigrid", "deepcg", "model", {"model": "multigrid"}, "deepcg's default classical cycle", of_rows=False),
-    Peer("multigrid, tuned", "deepcg", "classical", tuned_multigrid, "results/learning.json", of_rows=False),
+    Peer("multigrid, tuned", "deepcg", "classical", tuned_multigrid, "results/finals.json", of_rows=False),
     own("multilevel network", "multilevel", _needs("safetensors")),
     own("DCDM network", "dcdm", _NETWORK),
     strict(),

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import learned
 from benchmarks.cases import SCENES_2D, SCENES_3D, Case, sequence
 from benchmarks.peers import AMG, GPU, ON_CPU, OWN, PEERS, STRICT, Peer, classical, in_precision, own, with_window
+from benchmarks.results import latest
 from deepcg import gallery
 
 FRESH, WARM, KEPT = "fresh", "fresh, warm start", "kept, warm start"
@@ -171,6 +173,18 @@ def learning(sizes: tuple[int, ...] = (64, 128)) -> Plan:
     return Plan("learning", tuple(entries), ((20.0, 3),), limit=600.0)
 
 
+def finals(finalists: int = 4) -> Plan:
+    """The learned weights and, of each size, the best classical cycles of `learning` again, often enough to tell them apart."""
+    search, cycles, entries = latest("learning"), {peer.name: peer for peer in variants()}, []
+    for group in learned.compared(search) if search else ():
+        rivals = [cycles[name] for name in group.ranking[:finalists]]
+        entries += [
+            Entry(Case(s, group.size, group.dim), (*peers("multilevel network"), *rivals))
+            for s in gallery.names(group.dim)
+        ]
+    return Plan("finals", tuple(entries), ((0.2, 25), (1.0, 15), (20.0, 3)), limit=600.0)
+
+
 def iterations(sizes3: tuple[int, ...] = (64, 128, 256), sizes2: tuple[int, ...] = (256, 1024, 2048)) -> Plan:
     """How many iterations the multilevel network needs: every scene, size, right-hand side, two tolerances."""
     ours = peers("multilevel network", "multigrid")
@@ -220,6 +234,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "scaling": scaling,
     "paper": paper,
     "learning": learning,
+    "finals": finals,
     "iterations": iterations,
     "wide": wide,
     "tiny": tiny,

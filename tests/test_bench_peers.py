@@ -15,7 +15,7 @@ from benchmarks.fft_method import Direct, without_direct
 from benchmarks.gpu_methods import TorchCG
 from benchmarks.journal import Journal
 from benchmarks.methods import Loaded
-from benchmarks.peers import GPU, ON_CPU, PEERS, STRICT, in_precision, tuned_multigrid, with_window
+from benchmarks.peers import GPU, MULTIGRID_TUNED, ON_CPU, PEERS, STRICT, in_precision, tuned_multigrid, with_window
 from benchmarks.plans import FRESH, KEPT, PAPER_SCENES, PLANS, Entry, Plan, paper, peers
 from benchmarks.record import RESULTS, true_residual
 from benchmarks.results import gather, load
@@ -280,7 +280,10 @@ def test_tuned_settings_follow_the_size():
     def at(size):
         return tuned_multigrid(deepcg.Poisson(np.zeros((size, 4, 4), dtype=np.uint8), boundary="open"))
 
-    assert at(48) == at(64) == {"sweeps": [2], "omega": 1.3} and at(200)["sweeps"] == [3]
+    small, large = (
+        {"sweeps": list(sweeps), "omega": omega} for sweeps, omega in map(MULTIGRID_TUNED.get, [(3, 64), (3, 128)])
+    )
+    assert at(48) == at(64) == small and at(200) == large
 
 
 @pytest.mark.parametrize("name", PLANS)

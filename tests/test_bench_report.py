@@ -162,7 +162,7 @@ def test_every_section_has_something(written):
     assert all(f">{html.escape(title)}</h2>" in page for title in titles), titles
 
 
-@pytest.mark.parametrize("plan", ["race", "paper", "learning", "demo"])
+@pytest.mark.parametrize("plan", ["race", "paper", "learning", "finals", "demo"])
 def test_committed_results_have_a_report(plan, tmp_path):
     assert "<table" in write(load(RESULTS / f"{plan}.json"), tmp_path / plan).read_text()
 

@@ -95,14 +95,14 @@ def test_the_classical_opponent_is_the_best_of_the_search():
         times = {learned.LEARNED: 0.1, "V2 omega 1": a, "V2 omega 1.2": b}
         return {name: entry(value) for name, value in times.items()}
 
-    assert learned.tuned([case(1.0, 2.0), case(1.0, 0.6)]) == "V2 omega 1"
-    assert learned.tuned([case(1.0, 2.0), case(1.0, 0.4)]) == "V2 omega 1.2"
+    assert learned.ranked([case(1.0, 2.0), case(1.0, 0.6)])[0] == "V2 omega 1"
+    assert learned.ranked([case(1.0, 2.0), case(1.0, 0.4)])[0] == "V2 omega 1.2"
 
 
 def test_training_pays_where_it_saves_and_never_where_it_does_not():
     def group(classical, own):
         pair = learned.Comparison("bunny 64^3", entry(classical), entry(own))
-        return learned.AtSize(64, 3, "V2 omega 1", [pair])
+        return learned.AtSize(64, 3, ["V2 omega 1"], [pair])
 
     assert group(0.3, 0.2).solves_to_pay(50.0) == pytest.approx(500.0)
     assert group(0.2, 0.3).solves_to_pay(50.0) is None
@@ -111,7 +111,7 @@ def test_training_pays_where_it_saves_and_never_where_it_does_not():
 
 def test_the_tuned_multigrid_is_the_searchs():
     names = {peer.name for peer in variants()}
-    for group in learned.compared(load(tables.RESULTS / "learning.json")):
+    for group in learned.compared(load(tables.RESULTS / "finals.json")):
         sweeps, omega = MULTIGRID_TUNED[group.dim, group.size]
         assert sweeps in SWEEPS and omega in OMEGAS
         assert group.best == f"V{''.join(map(str, sweeps))} omega {omega:g}" in names
