@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from . import native
-from .stencil import Array, Stencil, back, front
+from .face_weights import back, front
+from .grid import Array
+from .stencil import Stencil
 
 
 class SingularComponents:

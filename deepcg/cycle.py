@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from . import native
+from .grid import Array
 from .problem import Poisson
-from .stencil import Array
 from .weights import Weights
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import scipy.ndimage as ndi
 from numpy.typing import ArrayLike, NDArray
 
-from .grid import SOLID, Grid, check_cells
+from .face_weights import back, front
+from .grid import SOLID, Array, Grid, check_cells
 from .problem import Poisson
-from .stencil import Array, back, front
 
 Velocity = tuple[Array, ...]
 Solve = Callable[[Poisson, Array], Array]

@@ -19,10 +19,9 @@ import numpy as np
 import scipy.fft
 
 from .flow import Ball, Smoke, Solve, Velocity, close_walls, default_solve, divergence
-from .grid import Grid
+from .grid import Array, Grid
 from .problem import Poisson
 from .scenes import SCENES, SEED, Canvas, Draft, Flow, past_mesh, plume_flow
-from .stencil import Array
 
 SMALLEST = 8  # cells per axis below which the scenes' parts no longer fit
 TURBULENCE = 0.3  # root mean square of the perturbation, relative to the flow's

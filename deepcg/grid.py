@@ -18,6 +18,8 @@ KINDS = {"wall": SOLID, "open": OPEN, "periodic": None}
 
 Boundary = tuple[tuple[str, str], ...]
 
+Array = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -34,7 +36,7 @@ class Grid:
     """
 
     cells: NDArray[np.uint8]
-    widths: tuple[NDArray[np.float64], ...]
+    widths: tuple[Array, ...]
     boundary: Boundary
 
     @classmethod
@@ -59,6 +61,11 @@ class Grid:
     def is_periodic(self, axis: int) -> bool:
         return self.boundary[axis][0] == "periodic"
 
+    @property
+    def periodic(self) -> tuple[bool, ...]:
+        """`is_periodic` of every axis."""
+        return tuple(self.is_periodic(axis) for axis in range(self.ndim))
+
     def along(self, axis: int, values: NDArray) -> NDArray:
         """A 1-D array of values along `axis`, shaped to broadcast over the cells."""
         shape = [1] * self.ndim
@@ -79,7 +86,7 @@ class Grid:
                 padded[(slice(None),) * axis + (side,)] = kind
         return padded
 
-    def distances(self, axis: int) -> NDArray[np.float64]:
+    def distances(self, axis: int) -> Array:
         """Distance of the two cell centres at each of the n+1 faces of `axis`.
 
         Outside an open boundary lies a cell as wide as the one inside.
@@ -87,7 +94,7 @@ class Grid:
         h = np.pad(self.widths[axis], 1, mode="wrap" if self.is_periodic(axis) else "edge")
         return 0.5 * (h[:-1] + h[1:])
 
-    def areas(self, axis: int) -> NDArray[np.float64]:
+    def areas(self, axis: int) -> Array:
         """Area (in 2-D: length) of the faces across `axis`, broadcastable over the cells."""
         area = np.ones((1,) * self.ndim)
         for other in range(self.ndim):
@@ -95,11 +102,11 @@ class Grid:
                 area = area * self.along(other, self.widths[other])
         return area
 
-    def volumes(self) -> NDArray[np.float64]:
+    def volumes(self) -> Array:
         """Volume (in 2-D: area) of each cell, broadcastable over the cells."""
         return self.areas(0) * self.along(0, self.widths[0])
 
-    def centres(self, axis: int) -> NDArray[np.float64]:
+    def centres(self, axis: int) -> Array:
         """Coordinates of the cell centres along `axis`, from the low side of the box."""
         h = self.widths[axis]
         return np.cumsum(h) - 0.5 * h
@@ -123,7 +130,7 @@ def check_cells(cells: ArrayLike) -> NDArray[np.uint8]:
     return checked
 
 
-def check_spacing(spacing, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], ...]:
+def check_spacing(spacing, shape: tuple[int, ...]) -> tuple[Array, ...]:
     """Cell widths per axis from a scalar, one scalar per axis, or one array per axis."""
     per_axis = [spacing] * len(shape) if is_scalar(spacing) else list(spacing)
     if len(per_axis) != len(shape):

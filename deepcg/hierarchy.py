@@ -18,9 +18,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from .face_weights import back, front
 from .merging import estimate_widths, plan_merges
 from .problem import Poisson
-from .stencil import back, front
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import scipy.linalg
 
-from .stencil import Array
+from .grid import Array
 from .vectors import axpy, dot, norm2
 
 CHECK_EVERY = 50

@@ -8,7 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from .stencil import Array, Stencil
+from .grid import Array
+from .stencil import Stencil
 from .vectors import Look, look
 
 

@@ -13,10 +13,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from . import native
+from .face_weights import back, front
 from .grid import FLUID, OPEN, SOLID, Grid
-from .open_faces import SAME, boundary_words, one_weight, open_sides
+from .open_faces import SAME, boundary_words, open_sides
 from .row_places import RowPlaces
-from .stencil import Stencil, back, front
+from .stencil import Stencil, uniform_stencil
 
 UNKNOWN, DIAGONAL, EMPTY, NONE = range(4)  # what a row is
 
@@ -160,7 +161,7 @@ def read_quickly(A: sp.csr_array, places: RowPlaces, rounding: float) -> tuple[G
             return None  # the cells call a face open, and the matrix closed
         sides = tuple((bool(found.open >> 2 * axis & 1), bool(found.open >> 2 * axis + 1 & 1)) for axis in axes)
         grid = Grid(cells, places.widths, boundary_words(sides, periodic))
-        stencil = one_weight(grid, found.unit, sides)
+        stencil = uniform_stencil(grid, found.unit)
     return grid, stencil, found.sign, kinds.reshape(-1)[places.of(np.arange(A.shape[0]))]
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from .grid import Array
 from .layout import check_finite, check_vector
-from .stencil import Array
 from .vectors import Look, look
 
 ALL = slice(None)

@@ -15,12 +15,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .grid import FLUID, OPEN, SOLID, Grid
+from .grid import FLUID, OPEN, SOLID, Array, Grid
 from .matrix_kernel import DIAGONAL, UNKNOWN, read_quickly
 from .matrix_layout import MatrixLayout
 from .open_faces import boundary_words, open_sides, place_excess, touched, with_one_weight
 from .row_places import RowPlaces, place_rows
-from .stencil import Array, Stencil
+from .stencil import Stencil
 
 ROUNDING = 1e-10  # of the diagonal: differences below it are taken for rounding
 NEGLIGIBLE = 1e-2  # of that: an entry with a forbidden sign or place counts as 0 below it

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .grid import Boundary, Grid
-from .stencil import Array, FaceWeights, Stencil, back, front, joined_faces
+from .face_weights import back, front, joined_faces
+from .grid import Array, Boundary, Grid
+from .stencil import Stencil, uniform_stencil
 
 SAME = 1e-14  # relative difference of weights that is rounding: the residual is measured with the operator that is read
 
@@ -151,11 +152,4 @@ def with_one_weight(grid: Grid, stencil: Stencil) -> Stencil:
     for axis, w in enumerate(stencil.weights):
         if (np.abs(w - example * joined_faces(grid, axis)) > SAME * example).any():
             return stencil
-    return one_weight(grid, example, open_sides(stencil.weights, stencil.periodic))
-
-
-def one_weight(grid: Grid, weight: float, sides: Sides) -> Stencil:
-    """The stencil in which all joined faces of the grid have this weight."""
-    periodic = tuple(grid.is_periodic(axis) for axis in range(grid.ndim))
-    weights = FaceWeights(grid.ndim, lambda axis: np.where(joined_faces(grid, axis), weight, 0.0))
-    return Stencil(grid.cells, weights, None, periodic, weight, sides)
+    return uniform_stencil(grid, example)

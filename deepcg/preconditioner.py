@@ -17,8 +17,9 @@ import scipy.sparse.linalg as spla
 from . import model_file, native
 from .cuda import CudaCycle
 from .cycle import MultilevelCycle
+from .face_weights import back, front
+from .grid import Array
 from .problem import Poisson
-from .stencil import Array, back, front
 from .vectors import norm2
 from .weights import Weights
 from .weights import load as load_weights

@@ -10,9 +10,10 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from .components import SingularComponents
-from .grid import FLUID, OPEN, SOLID, Grid, is_scalar
+from .face_weights import back, front
+from .grid import FLUID, OPEN, SOLID, Array, Grid, is_scalar
 from .layout import CellLayout, Layout
-from .stencil import Array, Stencil, back, build_stencil, front
+from .stencil import Stencil, build_stencil
 
 
 class Poisson:

@@ -9,8 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .grid import FLUID, SOLID, check_cells
-from .stencil import Array
+from .grid import FLUID, SOLID, Array, check_cells
 
 LEVEL_GAP = 1e-4  # of the widest gap between centres along an axis: closer coordinates are the same level
 LEVEL_FLOOR = 1e-7  # of the box's largest extent: likewise, and what decides in a plane of one level

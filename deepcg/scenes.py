@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .flow import Ball
-from .grid import FLUID, OPEN, SOLID
-from .stencil import Array
+from .grid import FLUID, OPEN, SOLID, Array
 
 SEED = 2311
 

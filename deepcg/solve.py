@@ -16,10 +16,10 @@ from .cuda import CudaCycle
 from .cycle import MultilevelCycle
 from .device_array import on_gpu
 from .device_solve import DeviceIterate, refuse
+from .grid import Array
 from .krylov import CHECK_EVERY, WINDOW, Iterate, compiled, conjugate_directions, conjugate_gradients
 from .problem import Poisson
 from .report import SolveInfo
-from .stencil import Array
 from .vectors import largest, norm2
 
 METHODS = ("auto", "cg", "dcd")

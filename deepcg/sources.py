@@ -11,8 +11,8 @@ import scipy.io
 import scipy.sparse as sp
 
 from . import gallery
+from .grid import Array
 from .problem import Poisson
-from .stencil import Array
 
 MESHES = (".stl", ".obj", ".ply", ".vtk", ".vtu", ".msh")
 MATRICES = (".mtx", ".npz")

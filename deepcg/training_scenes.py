@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import scipy.ndimage as ndi
 
-from .grid import FLUID, OPEN, SOLID
+from .grid import FLUID, OPEN, SOLID, Array
 from .problem import Poisson
-from .stencil import Array
 
 SIZES = {2: (24, 64), 3: (10, 28)}
 MOST_CELLS = 12_000  # what makes a step of training too long is rarer than it is instructive

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import native
-from .grid import FLUID
-from .stencil import Array
+from .grid import FLUID, Array
 
 
 def _dot(a: Array, b: Array) -> float:

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 import deepcg
 from deepcg import OPEN, SOLID, Poisson, gallery
-from deepcg.stencil import back, front
+from deepcg.face_weights import back, front
 
 pytestmark = pytest.mark.usefixtures("matrix_reading")
 
