@@ -11,7 +11,8 @@ from .model_file import ModelFileError
 from .native import release_memory
 from .problem import Poisson
 from .report import SolveInfo
-from .solve import InconsistentError, Solver, preconditioner, solve
+from .solve import preconditioner, solve
+from .solver import InconsistentError, Solver
 
 __version__ = "0.1.0"
 

@@ -119,7 +119,7 @@ def solve(ctx: click.Context, source, size, dim, up, grid, rhs, output, save_x, 
     check_target("--save-x", save_x, ".npy", force)
     if output is not None and importlib.util.find_spec("pyevtk") is None:
         raise ImportError("--output: VTK files need pyevtk: pip install 'deepcg[mesh]'")
-    from .solve import Solver
+    from .solver import Solver
     from .sources import open_source
 
     system = open_source(source, size=size, dim=dim, up=up, grid=grid, rhs=rhs)

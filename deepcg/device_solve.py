@@ -9,7 +9,8 @@ import numpy as np
 
 from .cuda import CudaCycle, to_device, to_host
 from .device_array import device_array, empty_like, on_gpu
-from .krylov import CHECK_EVERY, CONVERGED, Iterate, conjugate_gradients, jacobi, lanczos_condition
+from .iterate import CHECK_EVERY, CONVERGED, Iterate
+from .krylov import conjugate_gradients, jacobi, lanczos_condition
 from .problem import Poisson
 
 
@@ -20,7 +21,7 @@ class DeviceIterate:
     ----------
     x : array like b
     projected : 2-norm of what was taken off b
-    reason, residuals, iterations, fallbacks, condition : as `deepcg.krylov.Iterate` has them
+    reason, residuals, iterations, fallbacks, condition : as `deepcg.iterate.Iterate` has them
     """
 
     def __init__(self, problem: Poisson, cycle: CudaCycle, b: Any, x0: Any, rtol: float, atol: float):

@@ -17,11 +17,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from . import krylov
+from . import iterate
 from .petsc_matrix import read
 from .petsc_types import KSP, PC
 from .report import SolveInfo
-from .solve import Solver
+from .solver import Solver
 
 LIBRARY = Path(__file__).with_name("libdeepcg_petsc.so")
 REGISTER = "PetscDLLibraryRegister_deepcg_petsc"
@@ -137,11 +137,11 @@ def _words(ksp) -> str:
     """PETSc's reason as `SolveInfo` has it."""
     reason, reasons = ksp.getConvergedReason(), ksp.ConvergedReason
     if reason > 0:
-        return krylov.CONVERGED
+        return iterate.CONVERGED
     known = {
-        reasons.DIVERGED_MAX_IT: krylov.MAXITER,
-        reasons.DIVERGED_BREAKDOWN: krylov.ATTAINABLE,
-        reasons.DIVERGED_INDEFINITE_MAT: krylov.INDEFINITE,
+        reasons.DIVERGED_MAX_IT: iterate.MAXITER,
+        reasons.DIVERGED_BREAKDOWN: iterate.ATTAINABLE,
+        reasons.DIVERGED_INDEFINITE_MAT: iterate.INDEFINITE,
     }
     return known.get(reason, f"PETSc's reason {reason}")
 

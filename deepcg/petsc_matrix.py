@@ -5,7 +5,7 @@ from __future__ import annotations
 import scipy.sparse as sp
 
 from .problem import Poisson
-from .solve import as_problem
+from .solver import as_problem
 
 
 def read(A, *, grid=None, coordinates=None) -> Poisson:

@@ -11,7 +11,7 @@ from .petsc_matrix import read, shape_of
 from .preconditioner import Preconditioner, build
 from .problem import Poisson
 from .report import SolveInfo
-from .solve import Solver, choose_method
+from .solver import Solver, choose_method
 
 
 class PC:

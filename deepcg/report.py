@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import krylov
+from .iterate import CONVERGED, INDEFINITE, Iterate
 
 
 class SolveInfo(int):
@@ -37,11 +37,11 @@ class SolveInfo(int):
     condition: float | None
 
     @classmethod
-    def of(cls, it: krylov.Iterate, **attributes) -> SolveInfo:
+    def of(cls, it: Iterate, **attributes) -> SolveInfo:
         """From a finished iterate."""
-        if it.reason == krylov.CONVERGED:
+        if it.reason == CONVERGED:
             code = 0
-        elif it.reason == krylov.INDEFINITE:
+        elif it.reason == INDEFINITE:
             code = -1
         else:
             code = max(1, it.iterations)

@@ -15,7 +15,7 @@ from .cycle import MultilevelCycle
 from .network import DCDM
 from .preconditioner import Network
 from .problem import Poisson
-from .solve import Solver
+from .solver import Solver
 from .training_scenes import random_scene
 from .weights import Weights
 

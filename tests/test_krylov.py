@@ -9,8 +9,9 @@ import pytest
 import reference
 import scipy.linalg
 
-from deepcg import krylov
-from deepcg.krylov import Iterate, conjugate_directions, conjugate_gradients
+from deepcg import iterate, krylov
+from deepcg.iterate import Iterate
+from deepcg.krylov import conjugate_directions, conjugate_gradients
 
 EPS = np.finfo(float).eps
 
@@ -99,7 +100,7 @@ def test_finite_termination(method):
     A = Q @ np.diag(np.repeat([1.0, 3.0, 4.0, 9.0], 10)) @ Q.T
     it, _ = start((A + A.T) / 2, rng.standard_normal(40), target=1e-10)
     METHODS[method](it, np.copy)
-    assert (it.reason, it.iterations) == (krylov.CONVERGED, 4)
+    assert (it.reason, it.iterations) == (iterate.CONVERGED, 4)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -107,8 +108,8 @@ def test_one_product_an_iteration(method):
     A = Dense(poisson_matrix("open box 3-D"))
     it, _ = start(A, np.random.default_rng(37).standard_normal(len(A.A)), target=1e-9)
     METHODS[method](it, jacobi(A.A))
-    assert it.reason == krylov.CONVERGED
-    checks = 1 + it.iterations // krylov.CHECK_EVERY  # of the true residual; the last one confirms convergence
+    assert it.reason == iterate.CONVERGED
+    checks = 1 + it.iterations // iterate.CHECK_EVERY  # of the true residual; the last one confirms convergence
     assert it.iterations + 1 <= A.products <= it.iterations + 1 + checks
 
 
@@ -118,9 +119,9 @@ def test_one_product_an_iteration_over_many(method):
     A = Dense(np.diag(np.full(n, 2.0)) - np.eye(n, k=1) - np.eye(n, k=-1))
     it, _ = start(A, np.eye(n)[0], target=1e-8, maxiter=1000)
     METHODS[method](it, np.copy)
-    assert it.reason == krylov.CONVERGED
+    assert it.reason == iterate.CONVERGED
     if not it.fallbacks:
-        assert A.products <= it.iterations + 2 + it.iterations // krylov.CHECK_EVERY
+        assert A.products <= it.iterations + 2 + it.iterations // iterate.CHECK_EVERY
 
 
 @pytest.mark.parametrize("name", ["open box 2-D", "graded, varying coefficient", "open box 3-D"])
@@ -162,7 +163,7 @@ def test_indefinite_operator_is_a_breakdown(method, name):
     for M in (np.copy, lambda r: rng.standard_normal(len(r))):
         it, _ = start(INDEFINITE[name], np.append(np.ones(6), -np.ones(6)), target=1e-10)
         METHODS[method](it, M)
-        assert it.reason == krylov.INDEFINITE
+        assert it.reason == iterate.INDEFINITE
         assert np.isfinite(it.x).all()
 
 
@@ -208,7 +209,7 @@ def test_hostile_preconditioners_cannot_spoil_the_answer(method, name):
     it, _ = start(A, b, target, maxiter=1000)
     run = METHODS.get(method, lambda it, M: conjugate_directions(it, M, 0))
     run(it, hostile(name, A))
-    assert it.reason == krylov.CONVERGED
+    assert it.reason == iterate.CONVERGED
     assert np.linalg.norm(b - A @ it.x) <= target * (1 + 1e-9)
     assert it.iterations <= 4 * plain.iterations + 40 or method == "dcd 0"  # steepest descent is as slow as it is
     harmless = name in ("huge r", "tiny r") or (
@@ -226,7 +227,7 @@ def test_linear_but_not_symmetric_preconditioner(method, skew):
     b = rng.standard_normal(len(A))
     it, iterates = start(A, b, 1e-8 * np.linalg.norm(b), maxiter=1000)
     METHODS[method](it, lambda r: r + skew * (S @ r))
-    assert it.reason == krylov.CONVERGED or (method == "cg" and it.reason == krylov.MAXITER)
+    assert it.reason == iterate.CONVERGED or (method == "cg" and it.reason == iterate.MAXITER)
     exact = np.linalg.solve(A, b)
     energy = [(x - exact) @ A @ (x - exact) for x in iterates]
     assert (np.diff(energy) <= 1e-12 * energy[0]).all()
@@ -241,7 +242,7 @@ def test_attainable_accuracy(method, name, target):
     b = np.random.default_rng(59).standard_normal(len(A))
     it, _ = start(A, b, target, maxiter=100 * len(A))
     METHODS[method](it, jacobi(A))
-    assert it.reason == krylov.ATTAINABLE
+    assert it.reason == iterate.ATTAINABLE
     rounding = 10 * EPS * np.linalg.norm(A, 2) * np.linalg.norm(it.x)
     assert np.linalg.norm(b - A @ it.x) <= 4 * rounding
     assert it.iterations <= 4 * len(A)
@@ -252,7 +253,7 @@ def test_maxiter_and_callback(method):
     A = poisson_matrix("open box 2-D")
     it, iterates = start(A, np.ones(len(A)), maxiter=7)
     METHODS[method](it, jacobi(A))
-    assert (it.reason, it.iterations, len(iterates), len(it.residuals)) == (krylov.MAXITER, 7, 7, 8)
+    assert (it.reason, it.iterations, len(iterates), len(it.residuals)) == (iterate.MAXITER, 7, 7, 8)
     for x, residual in zip(iterates, it.residuals[1:], strict=True):
         assert residual == pytest.approx(np.linalg.norm(1 - A @ x), rel=1e-10)
 
@@ -262,9 +263,9 @@ def test_nothing_to_do(method):
     A = poisson_matrix("open box 2-D")
     exact = np.random.default_rng(61).standard_normal(len(A))
     for b, x0, maxiter, reason in [
-        (np.zeros(len(A)), None, 9, krylov.CONVERGED),
-        (A @ exact, exact, 9, krylov.CONVERGED),
-        (A @ exact, None, 0, krylov.MAXITER),
+        (np.zeros(len(A)), None, 9, iterate.CONVERGED),
+        (A @ exact, exact, 9, iterate.CONVERGED),
+        (A @ exact, None, 0, iterate.MAXITER),
     ]:
         it, iterates = start(A, b, target=1e-12 * np.linalg.norm(b), maxiter=maxiter, x0=x0)
         METHODS[method](it, np.copy)
@@ -286,5 +287,5 @@ def test_a_lying_recurrence_is_found_out(method):
     b = np.random.default_rng(67).standard_normal(len(A.A))
     it, _ = start(A, b, target=1e-9, maxiter=2000)
     METHODS[method](it, np.copy)
-    assert it.reason == krylov.CONVERGED
+    assert it.reason == iterate.CONVERGED
     assert np.linalg.norm(b - A.A @ it.x) <= 1.001e-9
