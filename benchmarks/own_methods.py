@@ -125,9 +125,7 @@ class RoundedNetwork(Network):
         rms = float(np.linalg.norm(scaled)) / np.sqrt(self._size)
         if not (rms > 0 and np.isfinite(rms)):
             return np.zeros_like(r)
-        # With gradients on (none are kept, as no weight asks for one) `network.convolve` calls its layers and not oneDNN, which has
-        # no float64.
-        with torch.enable_grad(), torch.backends.mkldnn.flags(enabled=False):
+        with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False):  # oneDNN has no float64
             field = self._round(torch.from_numpy(scaled / rms)).reshape(1, 1, *self._shape)
             z = self.network(field).reshape(-1).to(torch.float64).numpy()
         return z * (self._scale * rms)

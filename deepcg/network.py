@@ -65,17 +65,16 @@ class DCDM(nn.Module):
         odd = [n % 2 for n in cells]
         if any(odd):
             residual = functional.pad(residual, [p for n in reversed(odd) for p in (0, n)])
-        fine = convolve(self.lift, residual)
+        fine = self.lift(residual)
         for pair in self.before:
             fine = pair(fine)
-        pool = functional.avg_pool2d if self.dim == 2 else functional.avg_pool3d
-        coarse = pool(fine, 2)
+        coarse = pool(fine)
         for pair in self.coarse:
             coarse = pair(coarse)
         fine = fine + functional.interpolate(coarse, scale_factor=2, mode="nearest")
         for pair in self.after:
             fine = pair(fine)
-        direction = convolve(self.project, fine)
+        direction = self.project(fine)
         inside: tuple[Any, ...] = (..., *(slice(n) for n in cells))
         return direction[inside]
 
@@ -89,16 +88,9 @@ class ResidualPair(nn.Module):
         self.second = conv(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + functional.relu(convolve(self.second, functional.relu(convolve(self.first, x))))
+        return x + functional.relu(self.second(functional.relu(self.first(x))))
 
 
-def convolve(layer: Any, x: Tensor) -> Tensor:
-    """layer(x), by oneDNN where nothing is differentiated on a CPU.
-
-    PyTorch itself takes its slow path there for a single sample of up to about 32^3 cells: ten times the time.
-    """
-    if x.is_cpu and not torch.is_grad_enabled() and torch.backends.mkldnn.is_available():
-        return torch.mkldnn_convolution(
-            x, layer.weight, layer.bias, layer.padding, layer.stride, layer.dilation, layer.groups
-        )
-    return layer(x)
+def pool(x: Tensor) -> Tensor:
+    """Means of two cells along every axis."""
+    return functional.avg_pool2d(x, 2) if x.ndim == 4 else functional.avg_pool3d(x, 2)

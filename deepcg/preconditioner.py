@@ -93,8 +93,11 @@ class Network:
     def __init__(self, problem: Poisson, network: DCDM, name: str = "dcdm"):
         import torch
 
-        self._torch = torch
+        from .network_slabs import evaluation
+
+        self._torch, self._evaluation = torch, evaluation
         self._device = next(network.parameters()).device
+        self._shape: tuple[int, ...] = ()
         self.network, self.name = network, name
         self.description: dict[str, Any] = {}
         self.update(problem)
@@ -116,6 +119,8 @@ class Network:
         if problem.ndim != dimension:
             raise ValueError(f"model: {self.name} is for {dimension}-D problems; this one is {problem.ndim}-D")
         fluid = problem.stencil.fluid
+        if problem.shape != self._shape:
+            self._evaluate = self._evaluation(self.network, problem.shape)
         self._shape, self._size = problem.shape, problem.size
         scale = mean_face_weight(problem)
         uniform = bool((scale[fluid] == 1.0).all())
@@ -127,9 +132,8 @@ class Network:
         if not (rms > 0 and np.isfinite(rms)):
             return np.zeros_like(r)
         torch = self._torch
-        with torch.inference_mode():
-            field = torch.from_numpy((scaled / rms).astype(np.float32)).reshape(1, 1, *self._shape)
-            z = self.network(field.to(self._device)).reshape(-1).cpu().numpy()
+        field = torch.from_numpy((scaled / rms).astype(np.float32)).reshape(1, 1, *self._shape)
+        z = self._evaluate(field.to(self._device)).reshape(-1).cpu().numpy()
         return z * (self._scale * rms)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,8 @@ class InconsistentError(ValueError):
 
 class Solver:
     """A problem with its set-up kept: solve for many right-hand sides, update for changed cells or coefficients.
+
+    Threads may share one; its solves and updates then take turns.
 
     Parameters
     ----------
@@ -73,6 +76,7 @@ class Solver:
         coordinates=None,
     ):
         started = time.perf_counter()
+        self._turn = threading.RLock()  # the preconditioner's work space serves one solve at a time
         check_tolerances(rtol, atol, maxiter, inconsistent, window)
         if method not in METHODS:
             raise ValueError(f"method: {method!r} given; one of {METHODS} is needed")
@@ -99,16 +103,19 @@ class Solver:
         elif cells is not None or coefficient is not None or shift is not None:
             raise ValueError("update: give a problem, or its changed parts, not both")
         problem = as_problem(problem)
-        self.preconditioner.update(problem)
-        self.problem, self._operator = problem, _Operator(problem)
+        with self._turn:
+            self.preconditioner.update(problem)
+            self.problem, self._operator = problem, _Operator(problem)
         self.setup_seconds = time.perf_counter() - started
 
     def solve(
         self, b: ArrayLike, x0: ArrayLike | None = None, callback: Callable | None = None
     ) -> tuple[Array, SolveInfo]:
         """Solve A x = b; see `deepcg.solve`."""
-        if on_gpu(b):
-            return self._solve_on_gpu(b, x0, callback)
+        with self._turn:
+            return self._solve_on_gpu(b, x0, callback) if on_gpu(b) else self._solve(b, x0, callback)
+
+    def _solve(self, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None) -> tuple[Array, SolveInfo]:
         started = time.perf_counter()
         layout = self.problem.layout
         rhs, seen = layout.borrowed_rhs(b)

@@ -37,6 +37,7 @@ CORE = {
     "device_solve": {"cuda", "device_array", "iterate", "krylov", "problem"},
     "network": set(),
     "network_file": {"model_file", "network"},
+    "network_slabs": {"network"},
     "loss": set(),
     "training_data": set(),
     "preconditioner": {
@@ -47,6 +48,7 @@ CORE = {
         "model_file",
         "network_file",
         "network",
+        "network_slabs",
         "problem",
         "face_weights",
         "grid",

@@ -5,7 +5,8 @@ import pytest
 import scipy.ndimage as ndi
 
 torch = pytest.importorskip("torch")
-from deepcg.network import DCDM, PAPER_LAYERS  # noqa: E402 - needs torch
+from deepcg import network_slabs  # noqa: E402 - needs torch
+from deepcg.network import DCDM, PAPER_LAYERS, channels_last  # noqa: E402
 
 
 def parameters(network):
@@ -100,3 +101,17 @@ def test_odd_sizes_are_padded_with_zeros_and_cropped(shape):
     padded[inside] = b
     with torch.inference_mode():
         torch.testing.assert_close(network(b), network(padded)[inside], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("slab", [1, 3000, 1 << 24])
+@pytest.mark.parametrize("shape", [(1, 1), (9, 12), (33, 5), (1, 1, 1), (2, 1, 5), (7, 8, 9), (16, 16, 16)])
+def test_slabs_give_the_same_answer(monkeypatch, shape, slab):
+    monkeypatch.setattr(network_slabs, "SLAB", slab)
+    torch.manual_seed(7)
+    network = channels_last(DCDM(len(shape), (2, 4, 2), channels=3))
+    evaluate = network_slabs.evaluation(network, shape)
+    assert isinstance(evaluate, network_slabs.SlabEvaluation)
+    for _ in range(2):  # nothing of the first evaluation is left in the second
+        b = torch.randn(1, 1, *shape)
+        expected = network(b).detach()
+        assert (evaluate(b) - expected).abs().max() <= 1e-6 * expected.abs().max()

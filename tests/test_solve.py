@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -410,3 +411,19 @@ def test_b_is_not_changed_and_the_solution_is_not_b():
         b.setflags(write=False)
         third, _ = solver.solve(b)
         assert np.array_equal(second, third) and third.flags.writeable
+
+
+@pytest.mark.parametrize("model", ["multigrid", "dcdm"])
+def test_threads_may_share_a_solver(model):
+    if model == "dcdm":
+        pytest.importorskip("torch")
+    problem = Poisson(np.zeros((24, 20, 18), dtype=np.uint8), boundary="open")
+    rng = np.random.default_rng(61)
+    sides = rng.standard_normal((8, *problem.shape))
+    solver = Solver(problem, model=model, rtol=1e-5)
+    alone = [solver.solve(b) for b in sides]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(solver.solve, sides))
+    for (x, info), (y, other) in zip(alone, together, strict=True):
+        assert info == other == 0 and info.iterations == other.iterations
+        np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-12 * np.abs(x).max())
