@@ -1,7 +1,6 @@
 """The paper's experiment as tables: its network beside its baselines, and what the window and the precision do to it.
 
-One home for README's block and the report's section. Where a cell has a number in brackets, that is set-up and solve in seconds; figures
-of the program that came before `deepcg bench` are iterations only, since its times were taken by other rules.
+One home for README's block and the report's section. In brackets: set-up and solve in seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Any
 from benchmarks.markdown import figure
 from benchmarks.peers import PEERS, ROOT, in_precision, with_window
 from benchmarks.plans import PAPER_BASELINES, PAPER_NETWORKS, PAPER_PEERS, PRECISIONS, WINDOWS
-from benchmarks.results import Entry, asked, median, seconds, select
+from benchmarks.results import Entry, asked, median, select
 from benchmarks.section import Table, ordered
 from deepcg import model_file
 
@@ -77,13 +76,12 @@ def _fewer(peers: dict[str, Entry], network: str) -> str:
 
 
 def cell(entry: Entry | None) -> str:
-    """Iterations, and seconds in brackets where they were measured as all others are."""
+    """Iterations, and in brackets seconds."""
     if entry is None:
         return ""
     if not entry["converged"]:
         return "x" if asked(entry) else "-"
-    timed = entry["version"] is not None and seconds(entry)
-    return f"{entry['iterations']} ({figure(median(entry))})" if timed else str(entry["iterations"])
+    return f"{entry['iterations']} ({figure(median(entry))})"
 
 
 def training() -> list[Table]:

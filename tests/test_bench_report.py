@@ -143,8 +143,6 @@ def test_networks_stand_beside_each_other_where_they_are_there():
     assert rows[0][5] == "3 (4.62)" and rows[0][8:] == ["1.0", "3.0", "1.0"]
     absent = entry("plume 16^3", STRICT, [], "not there: benchmarks/networks", rtol=1e-4, settings=False)
     assert "DCDM, 32^3" not in of_paper("CG", STRICT, "DCDM network", **{STRICT: absent})["Against"][0]
-    old = {"version": None, "settings": {"recorded": "no"}}
-    assert of_paper("CG", "DCDM network", CG=old)["Against"][1][0][1] == "9"  # taken by other rules: no seconds
     assert of_paper("CG") == {}
 
 
