@@ -138,7 +138,9 @@ class Network:
 
 
 def mean_face_weight(problem: Poisson) -> Array:
-    """The mean weight of each cell's joined faces; 1 where it has none. Cell-shaped."""
+    """The mean weight of each cell's joined faces; something positive where it has none. Cell-shaped."""
+    if problem.stencil.unit is not None:
+        return np.full(problem.shape, problem.stencil.unit)
     total = np.zeros(problem.shape)
     count = np.zeros(problem.shape)
     for axis, w in enumerate(problem.stencil.weights):
