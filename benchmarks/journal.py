@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.record import machine
 
 
-class JournalBusy(RuntimeError):
+class JournalBusy(OSError):
     """Another process writes this journal."""
 
 

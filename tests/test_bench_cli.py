@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import deepcg
 from benchmarks import plans
 from benchmarks.cases import Case
+from benchmarks.journal import Journal
 from benchmarks.plans import Entry, Plan, peers
 from benchmarks.results import load, save
 from deepcg import cli, cli_bench, gallery
@@ -41,6 +42,13 @@ def test_a_plan_is_run_written_and_resumed(tmp_path, small):
     assert (tmp_path / "tiny.html").read_text().startswith("<!doctype html>") and (tmp_path / "tiny.md").exists()
     assert bench("--plan", "tiny", "--output", tmp_path, "--fresh", "--hours", 0).exit_code == 1  # out of time at once
     assert "key" not in (tmp_path / "tiny.jsonl").read_text()
+
+
+def test_a_second_run_is_refused_in_one_line(tmp_path, small):
+    with Journal(tmp_path / "tiny.jsonl"):
+        answer = bench("--plan", "tiny", "--output", tmp_path)
+    assert answer.exit_code == 2 and "another run is writing it" in answer.output
+    assert isinstance(answer.exception, SystemExit)  # and no traceback
 
 
 def test_a_users_own_matrix(tmp_path, monkeypatch):
