@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.markdown import figure
 from benchmarks.peers import PEERS, ROOT, in_precision, with_window
-from benchmarks.plans import PAPER_BASELINES, PAPER_NETWORKS, PAPER_PEERS, PRECISIONS, WINDOWS
+from benchmarks.plans import PAPER_BASELINES, PAPER_NETWORKS, PAPER_PEERS, PAPER_SCENES, PRECISIONS, WINDOWS
 from benchmarks.results import Entry, asked, median, select
 from benchmarks.section import Table, ordered
 from deepcg import model_file
@@ -31,10 +31,18 @@ def tables(results: dict[str, Any]) -> list[Table]:
     found: dict[str, dict[str, Entry]] = {}
     for entry in select(results, rtol=RTOL, mode="fresh"):
         found.setdefault(entry["case"], {})[entry["peer"]] = entry
-    found = dict(sorted(found.items(), key=lambda item: results["cases"][item[0]]["size"]))
+    facts = results["cases"]
+    found = {
+        case: found[case]
+        for case in sorted(found, key=lambda case: (facts[case]["size"], _place(facts[case]["scene"])))
+    }
     of_window = _part(found, "Window m", WINDOW_NAMES)
     of_precision = _part(found, "Precision", PRECISION_NAMES)
     return [made for made in (_comparison(found), of_window, of_precision) if made[2]]
+
+
+def _place(scene: str) -> int:
+    return PAPER_SCENES.index(scene) if scene in PAPER_SCENES else len(PAPER_SCENES)
 
 
 def _comparison(found: dict[str, dict[str, Entry]]) -> Table:
