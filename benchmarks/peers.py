@@ -151,8 +151,9 @@ class Peer:
         if self.family == "petsc":
             found = petsc_python()
             return {**mpi.CHANGES, "PETSC_DIR": found[1] if found else None}
-        # threads that sleep between loops are slow, and nobody else runs meanwhile
-        return {"OMP_NUM_THREADS": str(cores), "OPENBLAS_NUM_THREADS": str(cores), "OMP_WAIT_POLICY": None}
+        # OpenMP's threads may spin between loops: they are slow when they sleep, and nobody else runs meanwhile. OpenBLAS' would spin beside
+        # them: with one, AMGCL took 3/4 of its time at 64^3, and nobody took longer, inner products being no part that two cores speed up.
+        return {"OMP_NUM_THREADS": str(cores), "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": None}
 
     def ranks(self, cores: int) -> int:
         return cores if self.family == "petsc" else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from benchmarks.worker_process import WorkerProcess
 SLACK = 1.001  # on the tolerance, for the rounding between two ways to evaluate a residual
 LARGE = 4_000_000  # unknowns above which no two peers are in memory at once
 LOADING = 600.0  # seconds that a peer may take to read a system
+GLANCE = 0.005  # seconds for which `wait_until_idle` watches the processor's clock
+IDLE = 0.2  # share of a core below which a process does nothing to speak of
 
 
 class Workbench:
@@ -87,6 +90,7 @@ class Workbench:
             old.unlink()
         order = {"do": "run", "keep": keep, "warm": warm, "history": history, "x": str(target)}
         order |= {"rtol": rtol or self._rtol, "maxiter": MAX_ITERATIONS}
+        wait_until_idle()
         answer = worker.ask(order, self._limit)
         if peer.family == "petsc":
             x = np.zeros(self._system(number, peer.every_cell)[0].rhs.size)
@@ -133,3 +137,17 @@ class Workbench:
         worker = self._workers.pop(name, None)
         if worker is not None:
             worker.close()
+
+
+def wait_until_idle(limit: float = 2.0) -> None:
+    """Wait until no thread of this process is running, `limit` seconds at most.
+
+    Threads of numerical libraries go on spinning after the call that used them, OpenBLAS' for a tenth of a second: a peer timed meanwhile
+    would share its cores with them.
+    """
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        wall, used = time.perf_counter(), time.process_time()
+        time.sleep(GLANCE)
+        if time.process_time() - used < IDLE * (time.perf_counter() - wall):
+            return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+import math
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .grid import Array
 from .layout import check_finite, check_vector
-from .vectors import Look, look
+from .vectors import Look, look, norm2
 
 ALL = slice(None)
 Index = slice | NDArray[np.intp]
@@ -108,7 +108,7 @@ class MatrixLayout:
             return norm
         rows = self._to_rows(b, "b")
         kept = self.sign * projected.reshape(-1)[self._kept_cell] + self._moved(rows)
-        return float(np.hypot(np.linalg.norm(kept), np.linalg.norm(rows[self._eliminated])))
+        return math.hypot(norm2(kept), norm2(rows[self._eliminated]))
 
     def _eliminated_solution(self, rows: Array) -> Array:
         return rows[self._eliminated] / self._eliminated_diagonal
@@ -148,6 +148,6 @@ class MatrixLayout:
     def _to_cells(self, kept: Array) -> Array:
         if self._kept_cell is ALL:
             return kept
-        full = np.zeros(prod(self._shape))
+        full = np.zeros(math.prod(self._shape))
         full[self._kept_cell] = kept
         return full

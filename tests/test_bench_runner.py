@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.plans import FRESH, KEPT, WARM, Entry, Plan, peers
 from benchmarks.results import gather, load, median, save
 from benchmarks.runner import WORN, Runner, key
+from benchmarks.workbench import wait_until_idle
 from deepcg import gallery
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +57,24 @@ def test_peers_take_turns_and_every_run_is_kept(tmp_path):
     assert machine["versions"]["numpy"] == np.__version__ and machine["started"] and "commit" in machine
     assert results["cases"][BOX.name]["unknowns"] == 1000
     assert load(save(tmp_path / "r.json", results)) == json.loads(json.dumps(results))
+
+
+def _spin(stop):
+    while time.monotonic() < stop:
+        pass
+
+
+def test_a_run_waits_for_threads_that_still_spin():
+    stop = time.monotonic() + 0.3
+    spinning = threading.Thread(target=_spin, args=(stop,))
+    spinning.start()
+    wait_until_idle()
+    assert time.monotonic() >= stop
+    spinning.join()
+    started = time.monotonic()
+    wait_until_idle()
+    assert time.monotonic() - started < 0.2
+    assert PEERS["AMGCL SA-PCG"].environment(2)["OPENBLAS_NUM_THREADS"] == "1"
 
 
 def test_what_is_there_is_not_run_again(tmp_path):

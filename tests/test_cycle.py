@@ -92,6 +92,39 @@ def test_the_same_for_any_number_of_threads(name, dim):
         np.testing.assert_array_equal(MultilevelCycle(problem, Weights.classical(), threads=threads)(v), one)
 
 
+ROUGH = {"coefficient": 10.0 ** np.random.default_rng(21).uniform(-1, 1, (300, 260))}
+SHARED = {  # what threads could take for their own
+    "columns of one row, some threads have none": (Poisson(np.zeros((7, 10), np.uint8), boundary="periodic"), 300),
+    "columns of one row, merged at any place": (Poisson(np.zeros((300, 260), np.uint8), **ROUGH), 3),
+    "rows in whole packs, the next one's ghost beside": (
+        Poisson(np.zeros((54, 36, 30), np.uint8), boundary="periodic"),
+        5,
+    ),
+    "the same with an odd number of columns": (
+        Poisson(np.zeros((54, 36, 29), np.uint8), boundary=["open", "open", "periodic"]),
+        5,
+    ),
+}
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("what", SHARED)
+def test_threads_keep_to_their_own(what, threads):
+    """Applications as by one thread and solves that repeat, to the bit, as often as it took to see threads in each other's way."""
+    problem, often = SHARED[what]
+    v = residual_like(problem, 5)
+    one = MultilevelCycle(problem, Weights.classical(), threads=1)(v)
+    cycle = MultilevelCycle(problem, Weights.classical(), threads=threads)
+    for method in ("cg", "dcd"):
+        solver = deepcg.Solver(problem, model=cycle, method=method, rtol=1e-8)
+        first, told = solver.solve(v.reshape(problem.shape))
+        for _ in range(often):
+            np.testing.assert_array_equal(cycle(v), one)
+            x, info = solver.solve(v.reshape(problem.shape))
+            np.testing.assert_array_equal(x, first)
+            assert info.residuals == told.residuals
+
+
 def test_a_solve_repeats_to_the_bit():
     scene = gallery.scene("plume", 40)
     first, _ = deepcg.solve(scene.problem, scene.rhs, model="multigrid")

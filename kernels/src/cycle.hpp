@@ -110,9 +110,11 @@ inline void change_extra(Level &level, int64_t e, float change) {
     if (level.neighbours[m].unknown < level.box.size) level.b[level.neighbours[m].unknown] += level.neighbours[m].weight * change;
 }
 
-// Copies columns of a row that were just written into the ghosts of periodic axes.
+// Copies columns of a row that were just written into the ghosts of periodic axes. A thread without columns must not: an end of the row
+// may be another's, who is writing it.
 template <class T>
 void wrap_row(const Level &level, T *field, int64_t k, int64_t j, Range columns) {
+  if (columns.begin >= columns.end) return;
   const Box &box = level.box;
   T *row = field + box.at(k, j);
   if (level.periodic[2]) {

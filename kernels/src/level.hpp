@@ -73,7 +73,8 @@ struct Box {
   void reset(const int64_t shape[3]) {
     for (int a = 0; a < 3; ++a) n[a] = shape[a];
     ghost_z = n[0] > 1, ghost_y = n[1] > 1;
-    stride = (n[2] + 2 + kLanes - 1) / kLanes * kLanes;  // two columns of padding: one is x[nx], one the next row's x[-1]
+    // A pack of padding, whose last column is the next row's x[-1]: rows are written in whole packs, and the next one may be another thread's.
+    stride = (n[2] + kLanes - 1) / kLanes * kLanes + kLanes;
     plane = (n[1] + 2 * ghost_y) * stride;
     size = kLanes + (n[0] + 2 * ghost_z) * plane + kLanes;
   }

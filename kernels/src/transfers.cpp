@@ -138,20 +138,23 @@ void Cycle::prolong(Level &level, size_t l, const Team &team, int64_t k) {
     const int64_t start = level.box.at(k, j);
     float *x = level.x.data() + start;
     const int64_t whole = pairs ? std::min(own.columns.end, level.box.n[2] / 2) : own.columns.begin;
-    if (pairs) rows_->prolong_pairs(own.columns.begin, whole, r, x);
+    if (pairs) {  // whole packs, what is no unknown with the rest; no other thread's, since a share begins at a multiple of kLanes
+      const int64_t begin = 2 * own.columns.begin, end = (2 * whole + kLanes - 1) / kLanes * kLanes;
+      rows_->prolong_pairs(own.columns.begin, whole, r, x);
+      if (level.unit) {
+        rows_->mask_unit(begin, end, level.code.data() + start, x);
+      } else {
+        rows_->mask_weighted(begin, end, level.relax.data() + start, x);
+      }
+    }
     for (int64_t i = whole; i < own.columns.end; ++i)
       for (int64_t f = mx.first[i]; f < mx.first[i + 1]; ++f) {
+        if (level.unit ? level.code[start + f] == 0 : level.relax[start + f] == 0.0f) continue;
         const int high = mx.side[f] > 0;
         x[f] += r.x_keep[high][i] * coarse_value(r, i);
         if (mx.side[f] != 0) x[f] += r.x_toward[high][i] * coarse_value(r, i + mx.side[f]);
       }
     prolong_listed(level, coarse, start + mx.first[own.columns.begin], start + mx.first[own.columns.end]);
-    const int64_t begin = mx.first[own.columns.begin] / kLanes * kLanes, end = (mx.first[own.columns.end] + kLanes - 1) / kLanes * kLanes;
-    if (level.unit) {
-      rows_->mask_unit(begin, end, level.code.data() + start, x);
-    } else {
-      rows_->mask_weighted(begin, end, level.relax.data() + start, x);
-    }
     wrap_row(level, level.x.data(), k, j, {mx.first[own.columns.begin], mx.first[own.columns.end]});
   }
 }
