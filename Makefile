@@ -31,7 +31,7 @@ $(VENV)/bin/python:
 
 $(STAMP): setup.py pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet numpy "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@
 
 build: deepcg/libdeepcg.so
