@@ -11,8 +11,6 @@ import scipy.sparse.linalg as spla
 from benchmarks.methods import Loaded, MatrixMethod, version
 from benchmarks.scipy_methods import conjugate_gradients
 
-SHIFT = 1e-10  # of the diagonal, for the hierarchy of a singular matrix: its coarsest level is factorised
-
 
 class AMGCL(MatrixMethod):
     """Settings are AMGCL's own by their dotted names."""
@@ -24,7 +22,7 @@ class AMGCL(MatrixMethod):
         self._amg: Any = None
 
     def set_up(self, system: Loaded) -> None:
-        self._amg = pyamgcl.amg(system.regular(SHIFT), self._settings)
+        self._amg = pyamgcl.amg(system.regular, self._settings)  # its coarsest level is factorised
 
     def adopt(self, system: Loaded) -> None:
         """Its CG takes another matrix with the hierarchy that is there."""

@@ -6,8 +6,10 @@ else: what the name means does not change, so that results stay comparable. New 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +56,10 @@ class Case:
     matrix: tuple[Path, Path | None] | None = None
     grid: tuple[int, ...] | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         if self.matrix:
-            return f"{self.matrix[0].name} on {'x'.join(map(str, self.grid or ()))}"
+            return f"{self.matrix[0].name} ({digest(*self.matrix)}) on {'x'.join(map(str, self.grid or ()))}"
         box = f"{self.size}^{self.dim}"
         if self.steps > 1:
             return f"moving {self.scene} {box}, {self.steps} systems"
@@ -106,6 +108,14 @@ class Case:
             "unknowns": problem.size,
             "singular": bool(problem.singular),
         }
+
+
+def digest(*files: Path | None) -> str:
+    """Eight hexadecimal digits of the files' contents: a file of the same name may be another system, or another network."""
+    told = hashlib.sha256()
+    for path in files:
+        told.update(path.read_bytes() if path else b"none")
+    return told.hexdigest()[:8]
 
 
 def noise(fluid: np.ndarray) -> np.ndarray:

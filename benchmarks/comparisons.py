@@ -8,14 +8,27 @@ from typing import Any
 from benchmarks import pictures
 from benchmarks.markdown import figure
 from benchmarks.results import Entry, asked, best, median, seconds
-from benchmarks.section import Section, cores_of, is_sequence, megabytes, ordered, place, slices, slug, spread, total
+from benchmarks.section import (
+    Section,
+    cores_of,
+    is_sequence,
+    megabytes,
+    named,
+    ordered,
+    place,
+    slices,
+    slug,
+    spread,
+    total,
+)
 
 
 def overview(results: dict[str, Any]) -> Section:
     """One table per tolerance and cores: total seconds, peers by cases."""
     section = Section(
         "Overview",
-        "Set-up and one solve in seconds, iterations in brackets; the quickest in bold; x failed, - does not apply or is not here.",
+        "Set-up and one solve in seconds, iterations in brackets; the quickest in bold; x failed, - does not apply or is not here, "
+        "¹ uses one core whatever is there.",
     )
     groups: dict[tuple[float, int], dict[str, dict[str, Entry]]] = {}
     for entry in results["entries"]:
@@ -28,7 +41,7 @@ def overview(results: dict[str, Any]) -> Section:
             for peer in names:
                 cells = [_marked(found[case].get(peer), best(found[case].values())) for case in part]
                 if any(cells):
-                    rows.append([peer, *cells])
+                    rows.append([named(peer, cores), *cells])
             section.tables.append((f"To {rtol:g} on {cores_of(cores)}", ["peer", *part], rows))
     return section
 
@@ -41,7 +54,8 @@ def profiles(results: dict[str, Any]) -> Section:
     section = Section(
         "Performance profile",
         "The fraction of problems that a peer solves within a factor of the quickest (Dolan and Moré 2002), over the problems that "
-        "most peers were asked, these being at least half of all; peers that were not asked all of these are left out. A failure counts as never.",
+        "most peers were asked, these being at least half of all; peers that were not asked all of these are left out. A failure counts "
+        "as never, and so does a problem that a peer is not made for.",
     )
     drawing = pictures.performance_profile(results)
     if drawing:
@@ -122,7 +136,7 @@ def cases(results: dict[str, Any]) -> Section:
 
 
 def _row(entry: Entry) -> list[str]:
-    name = entry["peer"] + (" ¹" if entry["serial"] and entry["cores"] > 1 else "")
+    name = named(entry["peer"], entry["cores"])
     residual, memory = figure(entry["true_residual"]), megabytes(entry)
     if not entry["converged"]:
         spent = f"{entry['iterations']}" if entry["iterations"] else ""

@@ -26,7 +26,7 @@ def estimate(plan: Plan, results: dict[str, Any]) -> dict[str, float]:
         if not math.isfinite(once):
             return 0.0
         if case.steps > 1:
-            return once * plan.sequence_repeats
+            return once * max(1, plan.repeats_of(once))
         return once * (1 + plan.repeats_of(once) * (2 if once < BRIEF else 1))
 
     return {

@@ -14,8 +14,8 @@ def sequences(results: dict[str, Any]) -> Section:
     section = Section(
         "Time sequences with a moving boundary",
         "All systems of a simulation one after another: with a fresh set-up each, with the last pressure as initial guess (the same for all), and with the "
-        "set-up kept as preconditioner while its iterations stay below one and a half times those it began with. A kept set-up of deepcg's is "
-        "updated for every system in the memory that is there, and counted as set-up time.",
+        "set-up kept as preconditioner until the iterations that it costs beyond those it began with have taken as long as a set-up. A kept set-up of "
+        "deepcg's is updated for every system in the memory that is there, and counted as set-up time.",
     )
     groups: dict[tuple[str, float, int], list[Entry]] = {}
     for entry in results["entries"]:

@@ -61,6 +61,7 @@ class Direct:
     """Eigenvalues at set-up, transforms and one sweep up and down per solve."""
 
     version = version("scipy")
+    adopting_sets_up = True
 
     def __init__(self) -> None:
         self._threads = int(os.environ.get("OMP_NUM_THREADS", "1"))

@@ -34,6 +34,25 @@ def without_petsc() -> str:
     return ""
 
 
+def without_hypre() -> str:
+    """The same for hypre inside that PETSc."""
+    found = petsc_python()
+    if without_petsc() or found is None:
+        return without_petsc()
+    return (
+        ""
+        if _has_hypre(*found)
+        else f"not installed: hypre in the PETSc of {found[0]}; `make bench-peers` has Debian's"
+    )
+
+
+@lru_cache
+def _has_hypre(python: str, directory: str | None) -> bool:
+    ask = "from petsc4py import PETSc; raise SystemExit(not PETSc.Sys.hasExternalPackage('hypre'))"
+    environment = os.environ | ({"PETSC_DIR": directory} if directory else {})
+    return subprocess.run([python, "-c", ask], env=environment, capture_output=True).returncode == 0
+
+
 @lru_cache
 def petsc_python() -> tuple[str, str | None] | None:
     """An interpreter that imports petsc4py, and the PETSC_DIR that it needs: this one, or Debian's."""

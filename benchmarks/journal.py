@@ -1,7 +1,7 @@
 """The journal of a run: one line of JSON per finished piece of work, on the disk before the next one begins.
 
-A line is a session (machine, versions, commit) or a run (its key and figures, and the session it belongs to). A run that is killed
-loses the piece that was going on and nothing else; the next session reads what is there. The last line for a key counts.
+A line is a session (machine, versions, commit), a run (its key and figures, and the session it belongs to) or keys that are forgotten. A run
+that is killed loses the piece that was going on and nothing else; the next session reads what is there. The last line for a key counts.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,18 @@ class Journal:
     def _take(self, told: dict[str, Any]) -> None:
         if "session" in told:
             self.sessions.append(told["session"])
+        elif "forgotten" in told:
+            for key in told["forgotten"]:
+                self.runs.pop(key, None)
         elif "key" in told:
+            self.runs.pop(told["key"], None)  # so that the newest stands last
             self.runs[told["key"]] = told["figures"]
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """As if these had not been run; the file keeps their lines, and one that takes them back."""
+        keys = list(keys)
+        if keys:
+            self._append({"forgotten": keys})
 
     def add(self, key: str, figures: dict[str, Any]) -> dict[str, Any]:
         """Write a finished run down."""

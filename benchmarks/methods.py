@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
+SHIFT = 1e-10  # of the diagonal
 PASSES = 6  # of a solver that takes its own residual for the true one
 
 
@@ -55,11 +56,12 @@ class Loaded:
             r[self.pinned] += self.extra * x[self.pinned]
         return r
 
-    def regular(self, shift: float = 1e-10) -> sp.csr_matrix:
+    @cached_property
+    def regular(self) -> sp.csr_matrix:
         """A, shifted a little where it is singular: factors need positive pivots."""
         if self.null_space is None:
             return self.A
-        return self.A + shift * float(self.A.diagonal().max()) * sp.identity(self.rhs.size, format="csr")
+        return self.A + SHIFT * float(self.A.diagonal().max()) * sp.identity(self.rhs.size, format="csr")
 
     def ingredients(self) -> dict[str, Any]:
         """What the problem is made of, for `benchmarks.system.made_of`."""
@@ -71,9 +73,16 @@ class NotReusable(RuntimeError):
 
 
 class Method(Protocol):
-    """A peer, as its worker sees it."""
+    """A peer, as its worker sees it.
+
+    Attributes
+    ----------
+    version : of the libraries
+    adopting_sets_up : whether `adopt` makes everything anew for the new matrix
+    """
 
     version: str
+    adopting_sets_up: bool
 
     def load(self, system: Loaded) -> None:
         """What is not timed: bring the matrix into the library's own format."""
@@ -95,9 +104,10 @@ class MatrixMethod:
     """A solver of A e = r on the rows, iterated on until the true residual is small enough."""
 
     version = ""
+    adopting_sets_up = False
 
     def load(self, system: Loaded) -> None:
-        _ = system.A
+        _ = system.regular
 
     def set_up(self, system: Loaded) -> None:
         raise NotImplementedError

@@ -24,11 +24,13 @@ class Own:
     ----------
     model : see `deepcg.Solver`
     device : "cpu" or "cuda"
+    digest : of a model's file, which belongs to the settings that results are for
     """
 
     version = f"deepcg {deepcg.__version__}"
+    adopting_sets_up = True
 
-    def __init__(self, model: str, device: str = "cpu", window: int | None = WINDOW):
+    def __init__(self, model: str, device: str = "cpu", window: int | None = WINDOW, digest: str = ""):
         self._model, self._device, self._window = model, device, window
         self._parts: dict[str, Any] = {}
         self._solver: deepcg.Solver | None = None
@@ -66,7 +68,9 @@ class Own:
         return x, info.iterations, note
 
     def drop(self) -> None:
+        """What the library would keep for its next solver is given back, as the others' allocators have to."""
         self._solver = None
+        deepcg.release_memory()
 
 
 class Classical(Own):

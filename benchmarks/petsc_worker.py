@@ -73,7 +73,7 @@ class Worker:
         note = f"{passes} passes, as its residual was not the true one" if passes > 1 else ""
         version = "PETSc " + ".".join(map(str, self._petsc.Sys.getVersion()))
         kept = residuals if order["history"] else None
-        return {**measured(setup, solve, memory, iterations, kept, note, version), "ranks": self._comm.size}
+        return {**measured(setup, solve, memory, iterations, kept, note, version), "set_up": not order["keep"]}
 
     def _set_up(self, keep: bool) -> None:
         PETSc = self._petsc

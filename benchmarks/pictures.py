@@ -147,7 +147,8 @@ def shared(groups: dict[tuple, dict[str, Entry]]) -> dict[tuple, dict[str, Entry
 def _complete(groups: dict[tuple, dict[str, Entry]]) -> dict[tuple, dict[str, Entry]]:
     """The problems that others were asked too, and that an interruption has not left half done."""
     own = "multilevel network"
-    return {key: found for key, found in groups.items() if len(found) > 3 and own in found and seconds(found[own])}
+    whole = {key: found for key, found in groups.items() if len(found) > 3 and own in found}
+    return {key: found for key, found in whole.items() if seconds(found[own]) or not found[own]["converged"]}
 
 
 def convergence(

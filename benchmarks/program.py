@@ -22,8 +22,9 @@ from benchmarks.plans import Plan
 from benchmarks.record import RESULTS, machine
 from benchmarks.report import write
 from benchmarks.results import gather, load, save
-from benchmarks.runner import Runner
+from benchmarks.runner import Runner, comparison
 
+DEFAULT_RTOL = 1e-6
 ROOFLINES = {"quick": (64, 128), "full": (64, 128, 256), "scaling": (64, 128, 256)}
 ROOT = Path(__file__).parent.parent
 
@@ -38,7 +39,7 @@ def chosen(
     matrix: Path | None,
     grid: tuple[int, ...] | None,
     rhs: Path | None,
-    rtol: float,
+    rtol: float | None,
     cores: int,
     models: tuple[str, ...],
 ) -> Plan:
@@ -50,6 +51,10 @@ def chosen(
         Naming the option.
     """
     available = len(os.sched_getaffinity(0))
+    if cores > available:
+        raise ValueError(f"--cores: {cores} given; this process may use {available}")
+    if models and (name != "paper" or matrix is not None):
+        raise ValueError("--model: belongs to --plan paper")
     if matrix is not None:
         if grid is None:
             raise ValueError(
@@ -57,15 +62,13 @@ def chosen(
             )
         if not matrix.is_file():
             raise FileNotFoundError(f"--matrix: {matrix}: no such file; a .mtx or .npz file is needed")
-        return plans.matrix(matrix, grid, rhs, rtol, min(cores, available))
-    if grid is not None or rhs is not None:
-        raise ValueError("--grid, --rhs: belong to --matrix")
+        return plans.matrix(matrix, grid, rhs, rtol or DEFAULT_RTOL, cores)
+    if not (grid is None and rhs is None and rtol is None):
+        raise ValueError("--grid, --rhs, --rtol: belong to --matrix")
     if name not in plans.PLANS:
         raise ValueError(f"--plan: {name!r} given; one of {', '.join(plans.PLANS)} is needed")
-    if models and name != "paper":
-        raise ValueError("--model: belongs to --plan paper")
     plan = plans.paper(models=tuple(map(plans.network_from, models))) if models else plans.PLANS[name]()
-    return on_cores(plan, min(cores, available))
+    return on_cores(plan, cores)
 
 
 def on_cores(plan: Plan, cores: int) -> Plan:
@@ -78,33 +81,51 @@ def on_cores(plan: Plan, cores: int) -> Plan:
 
 
 def bench(plan: Plan, output: Path, *, only: str = "", hours: float | None = None, fresh: bool = False) -> bool:
-    """Run a plan, or what is left of it, and write everything; whether it is finished.
+    """Run a plan, or what is left of it or can be done in time, and write everything; False where it was interrupted.
 
     Parameters
     ----------
     output : folder, for NAME.jsonl (the journal), NAME.json, NAME.md, NAME.html and the pictures in NAME/
     only, hours : see `benchmarks.runner.Runner`
-    fresh : start over
+    fresh : start over, with what `only` names or with everything
+
+    Raises
+    ------
+    ValueError
+        Where nothing in the plan is named as `only` says.
     """
     for package in ("matplotlib", "tqdm"):
         if importlib.util.find_spec(package) is None:  # said before hours of work, not after
             raise ImportError(f"bench: progress and pictures need {package}: pip install 'deepcg[cli]'")
-    with Journal(output / f"{plan.name}.jsonl", fresh) as journal:
+    with Journal(output / f"{plan.name}.jsonl", fresh and not only) as journal:
+        runner = Runner(plan, journal, only, hours)
+        if not runner.total():
+            example = comparison(
+                plan.entries[0].case.name,
+                plan.entries[0].rtols[0],
+                plan.entries[0].cores,
+                plan.entries[0].peers[0].name,
+            )
+            raise ValueError(
+                f"--only: nothing in plan {plan.name} is like {only!r}; a part of names such as {example!r} is needed"
+            )
+        if fresh:
+            runner.forget()
         if journal.runs:
             print(f"{len(journal.runs)} runs are in {journal.path} already; going on (--fresh starts over)")
             _warn_of_another_commit(journal)
-        runner = Runner(plan, journal, only, hours)
-        finished = False
+        finished = interrupted = False
         try:
             with _Ended():
                 finished = _watched(runner)
                 if finished and not only:
                     _rooflines(plan, journal)
         except Stopped as stop:
+            interrupted = True
             print(f"\n{stop}: what is finished is kept; the same command goes on.")
         if journal.runs:
             _written(plan, journal, output)
-    return finished
+    return not interrupted
 
 
 def _warn_of_another_commit(journal: Journal) -> None:

@@ -22,8 +22,10 @@ RULE = (
     "||b - A x|| <= rtol ||b|| for the x that it returns, evaluated here with the assembled matrix (column true residual). "
     "A solver whose own residual was not the true one goes on from there, and the passes are said. "
     "Set-up, solve and memory are measured apart, in a process for each peer. A first run warms up and does not count; then the peers "
-    "take turns; a run of more than ten minutes is made once. Times are medians with the least and the largest; general solvers have "
-    "their matrix in their own format before the clock starts, deepcg's set-up and the direct solver's start from cells and coefficients. "
+    "take turns, and a run of less than a second follows an uncounted one of the same peer. A run of more than ten minutes is made once, "
+    "where keeping its residual history costs nothing. Times are medians with the least and the largest. General solvers have the assembled "
+    "matrix before the clock starts, in the format that they are called with (SciPy's CSR, PETSc's AIJ, hypre's structured one for PFMG; what "
+    "BoomerAMG or AMGCL make of it is set-up); deepcg's set-up and the direct solver's start from cells and coefficients. "
     "Memory is what the process grew by during set-up and solve, beside the system. "
     "SciPy and PyAMG are serial on any number of cores (marked ¹)."
 )
@@ -58,11 +60,13 @@ def summary(results: dict[str, Any]) -> list[str]:
     run = [e for e in entries if asked(e)]
     failed = [e for e in run if not e["converged"]]
     repeats = [len(seconds(e, "solve")) for e in run if e["converged"]]
-    last = results["sessions"][-1] if results["sessions"] else {}
+    sessions = [results["sessions"][number] for number in sorted({entry["session"] for entry in entries})]
+    commits = ", ".join(dict.fromkeys(str(session.get("commit")) for session in sessions)) or "not recorded"
+    last = max((session.get("started", "") for session in sessions), default="") or "date not recorded"
     counts = (
         f"{len(results['cases'])} cases, {len(run)} comparisons run, {len(run) - len(failed)} solved, {len(failed)} failed; "
         f"{statistics.median(repeats) if repeats else 0:g} timed repeats in the median. "
-        f"Commit {last.get('commit')}, {last.get('started', 'date not recorded')}."
+        f"Commit {commits}; {last}."
     )
     return [counts, stated_machine(results) if results["sessions"] else "", RULE]
 

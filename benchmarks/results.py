@@ -5,10 +5,13 @@
  "cases": {name: what it is},
  "entries": [{case, rtol, cores, peer, mode, outcome, settings, version, setup_seconds: [every repeat], solve_seconds: [...],
               iterations, residuals: [of the first run, relative], true_residual: the largest of all repeats, memory_bytes, ...}]}
+
+    python -m benchmarks.results out/bench/quick.json      publish: into results/quick.json, beside what is there
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 from collections.abc import Iterable, Iterator
@@ -21,6 +24,8 @@ from deepcg.model_file import write_atomically
 
 FORMAT = "deepcg-bench 1"
 IDENTITY = ("case", "rtol", "cores", "peer", "mode")
+WITHIN_FULL = ("moving", "scaling", "paper", "learning", "iterations", "wide")  # plans that are parts of `full`
+NAMED = 8  # comparisons that are named where they were measured on another machine
 TIMED = ("setup_seconds", "solve_seconds", "setup_cpu_seconds", "solve_cpu_seconds")
 
 Entry = dict[str, Any]
@@ -31,9 +36,9 @@ def gather(journal: Journal, plan: str) -> dict[str, Any]:
     groups: dict[tuple, list[Entry]] = {}
     runs = [run for run in journal.runs.values() if "peer" in run]
     for run in runs:
-        groups.setdefault(tuple(run[name] for name in IDENTITY), []).append(run)
+        groups.setdefault(identity(run), []).append(run)
     cases = {run["case"]: run["facts"] for run in runs if "facts" in run}
-    entries = [_entry(sorted(group, key=lambda run: run["repeat"])) for group in groups.values()]
+    entries = [_entry(group) for group in groups.values()]
     rooflines = [run["roofline"] for run in journal.runs.values() if "roofline" in run]
     return {
         "format": FORMAT, "plan": plan, "sessions": journal.sessions, "cases": cases, "roofline": rooflines, "entries": entries,
@@ -41,6 +46,9 @@ def gather(journal: Journal, plan: str) -> dict[str, Any]:
 
 
 def _entry(runs: list[Entry]) -> Entry:
+    """An entry of runs in the order in which they were made; those of other settings than the newest's are left out."""
+    settings = runs[-1].get("settings")
+    runs = sorted((run for run in runs if run.get("settings") == settings), key=lambda run: run["repeat"])
     timed = [run for run in runs if run["repeat"] > 0 or run.get("counts", False)]
     failed = next((run for run in runs if run["outcome"] != "converged"), None)
     last = failed or runs[-1]
@@ -84,10 +92,51 @@ def load(path: Path) -> dict[str, Any]:
     return results
 
 
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Old results with the new ones beside them or, for the same comparison, in their place; sessions that nothing is left of are dropped.
+
+    A peer that was not here, or was interrupted before a run that counts, takes nobody's place.
+    """
+    shift, sessions = len(old["sessions"]), old["sessions"] + new["sessions"]
+    entries = {identity(entry): entry for entry in old["entries"]}
+    for entry in new["entries"]:
+        whole = entry["settings"] is not None and (seconds(entry) or not entry["converged"])
+        if whole or identity(entry) not in entries:
+            entries.pop(identity(entry), None)
+            entries[identity(entry)] = {**entry, "session": entry["session"] + shift}
+    used = sorted({entry["session"] for entry in entries.values()})
+    return new | {
+        "sessions": [sessions[number] for number in used],
+        "cases": old["cases"] | new["cases"],
+        "roofline": new.get("roofline") or old.get("roofline", []),
+        "entries": [{**entry, "session": used.index(entry["session"])} for entry in entries.values()],
+    }
+
+
 def latest(plan: str, folder: Path = RESULTS) -> dict[str, Any] | None:
-    """The committed results of a plan, or those of `full`, which contains the others: what was measured last. None where neither is there."""
-    found = [load(path) for path in (folder / f"{plan}.json", folder / "full.json") if path.exists()]
+    """The committed results of a plan, or those of `full`, where it is a part of it: what was measured last. None where neither is there."""
+    names = [plan, "full"] if plan in WITHIN_FULL else [plan]
+    found = [load(path) for name in names if (path := folder / f"{name}.json").exists()]
     return max(found, key=lambda results: results["sessions"][-1].get("started", ""), default=None)
+
+
+def measured(plan: str) -> dict[str, Any]:
+    """The committed results of a plan.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where nothing was measured.
+    """
+    found = latest(plan)
+    if found is None:
+        raise FileNotFoundError(f"{RESULTS / plan}.json: not there; `deepcg bench --plan {plan}` measures it")
+    return found
+
+
+def identity(entry: Entry) -> tuple:
+    """What is compared: two entries of one identity measure the same."""
+    return tuple(entry[name] for name in IDENTITY)
 
 
 def select(results: dict[str, Any], **wanted: Any) -> Iterator[Entry]:
@@ -124,12 +173,37 @@ def best(entries: Iterable[Entry], part: str = "total") -> Entry | None:
 
 
 def stated_machine(results: dict[str, Any]) -> str:
-    """On what the figures were measured, as a sentence."""
-    stated = []
-    for session in results["sessions"]:
-        versions = ", ".join(
-            f"{name} {number}" for name, number in session["versions"].items() if number and name != "deepcg"
-        )
-        text = f"{session['cores']} cores of an {session['processor']} (Python {session['python']}, {versions})"
-        stated.append(text)
-    return "Measured on " + "; and on ".join(dict.fromkeys(stated)) + "."
+    """On what the figures were measured, as a sentence; where not all were on the same, what was on the others."""
+    of_session = [_machine(session) for session in results["sessions"]]
+    places: dict[str, dict[str, None]] = {}
+    for entry in results.get("entries") or [{"session": number, "case": ""} for number in range(len(of_session))]:
+        places.setdefault(of_session[entry["session"]], {})[f"{entry.get('peer', '')} on {entry['case']}"] = None
+    first, *others = sorted(places, key=lambda machine: -len(places[machine]))
+    said = [first]
+    for other in others:
+        what = ", ".join(places[other]) if "entries" in results and len(places[other]) <= NAMED else "and"
+        said.append(f"{what} on {other}")
+    return "Measured on " + "; ".join(said) + "."
+
+
+def _machine(session: dict[str, Any]) -> str:
+    versions = ", ".join(
+        f"{name} {number}" for name, number in session["versions"].items() if number and name != "deepcg"
+    )
+    return f"{session['cores']} cores of an {session['processor']} (Python {session['python']}, {versions})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Publish results: beside those committed, or in the place of the same comparison."
+    )
+    parser.add_argument("results", type=Path, nargs="+", help="such as out/bench/quick.json")
+    parser.add_argument("--replace", action="store_true", help="keep nothing of the committed ones")
+    arguments = parser.parse_args()
+    for path in arguments.results:
+        new, target = load(path), RESULTS / path.name
+        save(target, merged(load(target), new) if target.exists() and not arguments.replace else new)
+
+
+if __name__ == "__main__":
+    main()

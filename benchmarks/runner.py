@@ -5,7 +5,8 @@
 
 One rule for all. b, x0 and the stopping rule are the same; x is read back and its residual computed from the assembled matrix, and only
 that decides whether a peer has converged. The first run of a peer on a case warms it up: its times do not count, and it keeps the
-residual history, which may cost time. After it the peers alternate, so that whatever else the machine does meets all of them.
+residual history, which may cost time; where it costs none and the run was long, it counts and is the only one. After it the peers alternate,
+so that whatever else the machine does meets all of them.
 While others have their turn a process goes cold: its caches are others', and its idle memory may be taken away. That is no part of a time loop, so every
 brief run follows an uncounted one of the same peer; in longer ones it would not show.
 """
@@ -13,6 +14,7 @@ brief run follows an uncounted one of the same peer; in longer ones it would not
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import math
 import os
 import time
@@ -28,14 +30,19 @@ from benchmarks.worker_process import PeerFailed
 
 BYTES = 300  # per cell, that judging a system takes: its matrix, and what assembling it needs
 BRIEF = 1.0  # seconds; runs below are preceded by one that does not count
-WORN = 1.5  # a kept set-up is made anew when iterations grow by this factor
+UNTOUCHED = ("deepcg", "petsc", "fft")  # families whose residual history is a by-product
 
 Report = Callable[[str, dict[str, Any]], None]
 
 
 def key(case: str, rtol: float, cores: int, peer: str, mode: str, repeat: int) -> str:
     """The name of a run in the journal."""
-    return " | ".join([case, f"{rtol:g}", f"{cores} cores", peer, mode, f"run {repeat}"])
+    return " | ".join([comparison(case, rtol, cores, peer), mode, f"run {repeat}"])
+
+
+def comparison(case: str, rtol: float, cores: int, peer: str) -> str:
+    """The name that `only` looks at."""
+    return " | ".join([case, f"{rtol:g}", f"{cores} cores", peer])
 
 
 class Runner:
@@ -47,7 +54,7 @@ class Runner:
     journal : Journal
         What it holds is not run again, unless a peer's settings have changed since.
     only : str
-        Part of the name "case | rtol | cores | peer", or a pattern with * and ?: nothing else is run.
+        Part of the name "case | rtol | cores | peer", or a pattern with * and ?, in letters of either case: nothing else is run.
     hours : float or None
         No run begins after so long.
     report : called with the key and the figures of every finished run
@@ -71,9 +78,21 @@ class Runner:
                     if self._wanted(entry, rtol, peer):
                         yield from ((entry, rtol, peer, mode) for mode in entry.modes)
 
+    def forget(self) -> None:
+        """Run what is wanted again, whatever the journal holds of it."""
+        about = {name: run for name, run in self.journal.runs.items() if "peer" in run}
+        self.journal.forget(
+            name
+            for name, run in about.items()
+            if self._matches(comparison(run["case"], run["rtol"], run["cores"], run["peer"]))
+        )
+
     def _wanted(self, entry: Entry, rtol: float, peer: Peer) -> bool:
-        name = " | ".join([entry.case.name, f"{rtol:g}", f"{entry.cores} cores", peer.name])
-        return self._only in name or fnmatch.fnmatch(name, self._only)
+        return self._matches(comparison(entry.case.name, rtol, entry.cores, peer.name))
+
+    def _matches(self, name: str) -> bool:
+        name, pattern = name.lower(), self._only.lower()
+        return pattern in name or fnmatch.fnmatchcase(name, pattern)
 
     def run(self) -> bool:
         """Do what is left. Returns whether the plan is finished."""
@@ -103,37 +122,30 @@ class _Comparison:
         self._runner, self._entry, self._rtol, self._peers, self._bench = runner, entry, rtol, peers, bench
 
     def run(self) -> None:
-        if self._entry.case.steps > 1:
-            self._run_sequences()
-        else:
-            self._run_in_turn()
+        """A first run of everybody, then repeats in alternation, as many as the speed of the first allows.
 
-    def _run_in_turn(self) -> None:
-        """A first run of every peer, then repeats in alternation, as many as its speed allows."""
-        repeats = {}
-        for peer in self._peers:
-            first = self._done(peer, FRESH, 0)
-            if first is None:
-                if self._runner.out_of_time():
-                    return
-                first = self._one(peer, 0)
-            if first["outcome"] == "converged":
-                repeats[peer.name] = self._runner.plan.repeats_of(first["setup_seconds"] + first["solve_seconds"])
-        for repeat in range(1, max(repeats.values(), default=0) + 1):
-            for peer in self._peers:
-                if repeat <= repeats.get(peer.name, 0) and self._done(peer, FRESH, repeat) is None:
+        Of a single system the first is number 0 and only warms up; of a sequence it counts.
+        """
+        first, go = (1, self._through) if self._entry.case.steps > 1 else (0, self._one)
+        last: dict[tuple[str, str], int] = {}
+        repeat = first
+        while repeat <= max(last.values(), default=first):
+            for peer, mode in itertools.product(self._peers, self._entry.modes):
+                if repeat > last.get((peer.name, mode), first):
+                    continue
+                told = self._done(peer, mode, repeat)
+                if told is None:
                     if self._runner.out_of_time():
                         return
-                    self._one(peer, repeat)
+                    told = go(peer, mode, repeat)
+                if repeat == first and told["outcome"] == "converged":
+                    last[peer.name, mode] = self._repeats(peer, told["setup_seconds"] + told["solve_seconds"])
+            repeat += 1
 
-    def _run_sequences(self) -> None:
-        for repeat in range(1, self._runner.plan.sequence_repeats + 1):
-            for peer in self._peers:
-                for mode in self._entry.modes:
-                    if self._done(peer, mode, repeat) is None:
-                        if self._runner.out_of_time():
-                            return
-                        self._through(peer, mode, repeat)
+    def _repeats(self, peer: Peer, seconds: float) -> int:
+        """How often after a first run of so many seconds, which cannot count where keeping the history cost some of them."""
+        count = self._runner.plan.repeats_of(seconds)
+        return count if peer.family in UNTOUCHED else max(count, 1)
 
     def _key(self, peer: Peer, mode: str, repeat: int) -> str:
         return key(self._entry.case.name, self._rtol, self._entry.cores, peer.name, mode, repeat)
@@ -154,24 +166,23 @@ class _Comparison:
             return dict(peer.settings) != found["settings"]
         return peer.settings_for(self._bench.problem, self._entry.cores) != found["settings"]
 
-    def _one(self, peer: Peer, repeat: int) -> dict[str, Any]:
+    def _one(self, peer: Peer, mode: str, repeat: int) -> dict[str, Any]:
         """A set-up and a solve, or the reason why not."""
-        figures = self._about(peer, FRESH, repeat)
+        figures = self._about(peer, mode, repeat)
         if "outcome" not in figures:
-            first = self._done(peer, FRESH, 0) or {}
+            first = self._done(peer, mode, 0) or {}
             try:
                 self._warm_up(
                     peer, repeat, (first.get("setup_seconds") or math.inf) + (first.get("solve_seconds") or math.inf)
                 )
                 answer, x = self._bench.solve(peer, 0, history=repeat == 0)
                 figures |= answer | self._bench.judged(peer, 0, x, answer["note"])
-                if self._runner.plan.repeats_of(answer["setup_seconds"] + answer["solve_seconds"]) == 0:
-                    figures["counts"] = True
+                figures["counts"] = self._repeats(peer, answer["setup_seconds"] + answer["solve_seconds"]) == 0
             except PeerFailed as failure:
                 figures |= self._failed(peer, str(failure))
             if self._bench.large:
                 self._bench.close(peer.name)
-        return self._runner.finish(self._key(peer, FRESH, repeat), figures)
+        return self._runner.finish(self._key(peer, mode, repeat), figures)
 
     def _through(self, peer: Peer, mode: str, repeat: int) -> dict[str, Any]:
         """A whole sequence, one system after another."""
@@ -180,27 +191,35 @@ class _Comparison:
             steps: dict[str, list] = {
                 name: [] for name in ("setup_seconds", "solve_seconds", "iterations", "true_residual")
             }
-            keep, best, setups, memory = False, 0, 0, []
+            keep, setups, memory, wear = False, 0, [], Wear()
             try:
                 self._warm_up(peer, repeat)
                 for number in range(len(self._bench.steps)):
-                    answer, x = self._bench.solve(peer, number, keep=keep, warm=mode != FRESH)
-                    judged = self._bench.judged(peer, number, x, answer["note"])
-                    if judged["outcome"] != "converged":
-                        raise PeerFailed(f"system {number + 1}: {judged['outcome']}")
+                    told = self._step(peer, number, keep, warm=mode != FRESH)
+                    spent = [told]
+                    if keep and told["outcome"] != "converged":  # what is kept no longer serves: the attempt is charged
+                        keep, told = False, self._step(peer, number, False, warm=mode != FRESH)
+                        spent.append(told)
+                    if told["outcome"] != "converged":
+                        raise PeerFailed(f"system {number + 1}: {told['outcome']}")
                     for name, values in steps.items():
-                        values.append(judged[name] if name in judged else answer[name])
-                    memory.append(answer["memory_bytes"])
-                    if not keep:
-                        best, setups = answer["iterations"], setups + 1
-                    keep = mode == KEPT and answer["iterations"] <= WORN * best + 1
+                        values.append(told[name] if name == "true_residual" else sum(part[name] for part in spent))
+                    memory.append(told["memory_bytes"])
+                    setups += sum(part["set_up"] for part in spent)
+                    wear = wear if keep else Wear(told)
+                    keep = mode == KEPT and not wear.out(told)
                 figures |= {name: sum(values) for name, values in steps.items()}
                 figures |= {"true_residual": max(steps["true_residual"]), "steps": steps, "setups": setups}
-                figures |= {"outcome": "converged", "version": answer["version"], "note": answer["note"]}
+                figures |= {"outcome": "converged", "version": told["version"], "note": told["note"]}
                 figures["memory_bytes"] = None if None in memory else max(memory)
             except PeerFailed as failure:
                 figures |= self._failed(peer, str(failure))
         return self._runner.finish(self._key(peer, mode, repeat), figures)
+
+    def _step(self, peer: Peer, number: int, keep: bool, warm: bool) -> dict[str, Any]:
+        """One system of a sequence, solved and judged."""
+        answer, x = self._bench.solve(peer, number, keep=keep, warm=warm)
+        return answer | self._bench.judged(peer, number, x, answer["note"])
 
     def _about(self, peer: Peer, mode: str, repeat: int) -> dict[str, Any]:
         """What is known before the run; with an outcome where there is nothing to run."""
@@ -231,6 +250,28 @@ class _Comparison:
     def _failed(self, peer: Peer, reason: str) -> dict[str, Any]:
         self._bench.close(peer.name)
         return {"outcome": f"failed: {reason}"}
+
+
+class Wear:
+    """When a kept set-up is made anew: once the iterations that it costs beyond those it began with have taken as long as it took itself.
+
+    It is the rule of rent or buy (Karlin, Manasse, Rudolph and Sleator, "Competitive snoopy caching", Algorithmica 3, 1988), so that a costly
+    set-up is kept long and a cheap one is not. Iterations count, not seconds alone: the machine's noise is no wear.
+
+    Parameters
+    ----------
+    first : figures of the solve that the set-up was made for
+    """
+
+    def __init__(self, first: dict[str, Any] | None = None):
+        self._price, self._iterations = (first["setup_seconds"], first["iterations"]) if first else (0.0, 0)
+        self._spent = 0.0
+
+    def out(self, solve: dict[str, Any]) -> bool:
+        """Whether it is worn out, after one more solve."""
+        more = max(solve["iterations"] - self._iterations, 0)
+        self._spent += solve["solve_seconds"] * more / max(solve["iterations"], 1)
+        return self._spent >= self._price
 
 
 def _too_large(case: Case) -> str:

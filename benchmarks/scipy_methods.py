@@ -65,7 +65,7 @@ class IncompleteCholesky(CG):
     def preconditioner(self, system):
         import ilupp
 
-        factor = ilupp.IChol0Preconditioner(system.regular())
+        factor = ilupp.IChol0Preconditioner(system.regular)
         self.version = version("ilupp", "scipy")
         return spla.LinearOperator(system.A.shape, matvec=factor.dot, dtype=float)
 
@@ -116,6 +116,8 @@ class Deflated(IncompleteCholesky):
     Frank and Vuik, "On the construction of deflation-based preconditioners", SIAM J. Sci. Comput. 23 (2001).
     Saad, Yeung, Erhel, Guyomarc'h, "A deflated version of the conjugate gradient algorithm", SIAM J. Sci. Comput. 21 (2000).
     """
+
+    adopting_sets_up = True
 
     def __init__(self, block: int = 8, incomplete_cholesky: bool = True):
         super().__init__()

@@ -18,10 +18,10 @@ import numpy as np
 
 from benchmarks.cases import Case
 from benchmarks.journal import Journal
-from benchmarks.peers import AMGCL, BOOMERAMG, GAMG, PEERS, Peer
+from benchmarks.peers import AMGCL, AMGCL_TUNED, AMGCL_TUNED_ONE_CORE, BOOMERAMG, GAMG, PEERS, Peer
 from benchmarks.plans import Entry, Plan
 from benchmarks.record import RESULTS
-from benchmarks.results import IDENTITY, gather, load, save, select
+from benchmarks.results import gather, load, merged, save, select
 from benchmarks.runner import Runner
 
 SCENES = ("plume", "porous", "bubble")
@@ -52,6 +52,8 @@ def amgcl_variants() -> Variants:
     variants["spai0, eps_strong 0.02, W(1,1)"] = best | {"ncycle": 2}
     for relax in ("gauss_seidel", "ilu0"):
         variants[f"{relax}, eps_strong 0.0, relax 0.8"] = AMGCL | {"relax.type": relax, "coarsening.relax": 0.8}
+    variants["the peer's on one core"] = AMGCL_TUNED_ONE_CORE
+    variants["the peer's on two cores"] = AMGCL_TUNED
     return variants
 
 
@@ -216,19 +218,6 @@ def main() -> None:
 def show(key: str, run: dict[str, Any]) -> None:
     if run["outcome"] != "converged":
         print(f"{key}: {run['outcome']}", flush=True)
-
-
-def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Old results with the new ones beside them or, for the same comparison, in their place."""
-    first = len(old["sessions"])
-    fresh = [{**entry, "session": entry["session"] + first} for entry in new["entries"]]
-    keys = {tuple(entry[name] for name in IDENTITY) for entry in fresh}
-    kept = [entry for entry in old["entries"] if tuple(entry[name] for name in IDENTITY) not in keys]
-    return new | {
-        "sessions": old["sessions"] + new["sessions"],
-        "cases": old["cases"] | new["cases"],
-        "entries": kept + fresh,
-    }
 
 
 def ranking(family: str, size: int, cores: int, results: dict[str, Any]) -> list[tuple]:

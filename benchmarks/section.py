@@ -61,6 +61,11 @@ def is_sequence(results: dict[str, Any], entry: Entry) -> bool:
     return bool(entry["steps"]) or results["cases"].get(entry["case"], {}).get("steps", 1) > 1
 
 
+def named(peer: str, cores: int = 2) -> str:
+    """A peer's name, marked where it leaves all cores but one idle."""
+    return f"{peer} ¹" if cores > 1 and peer in PEERS and PEERS[peer].serial else peer
+
+
 def place(peer: str) -> int:
     return list(PEERS).index(peer) if peer in PEERS else len(PEERS)
 

@@ -48,7 +48,8 @@ class Worker:
                 system, bool(order["warm"]), order["rtol"], order["maxiter"], history
             )
         np.save(order["x"], x)
-        return measured(setup, solve, memory, iterations, history, note, self._method.version)
+        told = measured(setup, solve, memory, iterations, history, note, self._method.version)
+        return told | {"set_up": not order["keep"] or self._method.adopting_sets_up}
 
 
 if __name__ == "__main__":

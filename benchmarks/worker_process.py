@@ -56,6 +56,8 @@ class WorkerProcess:
             try:
                 lines = [self._accept(listener, time.monotonic() + STARTING) for _ in range(ranks)]
                 self._lines = [line for _, line in sorted(lines, key=lambda pair: pair[0])]
+                if sorted(rank for rank, _ in lines) != list(range(ranks)):
+                    raise PeerFailed("its processes do not see each other: mpiexec is of another MPI than petsc4py")
             except BaseException:
                 self.close()
                 raise

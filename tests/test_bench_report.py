@@ -13,7 +13,7 @@ from benchmarks.compare import compare, compare_files, told
 from benchmarks.markdown import figure
 from benchmarks.record import RESULTS
 from benchmarks.report import contents, write
-from benchmarks.results import FORMAT, load, median, save, select
+from benchmarks.results import FORMAT, load, median, merged, save, select, stated_machine
 
 pytest.importorskip("matplotlib")
 
@@ -113,7 +113,7 @@ def test_failures_are_shown_as_failures(written):
     assert "no direct solution" in text and "**no direct" not in text  # to be unfit is no failure
     assert "`make bench-peers` compiles it" in text
     overview = text.split("## Performance")[0]
-    assert re.search(r"\| IC\(0\)-PCG \| x \|", overview) and re.search(r"\| FFT \| - \|", overview)
+    assert re.search(r"\| IC\(0\)-PCG ¹ \| x \|", overview) and re.search(r"\| FFT \| - \|", overview)
     assert "2 failed" in page and "21 comparisons run" in page
 
 
@@ -196,6 +196,17 @@ def test_the_performance_profile_is_dolans_and_mores():
     assert set(pictures.profile(groups, "solve")) == {"multigrid"}
 
 
+def test_a_problem_on_which_the_network_failed_stays_in_the_profile():
+    def problem(**times):
+        own = (
+            entry("a", "multilevel network", [], "failed: x") if not times else entry("a", "multilevel network", [1.0])
+        )
+        others = {name: entry("a", name, [1.0]) for name in ("CG", "FFT", "multigrid")}
+        return others | {"multilevel network": own}
+
+    assert len(pictures._complete({1: problem(), 2: problem(own=1.0)})) == 2
+
+
 def test_the_profile_is_over_problems_that_most_were_asked():
     def problem(*names):
         return {name: entry("a", name, [1.0]) for name in names}
@@ -217,6 +228,61 @@ def test_results_are_read_back_and_others_refused(tmp_path):
     with pytest.raises(ValueError, match="no JSON"):
         load(tmp_path / "half.json")
     assert len(list(select(results, scene="plume", size=16, peer="multigrid"))) == 2
+
+
+def elsewhere(results):
+    """The results as another machine would have them."""
+    changed = copy.deepcopy(results)
+    changed["sessions"][0]["processor"] = "slide rule"
+    return changed
+
+
+def test_results_are_published_beside_or_in_the_place_of_older_ones():
+    old, new = made(), elsewhere(made())
+    new["entries"] = [found for found in new["entries"] if found["case"] == "plume 16^3"]
+    both = merged(old, new)
+    keys = [(e["case"], e["rtol"], e["cores"], e["peer"], e["mode"]) for e in both["entries"]]
+    assert len(keys) == len(set(keys)) == len(old["entries"]) and both["cases"] == old["cases"]
+    for found in both["entries"]:
+        processor = both["sessions"][found["session"]]["processor"]
+        replaced = (
+            found["case"] == "plume 16^3" and found["settings"] is not None
+        )  # who was not here takes nobody's place
+        assert processor == ("slide rule" if replaced else "abacus")
+    everything = elsewhere(made())
+    everything["entries"] = [found for found in everything["entries"] if found["settings"] is not None]
+    both["entries"] = [found for found in both["entries"] if found["settings"] is not None]
+    assert [session["processor"] for session in merged(both, everything)["sessions"]] == ["slide rule"]
+
+
+def test_what_was_measured_elsewhere_is_named():
+    old, new = made(), elsewhere(made())
+    assert stated_machine(old) == "Measured on 2 cores of an abacus (Python 3.11, numpy 2.0)."
+    new["entries"] = [found for found in new["entries"] if found["peer"] == "IC(0)-PCG"]
+    said = stated_machine(merged(old, new))
+    assert "of an abacus (Python 3.11, numpy 2.0); IC(0)-PCG on plume 16^3 on 2 cores of an slide rule" in said
+    assert "; and on " in stated_machine({"sessions": old["sessions"] + new["sessions"]})
+
+
+def test_who_was_not_here_or_not_done_takes_nobodys_place():
+    old, new = made(), elsewhere(made())
+    for found in new["entries"]:
+        if found["peer"] == "PETSc GAMG-PCG":
+            found |= {"converged": False, "outcome": "not installed", "settings": None}
+        if found["peer"] == "CG":
+            found |= {"setup_seconds": [], "solve_seconds": []}
+    both = merged(old, new)
+    for peer, processor in (("PETSc GAMG-PCG", "abacus"), ("CG", "abacus"), ("multigrid", "slide rule")):
+        assert {both["sessions"][e["session"]]["processor"] for e in both["entries"] if e["peer"] == peer} == {
+            processor
+        }
+
+
+def test_times_are_no_regression_between_machines(tmp_path):
+    old, new = made(), slowed(elsewhere(made()), "multigrid", 2.0)
+    assert compare_files(save(tmp_path / "old.json", old), save(tmp_path / "new.json", new)) == 0
+    new["entries"][2]["iterations"] = 99
+    assert compare_files(tmp_path / "old.json", save(tmp_path / "new.json", new)) == 1
 
 
 def slowed(results, peer, factor, noise=0.0, part="solve_seconds"):

@@ -19,7 +19,7 @@ from benchmarks.journal import Journal, JournalBusy
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plans import FRESH, KEPT, WARM, Entry, Plan, peers
 from benchmarks.results import gather, load, median, save
-from benchmarks.runner import WORN, Runner, key
+from benchmarks.runner import Runner, Wear, key
 from benchmarks.workbench import wait_until_idle
 from deepcg import gallery
 
@@ -37,6 +37,11 @@ def run(what, path, **options):
     with Journal(path) as journal:
         finished = Runner(what, journal, report=lambda name, told: order.append(name), **options).run()
         return order, gather(journal, what.name), finished
+
+
+def journaled(path):
+    with Journal(path) as journal:
+        return list(journal.runs.values())
 
 
 def fault(way):
@@ -84,11 +89,13 @@ def test_what_is_there_is_not_run_again(tmp_path):
     assert len(first) == 6 and not again and same["entries"] == results["entries"]
 
 
-def test_a_long_run_is_made_once_and_counts(tmp_path, monkeypatch):
+def test_a_long_run_is_made_once_and_counts_unless_its_history_cost_time(tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "LONG", 0.0)
-    order, results, _ = run(plan(Entry(BOX, peers("CG"), cores=1)), tmp_path / "j.jsonl")
-    assert order == [key(BOX.name, 1e-6, 1, "CG", FRESH, 0)]
-    assert len(results["entries"][0]["solve_seconds"]) == 1 and median(results["entries"][0]) < 60.0
+    order, results, _ = run(plan(Entry(BOX, peers("CG", "multigrid"), cores=1)), tmp_path / "j.jsonl")
+    ran = [(told["peer"], told["repeat"]) for told in journaled(tmp_path / "j.jsonl")]
+    assert ran == [("CG", 0), ("multigrid", 0), ("CG", 1)] and len(order) == 3
+    for entry in results["entries"]:
+        assert len(entry["solve_seconds"]) == 1 and entry["residuals"] and median(entry) < 60.0
 
 
 def test_a_torn_line_is_run_again_and_spoils_nothing(tmp_path):
@@ -108,6 +115,25 @@ def test_changed_settings_are_run_again(tmp_path):
     run(plan(Entry(BOX, (blocks(5),), cores=1)), tmp_path / "j.jsonl")
     again, results, _ = run(plan(Entry(BOX, (blocks(3),), cores=1)), tmp_path / "j.jsonl")
     assert len(again) == 3 and results["entries"][0]["settings"]["block"] == 3
+
+
+def test_runs_of_older_settings_are_not_gathered_with_newer(tmp_path):
+    def blocks(size):
+        return Peer("deflated", "scipy", "deflated", {"block": size, "incomplete_cholesky": False})
+
+    run(plan(Entry(BOX, (blocks(5),), cores=1), repeats=3), tmp_path / "j.jsonl")
+    _, results, _ = run(plan(Entry(BOX, (blocks(3),), cores=1), repeats=1), tmp_path / "j.jsonl")
+    (entry,) = results["entries"]
+    assert entry["settings"]["block"] == 3 and len(entry["solve_seconds"]) == 1
+
+
+def test_what_is_forgotten_is_run_again_and_the_rest_is_not(tmp_path):
+    what = plan(Entry(BOX, peers("CG", "Jacobi-PCG"), cores=1), repeats=1)
+    run(what, tmp_path / "j.jsonl")
+    with Journal(tmp_path / "j.jsonl") as journal:
+        Runner(what, journal, only="jacobi").forget()
+    again, results, _ = run(what, tmp_path / "j.jsonl")
+    assert again == [key(BOX.name, 1e-6, 1, "Jacobi-PCG", FRESH, n) for n in (0, 1)] and len(results["entries"]) == 2
 
 
 def test_a_journal_has_one_writer(tmp_path):
@@ -170,16 +196,27 @@ def test_who_does_not_apply_says_so(tmp_path):
 def test_a_sequence_in_every_mode(tmp_path):
     case = sequence(10, steps=4)
     modes = (FRESH, WARM, KEPT)
-    order, results, _ = run(
-        plan(Entry(case, peers("Jacobi-PCG", "multigrid"), cores=1, modes=modes)), tmp_path / "j.jsonl"
-    )
-    assert len(order) == 6 and case.name == "moving sphere 10^3, 4 systems"
+    two = peers("Jacobi-PCG", "multigrid")
+    order, results, _ = run(plan(Entry(case, two, cores=1, modes=modes)), tmp_path / "j.jsonl")
+    assert case.name == "moving sphere 10^3, 4 systems"
+    assert order == [key(case.name, 1e-6, 1, peer.name, mode, n) for n in (1, 2) for peer in two for mode in modes]
     for entry in results["entries"]:
         steps = entry["steps"]
         assert entry["converged"] and entry["true_residual"] == max(steps["true_residual"]) <= 1.001e-6
         assert all(len(values) == 4 for values in steps.values()) and entry["iterations"] == sum(steps["iterations"])
-        assert entry["setups"] == 4 if entry["mode"] != KEPT else 1 <= entry["setups"] <= 4
-    assert WORN > 1
+        kept = entry["mode"] == KEPT and entry["peer"] != "multigrid"  # which is set up again in memory that stays
+        assert 1 <= entry["setups"] <= 4 if kept else entry["setups"] == 4
+        assert len(entry["solve_seconds"]) == 2
+
+
+def test_a_kept_set_up_is_renewed_when_it_has_cost_what_it_took():
+    def solve(iterations, seconds):
+        return {"iterations": iterations, "solve_seconds": seconds, "setup_seconds": 1.0}
+
+    wear = Wear(solve(10, 0.5))
+    assert not wear.out(solve(10, 0.5)) and not wear.out(solve(9, 3.0))  # slow, but not for more iterations
+    assert not wear.out(solve(20, 1.0)) and wear.out(solve(20, 1.0))  # half of each is wear
+    assert not Wear(solve(0, 0.0)).out(solve(0, 0.0))
 
 
 def test_the_systems_of_a_sequence_move_and_start_from_the_last_solution():
