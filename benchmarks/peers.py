@@ -10,8 +10,9 @@ library's format before the clock starts; deepcg's set-up, and the direct solver
 Settings
 --------
 Found by `python -m benchmarks.search`, which records every variant's figures in results/search.json: least set-up plus ten solves on
-plume, porous and bubble (AMGCL, GAMG and BoomerAMG at 48^3, the others at 32^3), residual 1e-6, in the processor's time on one core.
-Differences under a tenth are noise there.
+plume, porous and bubble, residual 1e-6. On one core in the processor's time (AMGCL, GAMG and BoomerAMG at 48^3, the others at 32^3), where
+differences under a tenth are noise; for AMGCL, GAMG, BoomerAMG and PFMG on two cores too, at 64^3, and where two come within a few per cent the
+one that is ahead in set-up plus one solve.
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ ROOT = Path(__file__).parent.parent
 
 # AMGCL's defaults otherwise: V(1,1), prolongation smoothed with 2/3.
 AMGCL = {"coarsening.type": "smoothed_aggregation", "relax.type": "spai0"}
-# Gauss-Seidel is best on one core. On two, where its sweep goes level by level, SPAI0 took 4/5 of its time (by hand, an idle machine):
-# so these are the best of SPAI0. The default factorises a coarsest level of up to 5000: at 32^3, where the first coarse level just fits, that took
-# thirty times the set-up with at most 1000 (0.95 against 0.03 s); at the search's size the two are the same.
+# Gauss-Seidel is best on one core; on two, where its sweep goes level by level, SPAI0 is. The default factorises a coarsest level of up to 5000:
+# at 32^3, where the first coarse level just fits, that took thirty times the set-up with at most 1000; at the search's size the two are the same.
 AMGCL_TUNED = AMGCL | {"coarsening.aggr.eps_strong": 0.02, "coarsening.relax": 0.8, "coarse_enough": 1000}
 AMGCL_TUNED_ONE_CORE = AMGCL | {"relax.type": "gauss_seidel", "coarse_enough": 1000}
 
@@ -48,8 +48,15 @@ GAMG = {
     "-pc_gamg_aggressive_coarsening": "3",
 }
 
+# On two cores a symmetric sweep of Gauss-Seidel, on each rank for itself, is ahead
+GAMG_TWO_CORES = GAMG | {
+    "-mg_levels_pc_type": "sor",
+    "-mg_levels_ksp_type": "richardson",
+    "-mg_levels_ksp_max_it": "1",
+}
+
 # Gauss-Seidel forward on the way down and backward on the way up is symmetric at half the price of the default's symmetric sweeps
-BOOMERAMG = {
+BOOMERAMG: dict[str, str] = {
     "-pc_type": "hypre",
     "-pc_hypre_type": "boomeramg",
     "-pc_hypre_boomeramg_coarsen_type": "HMIS",
@@ -62,6 +69,8 @@ BOOMERAMG = {
     "-pc_hypre_boomeramg_relax_type_up": "backward-SOR/Jacobi",
     "-pc_hypre_boomeramg_no_CF": "",
 }
+
+BOOMERAMG_TWO_CORES = BOOMERAMG | {"-pc_hypre_boomeramg_agg_nl": "2"}
 
 # Red and black Gauss-Seidel, and coarse operators that are not Galerkin, need fewer iterations in a box and break down where cells are cut off
 PFMG = {"-pc_type": "pfmg", "-pc_pfmg_relax_type": "Weighted-Jacobi", "-pc_pfmg_rap_type": "Galerkin"}
@@ -165,8 +174,8 @@ def _needs(*packages: str) -> tuple[Callable[[], str], ...]:
     return tuple(lambda package=package: without(package) for package in packages)
 
 
-def _amgcl_settings(problem: deepcg.Poisson, cores: int) -> dict[str, Any]:
-    return AMGCL_TUNED_ONE_CORE if cores == 1 else AMGCL_TUNED
+def _by_cores(one: dict[str, Any], more: dict[str, Any]) -> Callable[[deepcg.Poisson, int], dict[str, Any]]:
+    return lambda problem, cores: one if cores == 1 else more
 
 
 def _icc_settings(problem: deepcg.Poisson, cores: int) -> dict[str, Any]:
@@ -254,10 +263,17 @@ _ALL = [
     Peer("PyAMG SA-PCG", "scipy", "sa", PYAMG_SA, SEARCHED, _needs("pyamg"), serial=True),
     Peer("PyAMG RS-PCG", "scipy", "rs", PYAMG_RS, SEARCHED, _needs("pyamg"), serial=True),
     Peer("PETSc ICC-PCG", "petsc", "assembled", _icc_settings, SEARCHED, (without_petsc,)),
-    Peer("PETSc GAMG-PCG", "petsc", "assembled", GAMG, SEARCHED, (without_petsc,)),
-    Peer("hypre BoomerAMG-PCG", "petsc", "assembled", BOOMERAMG, SEARCHED, (without_hypre,)),
+    Peer("PETSc GAMG-PCG", "petsc", "assembled", _by_cores(GAMG, GAMG_TWO_CORES), SEARCHED, (without_petsc,)),
+    Peer(
+        "hypre BoomerAMG-PCG",
+        "petsc",
+        "assembled",
+        _by_cores(BOOMERAMG, BOOMERAMG_TWO_CORES),
+        SEARCHED,
+        (without_hypre,),
+    ),
     Peer("hypre PFMG-PCG", "petsc", "structured", PFMG, SEARCHED, (without_hypre,), _no_pfmg, every_cell=True),
-    Peer("AMGCL SA-PCG", "amgcl", "amg", _amgcl_settings, SEARCHED, _needs("pyamgcl")),
+    Peer("AMGCL SA-PCG", "amgcl", "amg", _by_cores(AMGCL_TUNED_ONE_CORE, AMGCL_TUNED), SEARCHED, _needs("pyamgcl")),
     Peer("FFT", "fft", "direct", unfit=_no_transforms),
     Peer("multigrid", "deepcg", "model", {"model": "multigrid"}, "deepcg's default classical cycle", of_rows=False),
     Peer("multigrid, tuned", "deepcg", "classical", tuned_multigrid, "results/finals.json", of_rows=False),

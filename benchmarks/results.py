@@ -172,6 +172,15 @@ def best(entries: Iterable[Entry], part: str = "total") -> Entry | None:
     return min((e for e in entries if e["converged"] and seconds(e, part)), key=lambda e: median(e, part), default=None)
 
 
+def by_machine(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The results of each machine and set of versions for themselves, those with the most entries first: ratios are within one of them."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in results["entries"]:
+        groups.setdefault(_machine(results["sessions"][entry["session"]]), []).append(entry)
+    for entries in sorted(groups.values(), key=len, reverse=True):
+        yield results | {"entries": entries}
+
+
 def stated_machine(results: dict[str, Any]) -> str:
     """On what the figures were measured, as a sentence; where not all were on the same, what was on the others."""
     of_session = [_machine(session) for session in results["sessions"]]
