@@ -49,14 +49,18 @@ class Change:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], threshold: float = THRESHOLD) -> list[Change]:
-    """Every change beyond noise, of what both results hold."""
+    """Every change beyond noise, of what both results hold with the same settings."""
+    return [change for pair in _pairs(old, new) if not _changed(*pair) for change in _changes(*pair, threshold)]
+
+
+def _pairs(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[Entry, Entry]]:
     before = {identity(e): e for e in old["entries"]}
-    changes: list[Change] = []
-    for entry in new["entries"]:
-        earlier = before.get(identity(entry))
-        if earlier is not None:
-            changes += _changes(earlier, entry, threshold)
-    return changes
+    return [(before[identity(e)], e) for e in new["entries"] if identity(e) in before]
+
+
+def _changed(old: Entry, new: Entry) -> bool:
+    """Whether a peer has got other settings, and so is another peer."""
+    return asked(old) and asked(new) and old["settings"] != new["settings"]
 
 
 def _changes(old: Entry, new: Entry, threshold: float) -> Iterator[Change]:
@@ -103,6 +107,9 @@ def told(old: dict[str, Any], new: dict[str, Any], changes: list[Change]) -> str
         f"{len(keys[0] & keys[1])} comparisons in both, {len(keys[0] - keys[1])} in the old results only, "
         f"{len(keys[1] - keys[0])} in the new only: {len(regressions)} regressions, {len(changes) - len(regressions)} improvements."
     ]
+    changed = sorted({b["peer"] for a, b in _pairs(old, new) if _changed(a, b)})
+    if changed:
+        lines.append(f"With other settings than before, and so not compared: {', '.join(changed)}.")
     if elsewhere(old, new):
         lines.append(
             "Measured on different machines: times say little and are no regressions for the exit status, iterations are."

@@ -31,7 +31,7 @@ def estimate(plan: Plan, results: dict[str, Any]) -> dict[str, float]:
 
     return {
         f"{entry.case.name} | {rtol:g} | {entry.cores} cores": sum(
-            START + sum(seconds(entry.case, rtol, entry.cores, peer, mode) for mode in entry.modes)
+            START + sum(seconds(entry.case, rtol, entry.cores, peer, mode) for mode in entry.modes_of(peer))
             for peer in entry.peers
         )
         for entry in plan.entries

@@ -125,6 +125,8 @@ class Peer:
         It needs a row for every cell of the grid.
     serial : bool
         It uses one core whatever it is given.
+    keeps : bool
+        Its set-up can serve another matrix.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Peer:
     of_rows: bool = True
     every_cell: bool = False
     serial: bool = False
+    keeps: bool = True
 
     def missing(self) -> str:
         """Why it cannot run here and how to change that; empty where it can."""
@@ -272,7 +275,17 @@ _ALL = [
         SEARCHED,
         (without_hypre,),
     ),
-    Peer("hypre PFMG-PCG", "petsc", "structured", PFMG, SEARCHED, (without_hypre,), _no_pfmg, every_cell=True),
+    Peer(
+        "hypre PFMG-PCG",
+        "petsc",
+        "structured",
+        PFMG,
+        SEARCHED,
+        (without_hypre,),
+        _no_pfmg,
+        every_cell=True,
+        keeps=False,
+    ),
     Peer("AMGCL SA-PCG", "amgcl", "amg", _by_cores(AMGCL_TUNED_ONE_CORE, AMGCL_TUNED), SEARCHED, _needs("pyamgcl")),
     Peer("FFT", "fft", "direct", unfit=_no_transforms),
     Peer("multigrid", "deepcg", "model", {"model": "multigrid"}, "deepcg's default classical cycle", of_rows=False),

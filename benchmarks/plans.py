@@ -34,6 +34,10 @@ class Entry:
     cores: int = 2
     modes: tuple[str, ...] = (FRESH,)
 
+    def modes_of(self, peer: Peer) -> tuple[str, ...]:
+        """Those that the peer can be run in."""
+        return tuple(mode for mode in self.modes if peer.keeps or mode != KEPT)
+
 
 @dataclass(frozen=True)
 class Plan:

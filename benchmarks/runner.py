@@ -14,7 +14,6 @@ brief run follows an uncounted one of the same peer; in longer ones it would not
 from __future__ import annotations
 
 import fnmatch
-import itertools
 import math
 import os
 import time
@@ -76,7 +75,7 @@ class Runner:
             for rtol in entry.rtols:
                 for peer in entry.peers:
                     if self._wanted(entry, rtol, peer):
-                        yield from ((entry, rtol, peer, mode) for mode in entry.modes)
+                        yield from ((entry, rtol, peer, mode) for mode in entry.modes_of(peer))
 
     def forget(self) -> None:
         """Run what is wanted again, whatever the journal holds of it."""
@@ -130,7 +129,7 @@ class _Comparison:
         last: dict[tuple[str, str], int] = {}
         repeat = first
         while repeat <= max(last.values(), default=first):
-            for peer, mode in itertools.product(self._peers, self._entry.modes):
+            for peer, mode in ((peer, mode) for peer in self._peers for mode in self._entry.modes_of(peer)):
                 if repeat > last.get((peer.name, mode), first):
                     continue
                 told = self._done(peer, mode, repeat)

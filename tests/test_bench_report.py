@@ -337,6 +337,14 @@ def test_new_failures_more_iterations_and_more_memory_are_regressions():
     assert {c.kind for c in compare(new, old)} == {"improvement"}
 
 
+def test_a_peer_of_other_settings_is_another_peer():
+    old, new = made(), slowed(made(), "multigrid", 2.0)
+    for found in new["entries"]:
+        if found["peer"] == "multigrid":
+            found["settings"] = {"model": "another"}
+    assert compare(old, new) == [] and "not compared: multigrid." in told(old, new, [])
+
+
 def test_what_is_not_installed_on_one_side_is_no_regression():
     old, new = made(), made()
     for found in new["entries"]:
