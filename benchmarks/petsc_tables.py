@@ -33,7 +33,7 @@ def tutorials() -> str:
         return UNMEASURED
     found = {(c["program"], c["size"], c["ranks"], c["solver"]): c for c in cases}
     rows = []
-    for program, size, ranks in dict.fromkeys(key[:3] for key in found):
+    for program, size, ranks in sorted({key[:3] for key in found}):
         row = [f"{program} {size}, {ranks} rank{'s' if ranks > 1 else ''}"]
         for solver in (*OURS, *AMG):
             case = found.get((program, size, ranks, solver))

@@ -174,6 +174,7 @@ def paper(sizes: tuple[int, ...] = (64, 128, 256), models: tuple[Peer, ...] = ()
 
 SWEEPS = ((1,), (1, 2, 3), (2,), (2, 3, 4), (3,))
 OMEGAS = (1.0, 1.1, 1.2, 1.3)
+DEFAULT_CYCLE = "V234 omega 1.2"  # of `model="multigrid"`
 
 
 def variants() -> tuple[Peer, ...]:
@@ -192,10 +193,10 @@ def learning(sizes: tuple[int, ...] = (64, 128)) -> Plan:
 
 
 def finals(finalists: int = 4) -> Plan:
-    """The learned weights and, of each size, the best classical cycles of `learning` again, often enough to tell them apart."""
+    """The learned weights and, of each size, the best classical cycles of `learning` and the default one again, often enough to tell them apart."""
     search, cycles, entries = latest("learning"), {peer.name: peer for peer in variants()}, []
     for group in learned.compared(search) if search else ():
-        rivals = [cycles[name] for name in group.ranking[:finalists]]
+        rivals = [cycles[name] for name in dict.fromkeys([*group.ranking[:finalists], DEFAULT_CYCLE])]
         entries += [
             Entry(Case(s, group.size, group.dim), (*peers("multilevel network"), *rivals))
             for s in gallery.names(group.dim)

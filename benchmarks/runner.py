@@ -126,10 +126,11 @@ class _Comparison:
         Of a single system the first is number 0 and only warms up; of a sequence it counts.
         """
         first, go = (1, self._through) if self._entry.case.steps > 1 else (0, self._one)
+        turns = [(peer, mode) for peer in self._peers for mode in self._entry.modes_of(peer)]
         last: dict[tuple[str, str], int] = {}
         repeat = first
         while repeat <= max(last.values(), default=first):
-            for peer, mode in ((peer, mode) for peer in self._peers for mode in self._entry.modes_of(peer)):
+            for peer, mode in turns:
                 if repeat > last.get((peer.name, mode), first):
                     continue
                 told = self._done(peer, mode, repeat)

@@ -209,6 +209,32 @@ def test_a_sequence_in_every_mode(tmp_path):
         assert len(entry["solve_seconds"]) == 2
 
 
+def test_who_cannot_keep_a_set_up_is_not_asked_to():
+    entry = Entry(sequence(10), peers("hypre PFMG-PCG", "multigrid"), modes=(FRESH, WARM, KEPT))
+    assert [entry.modes_of(peer) for peer in entry.peers] == [(FRESH, WARM), (FRESH, WARM, KEPT)]
+
+
+def test_a_worn_out_set_up_is_redone_and_charged(tmp_path, monkeypatch):
+    from benchmarks import runner
+
+    step, tried = runner._Comparison._step, []
+
+    def failing(self, peer, number, keep, warm):
+        tried.append((number, keep))
+        told = step(self, peer, number, keep, warm)
+        return told | {"outcome": "true residual 1.0"} if keep and number == 2 else told
+
+    monkeypatch.setattr(runner._Comparison, "_step", failing)
+    monkeypatch.setattr(Wear, "out", lambda self, solve: False)
+    case = sequence(10, steps=4)
+    _, results, _ = run(
+        plan(Entry(case, peers("PyAMG SA-PCG"), cores=1, modes=(KEPT,)), repeats=1), tmp_path / "j.jsonl"
+    )
+    (entry,) = results["entries"]
+    assert tried == [(0, False), (1, True), (2, True), (2, False), (3, True)]
+    assert entry["converged"] and entry["setups"] == 2 and len(entry["steps"]["iterations"]) == 4
+
+
 def test_a_kept_set_up_is_renewed_when_it_has_cost_what_it_took():
     def solve(iterations, seconds):
         return {"iterations": iterations, "solve_seconds": seconds, "setup_seconds": 1.0}

@@ -11,7 +11,7 @@ from benchmarks.cases import Case
 from benchmarks.estimate import START, estimate
 from benchmarks.peers import MULTIGRID_TUNED
 from benchmarks.plans import OMEGAS, PLANS, SWEEPS, Entry, Plan, peers, variants
-from benchmarks.record import Record, true_residual
+from benchmarks.record import RESULTS, Record, true_residual
 from benchmarks.results import load
 from deepcg import Poisson
 
@@ -57,15 +57,32 @@ def test_documents_say_what_the_json_says(document):
     assert tables.filled(document) == document.read_text()
 
 
-def test_no_measured_figure_is_typed_by_hand():
-    """Outside the blocks that JSON fills, and the code, README's prose has no number with a unit of time, size or comparison."""
-    text = tables.README.read_text()
-    for name in tables.DOCUMENTS[tables.README]:
+@pytest.mark.parametrize("document", [tables.README, tables.DOCS / "measurements.md"], ids=lambda path: path.name)
+def test_no_measured_figure_is_typed_by_hand(document):
+    """Outside the blocks that JSON fills, and the code, the prose has no number with a unit of time, size or comparison."""
+    text = document.read_text()
+    for name in tables.DOCUMENTS[document]:
         first, last = tables.BLOCK.format(name, "\n").split("\n\n\n")
         text = text[: text.index(first)] + text[text.index(last) + len(last) :]
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     unit = r"(s|ms|seconds|minutes|hours|%|times|x|iterations|bytes|[kMG]B|GB/s)\b"
     assert not re.findall(rf"\b\d[\d.,]*\s*{unit}", text)
+
+
+def test_every_block_stands_in_one_document_and_every_picture_in_one():
+    assert sorted(name for names in tables.DOCUMENTS.values() for name in names) == sorted(tables.BLOCKS)
+    text = tables.README.read_text() + (tables.DOCS / "measurements.md").read_text()
+    for name in tables.PICTURES:
+        assert (
+            text.count(f"images/{name}.png)") == 1 and (tables.DOCS / "images" / f"{name}.png").stat().st_size > 10_000
+        )
+
+
+def test_pictures_show_what_the_json_says():
+    pytest.importorskip("matplotlib")
+    for name, picture in tables.PICTURES.items():
+        drawing = picture()
+        assert drawing is not None and any(axes.lines for axes in drawing.axes), name
 
 
 def test_a_changed_figure_is_noticed(tmp_path, monkeypatch):
@@ -77,7 +94,7 @@ def test_a_changed_figure_is_noticed(tmp_path, monkeypatch):
 
 
 def test_committed_results_are_of_the_format_and_name_their_machine():
-    for path in tables.RESULTS.glob("*.json"):
+    for path in RESULTS.glob("*.json"):
         if path.name in ("roofline.json", "gpu.json", "petsc.json"):
             assert all(case["machine"]["processor"] for case in json.loads(path.read_text())["cases"].values())
             continue
@@ -111,14 +128,14 @@ def test_training_pays_where_it_saves_and_never_where_it_does_not():
 
 def test_the_tuned_multigrid_is_the_searchs():
     names = {peer.name for peer in variants()}
-    for group in learned.compared(load(tables.RESULTS / "finals.json")):
+    for group in learned.compared(load(RESULTS / "finals.json")):
         sweeps, omega = MULTIGRID_TUNED[group.dim, group.size]
         assert sweeps in SWEEPS and omega in OMEGAS
         assert group.best == f"V{''.join(map(str, sweeps))} omega {omega:g}" in names
 
 
 def test_the_quick_suite_fits_its_ten_minutes_by_the_recorded_times():
-    told = estimate(PLANS["quick"](), load(tables.RESULTS / "quick.json"))
+    told = estimate(PLANS["quick"](), load(RESULTS / "quick.json"))
     assert len(told) == 13 and sum(told.values()) < 540.0  # the rest is for the roofline and the report
 
 
