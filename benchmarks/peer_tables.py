@@ -13,7 +13,7 @@ from benchmarks.plans import FRESH, KEPT, WARM
 from benchmarks.results import Entry, asked, best, by_machine, measured, median, seconds, select, stated_machine
 from benchmarks.section import cores_of, named, total
 
-MODES = (FRESH, WARM, KEPT)
+MODES = {FRESH: "new set-ups", WARM: "new set-ups, warm start", KEPT: "set-ups kept, warm start"}
 STRUCTURED = "hypre PFMG-PCG"
 OTHERS = tuple(name for name in PEERS if name not in (*OWN, STRICT))
 
@@ -91,15 +91,15 @@ def moving() -> str:
             rival = best(e for e in here if e["peer"] in rivals)
             if ours and rival:
                 said.append(
-                    f"At {results['cases'][case]['size']}^3 the best {kind} in the table, {rival['peer']} ({rival['mode']}), takes "
-                    f"{median(rival) / median(ours):.1f} times as long as the {LEARNED} ({ours['mode']})."
+                    f"At {results['cases'][case]['size']}^3 the best {kind} in the table, {rival['peer']} ({MODES[rival['mode']]}), takes "
+                    f"{median(rival) / median(ours):.1f} times as long as the {LEARNED} ({MODES[ours['mode']]})."
                 )
     steps = {facts["steps"] for facts in results["cases"].values()}
     note = (
         f"Total seconds for {max(steps)} systems, each to a true relative residual of 1e-6 on 2 cores; in brackets the iterations of all and, where the "
         "set-up may be kept, how often it was made. x: failed; ¹: serial."
     )
-    header = ["", *(f"{results['cases'][case]['size']}^3 {mode}" for case, mode in columns)]
+    header = ["", *(f"{results['cases'][case]['size']}^3: {MODES[mode]}" for case, mode in columns)]
     return "\n\n".join([table(header, rows), note, " ".join(said), stated_machine(results)])
 
 
