@@ -67,7 +67,7 @@ def tolerances() -> str:
 def cores() -> str:
     """What a second core brings: the comparisons that were made on one and on two."""
     text = []
-    for results in by_machine(measured("race")):
+    for results in itertools.chain(by_machine(measured("quick")), by_machine(measured("race"))):
         tables = comparisons.threads(results).tables
         text += [f"{caption}:\n\n{table(header, rows)}" for caption, header, rows in tables]
         text += [stated_machine(results)] if tables else []
@@ -155,14 +155,18 @@ def _race(results: dict[str, Any]) -> str:
         "scene", "best AMG in total: set-up + solve s (iterations)", "best AMG solve s", "hypre PFMG", "ours, classical weights",
         "ours, learned weights", "AMG total / ours", "AMG solve / ours", "PFMG total / ours",
     ]  # fmt: skip
-    lacking = f" Not run, and so in no row the best: {_gathered(absent)}." if absent else ""
+    lacking = f" Not run, and so never the best: {_gathered(absent, len(rows))}." if absent else ""
     return f"{table(header, rows)}\n\nTo a true relative residual of 1e-6.{lacking} {stated_machine(results)}"
 
 
-def _gathered(absent: list[tuple[str, str]]) -> str:
-    """Who was not run where, each peer once."""
-    places = {peer: [where for name, where in absent if name == peer] for peer, _ in absent}
-    return "; ".join(f"{peer} ({', '.join(where)})" for peer, where in places.items())
+def _gathered(absent: list[tuple[str, str]], rows: int) -> str:
+    """Who was not run where, each place once."""
+    places = {peer: tuple(where for name, where in absent if name == peer) for peer, _ in absent}
+    told = []
+    for where in dict.fromkeys(places.values()):
+        peers = ", ".join(peer for peer, there in places.items() if there == where)
+        told.append(peers if len(where) == rows else f"{peers} on {'; '.join(where)}")
+    return "; ".join(told)
 
 
 def scaling() -> str:
@@ -180,7 +184,7 @@ def scaling() -> str:
         memory = f" ({entry['memory_bytes'] / cells:.0f})" if entry["memory_bytes"] else ""
         return f"{1e6 * median(entry) / cells:.3g}{memory}"
 
-    ran_somewhere = [peer for peer in PEERS if any(peer == key[1] for key in found)]
-    rows = [[named(peer), *(cell(case, peer) for case in order)] for peer in ran_somewhere]
+    sized = [peer for peer in PEERS if sum(peer == key[1] for key in found) > 1]
+    rows = [[named(peer), *(cell(case, peer) for case in order)] for peer in sized]
     note = "Set-up and solve to 1e-6 on 2 cores in microseconds a cell; in brackets the bytes a cell that the process grew by. ¹: serial."
     return f"{table(['', *order], rows)}\n\n{note} {stated_machine(results)}"

@@ -8,12 +8,12 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks import paper_tables, pictures
+from benchmarks import paper_tables, peer_tables, pictures
 from benchmarks.compare import compare, compare_files, told
 from benchmarks.markdown import figure
 from benchmarks.record import RESULTS
 from benchmarks.report import contents, write
-from benchmarks.results import FORMAT, load, median, merged, save, select, stated_machine
+from benchmarks.results import FORMAT, by_machine, load, median, merged, save, select, stated_machine
 
 pytest.importorskip("matplotlib")
 
@@ -262,6 +262,27 @@ def test_what_was_measured_elsewhere_is_named():
     said = stated_machine(merged(old, new))
     assert "of an abacus (Python 3.11, numpy 2.0); IC(0)-PCG on plume 16^3 on 2 cores of an slide rule" in said
     assert "; and on " in stated_machine({"sessions": old["sessions"] + new["sessions"]})
+
+
+def test_machines_stand_in_tables_of_their_own():
+    old, new = made(), elsewhere(made())
+    new["entries"] = [found for found in new["entries"] if found["case"] == "plume 16^3"]
+    parts = list(by_machine(merged(old, new)))
+    assert [{part["sessions"][e["session"]]["processor"] for e in part["entries"]} for part in parts] == [
+        {"slide rule"},
+        {"abacus"},
+    ]
+    assert "slide rule" not in stated_machine(parts[1]) and sum(len(part["entries"]) for part in parts) == len(
+        old["entries"]
+    )
+
+
+def test_who_was_not_run_is_named_once():
+    absent = [("A", "x"), ("B", "x"), ("C", "x"), ("A", "y"), ("B", "y")]
+    assert (
+        peer_tables._gathered(absent, 2) == "A, B; C on x"
+        and peer_tables._gathered(absent, 3) == "A, B on x; y; C on x"
+    )
 
 
 def test_who_was_not_here_or_not_done_takes_nobodys_place():
