@@ -39,18 +39,9 @@ def without_hypre() -> str:
     found = petsc_python()
     if without_petsc() or found is None:
         return without_petsc()
-    return (
-        ""
-        if _has_hypre(*found)
-        else f"not installed: hypre in the PETSc of {found[0]}; `make bench-peers` has Debian's"
-    )
-
-
-@lru_cache
-def _has_hypre(python: str, directory: str | None) -> bool:
-    ask = "from petsc4py import PETSc; raise SystemExit(not PETSc.Sys.hasExternalPackage('hypre'))"
-    environment = os.environ | ({"PETSC_DIR": directory} if directory else {})
-    return subprocess.run([python, "-c", ask], env=environment, capture_output=True).returncode == 0
+    if _runs(*found, "from petsc4py import PETSc; raise SystemExit(not PETSc.Sys.hasExternalPackage('hypre'))"):
+        return ""
+    return f"not installed: hypre in the PETSc of {found[0]}; `make bench-peers` has Debian's"
 
 
 @lru_cache
@@ -59,15 +50,18 @@ def petsc_python() -> tuple[str, str | None] | None:
     given = os.environ.get("PETSC_DIR")
     debian = "/usr/bin/python3"
     packaged = sorted(Path("/usr/lib/petscdir").glob("petsc*/*-real"), reverse=True)
-    for python, directory in [(sys.executable, given), (debian, given), *((debian, str(path)) for path in packaged)]:
-        environment = os.environ | ({"PETSC_DIR": directory} if directory else {})
-        try:
-            done = subprocess.run([python, "-c", "from petsc4py import PETSc"], env=environment, capture_output=True)
-        except OSError:
-            continue
-        if done.returncode == 0:
-            return python, directory
-    return None
+    places = [(sys.executable, given), (debian, given), *((debian, str(path)) for path in packaged)]
+    return next((place for place in places if _runs(*place, "from petsc4py import PETSc")), None)
+
+
+@lru_cache
+def _runs(python: str, petsc_dir: str | None, code: str) -> bool:
+    """Whether an interpreter runs the code to its end."""
+    environment = os.environ | ({"PETSC_DIR": petsc_dir} if petsc_dir else {})
+    try:
+        return subprocess.run([python, "-c", code], env=environment, capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 @lru_cache

@@ -4,8 +4,8 @@
     PEERS["PETSc GAMG-PCG"].missing()        # "" or why it cannot run here, with how to get it
 
 All share b, x0, float64 answers and one stopping rule, ||b - A x|| <= rtol ||b|| on the evaluated residual. Each runs in a process of its
-own, on the same number of cores: OpenMP threads, or MPI ranks for PETSc. General solvers get their matrix assembled and in their
-library's format before the clock starts; deepcg's set-up, and the direct solver's, starts from cells and coefficients.
+own, on the same number of cores: OpenMP threads, or MPI ranks for PETSc. General solvers get their matrix assembled, in the format that they
+are called with, before the clock starts; deepcg's set-up, and the direct solver's, starts from cells and coefficients.
 
 Settings
 --------

@@ -40,7 +40,7 @@ def bench(ctx: click.Context, full, plan, only, hours, output, fresh, compare, l
       deepcg bench --only "plume 64^3"
       deepcg bench --only BoomerAMG
     What failed, again:
-      deepcg bench --only "bubble*GAMG" --fresh
+      deepcg bench --only "bubble*GAMG*" --fresh
     On your own system:
       deepcg bench --matrix pressure.mtx --grid 64,64,32 --rhs b.npy --rtol 1e-8
     Has it become slower? Exit status 1 says so:
