@@ -11,7 +11,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-KERNEL_SOURCES := $(wildcard kernels/src/*) $(wildcard kernels/cuda/*) $(wildcard kernels/include/*)
+KERNEL_SOURCES := kernels/Makefile $(wildcard kernels/src/*/* kernels/cuda/*/* kernels/include/*)
 
 # Without an NVIDIA GPU, the version that has a build for CPUs; with one, whatever the package index has for it.
 TORCH := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo "torch>=2.6" || echo "torch==2.13.0")
@@ -38,6 +38,7 @@ build: deepcg/libdeepcg.so
 
 deepcg/libdeepcg.so: $(KERNEL_SOURCES) setup.py | $(STAMP)
 	$(BIN)/python setup.py --quiet build_kernels
+	@[ ! -e $@ ] || touch $@
 
 petsc: setup $(VENV)/.petsc4py
 	@$(MAKE) --no-print-directory --quiet -C integrations/petsc

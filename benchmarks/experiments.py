@@ -91,9 +91,10 @@ def bandwidth(results: dict[str, Any]) -> Section:
     cases, where = roofline.measured(results)
     section = Section(
         "Roofline",
-        "The multilevel cycle beside what the machine allows: bytes per second by the ledger in kernels/src/rows.hpp. Sweeps: each pass over the fine level "
-        "counts its own bytes. Cycle: only what must come from memory where a level's passes run as one wave. Roofline: the lower of y += a x on arrays "
-        f"that no cache holds and of the processor's multiplications and additions, measured in the same minute. {where}".strip(),
+        "The multilevel cycle beside what the machine allows: bytes per second by the ledger in kernels/src/cycle/row_kernels.hpp. "
+        "Sweeps: each pass over the fine level counts its own bytes. Cycle: only what must come from memory where a level's passes run as one wave. "
+        "Roofline: the lower of y += a x on arrays that no cache holds and of "
+        f"the processor's multiplications and additions, measured in the same minute. {where}".strip(),
     )
     if cases:
         section.tables.append(("", roofline.HEADER, roofline.rows(cases)))

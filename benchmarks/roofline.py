@@ -1,4 +1,4 @@
-"""How near the cycle comes to the machine's speed: bytes by the kernels' ledger (kernels/src/rows.hpp), over time, against its roofline.
+"""How near the cycle comes to the machine's speed: bytes by the kernels' ledger (kernels/src/cycle/row_kernels.hpp), over time, against its roofline.
 
     python -m benchmarks.roofline [--sizes 64 128 256] [--fresh]
 

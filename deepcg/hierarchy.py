@@ -6,7 +6,7 @@ block form inside it. A block's largest part is its primary unknown, which lies 
 off becomes an extra unknown, kept in a list behind the primary ones.
 
 This module holds everything that does not depend on learned weights, as integers: learned factors scale edges but never
-make or cut one. `deepcg.multilevel` computes the values; kernels/src/coarsen.cpp does both at once, and faster.
+make or cut one. `deepcg.multilevel` computes the values; kernels/src/setup/coarsen.cpp does both at once, and faster.
 """
 
 from __future__ import annotations

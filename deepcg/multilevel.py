@@ -14,7 +14,7 @@ the problem and of the coarser networks of resistors that follow from it (`deepc
   level is the problem's own operator: there the function changes the relaxation only, and with unit weights nothing.
 
 With all factors 1 it is a classical geometric multigrid V-cycle. This module is the network's definition; the kernels
-(kernels/src/cycle.cpp, through `deepcg.cycle`) compute the same function of the residual, in single precision.
+(kernels/src/cycle/cycle.cpp, through `deepcg.cycle`) compute the same function of the residual, in single precision.
 
 From one level to the next
 --------------------------

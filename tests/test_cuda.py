@@ -1,7 +1,7 @@
 """The CUDA kernels' arithmetic through their host build, and how they are found and refused where there is no GPU."""
 
 import ctypes
-import re
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,34 +17,19 @@ from deepcg.device_array import device_array, from_capsule, on_gpu
 from deepcg.weights import Weights
 
 KERNELS = Path(__file__).parents[1] / "kernels"
-CPU_CYCLE = re.compile(
-    r'#include "(cycle|pcg|krylov_rows|rows)[.]'
-)  # sources that the CUDA library does without, as in setup.py
 
 needs_compiler = pytest.mark.skipif(
-    shutil.which("g++") is None or native.unavailable is not None, reason="needs g++ and the compiled kernels"
+    shutil.which("g++") is None or shutil.which("make") is None or native.unavailable is not None,
+    reason="needs g++, make and the compiled kernels",
 )
 
 
 def compile_for_host(folder: Path, *options: str) -> ctypes.CDLL:
     """The .cu sources as C++: phases are loops, and host memory stands in for the device's."""
-    target = folder / "libdeepcg_cuda_host.so"
-    set_up = [path for path in (KERNELS / "src").glob("*.cpp") if not CPU_CYCLE.search(path.read_text())]
-    sources = ["-x", "c++", KERNELS / "cuda" / "deepcg_cuda.cu", *set_up]
-    code = [
-        "-std=c++17",
-        "-O1",
-        "-fopenmp",
-        "-fPIC",
-        "-shared",
-        "-fvisibility=hidden",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-Wno-psabi",
-    ]
-    subprocess.run(["g++", *code, *options, f"-I{KERNELS / 'include'}", *sources, "-o", target], check=True)
-    return cuda.library.__wrapped__(target)
+    flags = " ".join(["-O1", "-Werror", *options])
+    make = ["make", "--silent", "-C", str(KERNELS), f"-j{os.cpu_count()}", "host"]
+    subprocess.run([*make, "CXX=g++", f"OUT={folder}", f"BUILD={folder}", f"DCG_FLAGS={flags}"], check=True)
+    return cuda.library.__wrapped__(folder / "libdeepcg_cuda_host.so")
 
 
 @pytest.fixture(scope="module")

@@ -125,7 +125,7 @@ def test_extra_unknowns_are_cut_and_coupled():
         each.close()
     levels, sweeps = counts[1]["add"], 2
     assert counts[0]["add"] == levels >= 2
-    assert counts[1]["spread"] == levels * (4 * sweeps + 1)  # the ledger in kernels/src/ranks_cycle.cpp
+    assert counts[1]["spread"] == levels * (4 * sweeps + 1)  # the ledger in distributed_cycle.cpp
     assert counts[0]["spread"] >= counts[1]["spread"] + 4 * sweeps
 
 

@@ -1,0 +1,164 @@
+// The C interface of the multilevel network: set-up, one application, a whole solve.
+
+#include <omp.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "core/error.hpp"
+#include "distributed/distributed_hierarchy.hpp"
+#include "krylov/fcg.hpp"
+#include "setup/hierarchy.hpp"
+
+using namespace dcg;
+
+struct dcg_multilevel : Hierarchy {
+  Cycle cycle;
+  std::unique_ptr<OnRanks> on_ranks;  // then all of the above is unused
+};
+
+namespace {
+
+void set_up(dcg_multilevel &m) {
+  m.set_up();
+  m.cycle.prepare(m.levels, m.weights, best_rows(), m.threads);
+}
+
+}  // namespace
+
+extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *weights, int32_t threads, dcg_multilevel **handle) {
+  return guarded([&] {
+    require(op && weights && handle, "operator, weights and handle must not be NULL");
+    check(*op), check(*weights);
+    auto m = std::make_unique<dcg_multilevel>();
+    m->op = *op, m->weights = *weights;
+    m->threads = threads > 0 ? threads : omp_get_max_threads();
+    set_up(*m);
+    *handle = m.release();
+  });
+}
+
+extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_weights *weights, int32_t threads, const dcg_ranks *ranks,
+                                              dcg_multilevel **handle) {
+  return guarded([&] {
+    require(op && weights && ranks && handle, "operator, weights, ranks and handle must not be NULL");
+    check(*weights);
+    auto m = std::make_unique<dcg_multilevel>();
+    m->on_ranks = std::make_unique<OnRanks>(*ranks, *op, *weights, threads > 0 ? threads : omp_get_max_threads());
+    *handle = m.release();
+  });
+}
+
+extern "C" int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op) {
+  return guarded([&] {
+    require(handle && op, "handle and operator must not be NULL");
+    if (handle->on_ranks) return handle->on_ranks->set_up(*op);
+    check(*op);
+    handle->op = *op;
+    set_up(*handle);
+  });
+}
+
+extern "C" void dcg_multilevel_destroy(dcg_multilevel *handle) { delete handle; }
+
+extern "C" int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double *z) {
+  return guarded([&] {
+    require(handle && r && z, "handle, r and z must not be NULL");
+    if (handle->on_ranks) return handle->on_ranks->apply(r, z);
+    Level &finest = *handle->levels[0];
+    with_team(handle->threads, [&](const Team &team) {
+      load_residual(finest, r, 1.0, team);
+      team.barrier();
+      handle->cycle.run(team);
+      const Box &box = finest.box;
+      const Range rows = team.part(box.n[0] * box.n[1]);
+      for (int64_t row = rows.begin; row < rows.end; ++row) {
+        const float *x = finest.x.data() + box.at(row / box.n[1], row % box.n[1]);
+        for (int64_t i = 0; i < box.n[2]; ++i) z[row * box.n[2] + i] = handle->inverse_scale * x[i];
+      }
+    });
+  });
+}
+
+extern "C" int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, double target, int64_t maxiter, double *history,
+                                 double *steps, int64_t *iterations, int32_t *result) {
+  return guarded([&] {
+    require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
+    Outcome outcome;
+    if (handle->on_ranks) {
+      outcome = handle->on_ranks->conjugate_gradients(x, r, target, maxiter, history, steps);
+      *iterations = outcome.iterations, *result = outcome.result;
+      return;
+    }
+    Level &finest = *handle->levels[0];
+    with_team(handle->threads, [&](const Team &team) {
+      const Outcome mine = conjugate_gradients(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, handle->direction, best_rows(),
+                                               team, target, maxiter, history, steps);
+      if (team.rank == 0) outcome = mine;
+    });
+    *iterations = outcome.iterations, *result = outcome.result;
+  });
+}
+
+extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, double *x, double *r, double target, int64_t maxiter,
+                                         double *history, double *steps, int64_t *iterations, int32_t *result) {
+  return guarded([&] {
+    require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
+    require(window >= 0, "window: 0 or more is needed");
+    require(!handle->on_ranks, "handle: conjugate directions run on one rank only");
+    Level &finest = *handle->levels[0];
+    std::vector<Kept> kept(window + 1);
+    Outcome outcome;
+    with_team(handle->threads, [&](const Team &team) {
+      const Outcome mine = conjugate_directions(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, kept,
+                                                best_rows(), team, target, maxiter, history, steps);
+      if (team.rank == 0) outcome = mine;
+    });
+    *iterations = outcome.iterations, *result = outcome.result;
+  });
+}
+
+extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels, int64_t *bytes, int32_t capacity,
+                                   int64_t *per_level, const char **name) {
+  return guarded([&] {
+    require(handle && levels && bytes && name && (per_level || capacity == 0), "no argument may be NULL");
+    *name = best_rows().name;
+    if (handle->on_ranks) {
+      const std::vector<LevelSize> &sizes = handle->on_ranks->sizes();
+      *levels = static_cast<int32_t>(sizes.size()), *bytes = handle->on_ranks->bytes();
+      for (size_t l = 0; l < sizes.size() && static_cast<int32_t>(l) < capacity; ++l) {
+        std::copy(sizes[l].n, sizes[l].n + 3, per_level + 5 * l);
+        per_level[5 * l + 3] = sizes[l].unknowns, per_level[5 * l + 4] = sizes[l].extras;
+      }
+      return;
+    }
+    *levels = static_cast<int32_t>(handle->levels.size());
+    *bytes = handle->cycle.bytes() + handle->direction.bytes();
+    for (size_t l = 0; l < handle->levels.size(); ++l) {
+      const Level &level = *handle->levels[l];
+      *bytes += level.bytes();
+      if (static_cast<int32_t>(l) >= capacity) continue;
+      for (int a = 0; a < 3; ++a) per_level[5 * l + a] = level.box.n[a];
+      per_level[5 * l + 3] = level.unknowns, per_level[5 * l + 4] = level.extras;
+    }
+  });
+}
+
+extern "C" int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values) {
+  return guarded([&] {
+    require(handle && values, "handle and values must not be NULL");
+    require(!handle->on_ranks, "handle: the levels of a network on many ranks are not to be had");
+    require(level >= 0 && level < static_cast<int32_t>(handle->levels.size()), "level: there is no such level");
+    const Level &l = *handle->levels[level];
+    const Field<float> *fields[] = {&l.diagonal, &l.relax, &l.weight[0], &l.weight[1], &l.weight[2],
+                                    &l.keep[0][0], &l.keep[0][1], &l.keep[1][0], &l.keep[1][1], &l.keep[2][0], &l.keep[2][1],
+                                    &l.toward[0][0], &l.toward[0][1], &l.toward[1][0], &l.toward[1][1], &l.toward[2][0],
+                                    &l.toward[2][1]};
+    require(what >= 0 && what < 17 && !fields[what]->empty(), "what: this level has no such vector");
+    const Field<float> &f = *fields[what];
+    for (int64_t k = 0; k < l.box.n[0]; ++k)
+      for (int64_t j = 0; j < l.box.n[1]; ++j)
+        for (int64_t i = 0; i < l.box.n[2]; ++i) *values++ = f[l.box.at(k, j, i)];
+    for (int64_t e = 0; e < l.extras; ++e) *values++ = f[l.box.size + e];
+  });
+}

@@ -1,0 +1,73 @@
+// The network's arithmetic at one cell. The row kernels call it with packs of cells (row_kernels.inc), the CUDA kernels with one
+// (kernels/cuda/), so both compute the same function, and the order of every sum is written here only.
+//
+// V is float, double or a pack of either. Internal linkage: what row_kernels_avx2.cpp makes of these must not end up elsewhere.
+#pragma once
+
+#if defined(__CUDACC__)
+#define DCG_CELL static __host__ __device__ __forceinline__
+#else
+#define DCG_CELL [[gnu::always_inline]] static inline
+#endif
+
+namespace dcg::cell {
+
+// The six neighbours added up: along x, then y and z.
+template <class V>
+DCG_CELL V beside(V south, V north, V down, V up) {
+  return (south + north) + (down + up);
+}
+
+template <class V>
+DCG_CELL V neighbours(V west, V east, V beside) {
+  return (west + east) + beside;
+}
+
+template <class V>
+DCG_CELL V pair(V w_low, V low, V w_high, V high) {
+  return w_low * low + w_high * high;
+}
+
+// b - A x, `sum` being that of the weighted neighbours
+template <class V>
+DCG_CELL V residual(V b, V diagonal, V x, V sum) {
+  return b - diagonal * x + sum;
+}
+
+// One relaxation. factor: relaxation factor / diagonal, 0 where there is nothing to relax.
+template <class V>
+DCG_CELL V relaxed(V x, V factor, V b, V diagonal, V sum) {
+  return x + factor * residual(b, diagonal, x, sum);
+}
+
+// The prolongation along one axis: a child takes `keep` of its parent and `toward` of the neighbour on its side.
+template <class V>
+DCG_CELL V lean(V keep, V parent, V toward, V neighbour) {
+  return keep * parent + toward * neighbour;
+}
+
+// (A p) with unit weights, in double precision from single-precision p: each sum of seven such values is exact but for its
+// last rounding.
+template <class V>
+DCG_CELL V unit_product(V diagonal, V p, V west, V east, V south, V north, V down, V up) {
+  return diagonal * p - ((west + east) + (south + north) + (down + up));
+}
+
+// What flows out through the two faces across an axis, in difference form
+template <class V>
+DCG_CELL V outflow(V w_low, V w_high, V p, V low, V high) {
+  return w_low * (p - low) + w_high * (p - high);
+}
+
+// Updates of conjugate gradients; the restriction, the transposed prolongation, adds up its terms likewise.
+template <class V, class S>
+DCG_CELL V stepped(V v, S step, V change) {
+  return v + step * change;
+}
+
+template <class V, class S>
+DCG_CELL V stepped_back(V v, S step, V change) {
+  return v - step * change;
+}
+
+}  // namespace dcg::cell

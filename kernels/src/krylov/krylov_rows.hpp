@@ -1,0 +1,62 @@
+// What the iterations do on the finest level, row by row: this thread's share of the products and updates.
+#pragma once
+
+#include "cycle/cycle.hpp"
+
+namespace dcg {
+
+struct System {  // the user's operator and vectors: x and r over all cells, without ghosts
+  dcg_operator op;
+  double scale;  // op is this times the finest level's operator
+  double *x, *r;
+};
+
+// r . r over the unknowns, and b = inverse r in single precision there and 0 elsewhere: of a row, and of all rows by all threads. What a
+// caller keeps in r for other cells is left out.
+double square_row(int64_t n, const double *r, const uint8_t *cell);
+void load_row(int64_t n, double inverse, const double *r, const uint8_t *cell, float *b);
+double residual_square(const Level &finest, const double *r, const Team &team);
+void load_residual(Level &finest, const double *r, double inverse, const Team &team);
+
+// The user's weights round a row of the vectors, from column `first` on.
+FineWeights weights_round(const dcg_operator &op, int64_t row, int64_t first);
+
+class KrylovRows {
+ public:
+  KrylovRows(const System &system, Level &finest, const RowKernels &rows, const Team &team);
+
+  double residual_square() const { return dcg::residual_square(level_, system_.r, team_); }
+  void load_residual(double inverse) const { dcg::load_residual(level_, system_.r, inverse, team_); }
+
+  // body(first place, length): this thread's columns with unknowns in its rows of plane k; elsewhere directions, r and the change of x are 0.
+  template <class Body>
+  void each(int64_t k, Body &&body) const {
+    for (int64_t j = by_row_.begin; j < by_row_.end; ++j) {
+      const Range c = columns(k, j);
+      if (c.begin < c.end) body(level_.box.at(k, j) + c.begin, c.end - c.begin);
+    }
+  }
+  template <class Body>
+  void each(Body &&body) const {
+    for (int64_t k = 0; k < level_.box.n[0]; ++k) each(k, body);
+  }
+
+  void wrap(float *p, int64_t k) const;                       // plane k into the ghosts of periodic axes
+  double curvature(const float *p, int64_t k) const;          // p . A p over this thread's part of plane k, A the level's
+  void product(const float *p, int64_t k, float *out) const;  // -A p, likewise
+  // x += alpha p, r -= alpha op p, b = inverse r; returns r . r by all threads
+  double advance(double alpha, const float *p, double inverse) const;
+
+ private:
+  Range columns(int64_t k, int64_t j) const;
+  Around<float> around(const float *p, int64_t at) const;
+
+  const System &system_;
+  Level &level_;
+  const RowKernels &rows_;
+  const Team &team_;
+  const std::vector<float> zeros_;
+  Range by_row_, by_column_;
+};
+
+}  // namespace dcg

@@ -1,0 +1,160 @@
+// The unknowns of a coarse level: the connected parts of each block.
+
+#include <map>
+#include <numeric>
+
+#include "setup/coarsening.hpp"
+
+namespace dcg {
+
+// The unknowns of each block: its largest part is primary (the first one where two are as large), the others are extra.
+template <class Fine>
+void Coarsening<Fine>::find_parts() {
+  std::vector<uint8_t> odd(coarse.box.size, 0);
+  full.assign(coarse.box.size, 0);
+  const bool paired = fine.unit && fine.merge[0].pairs && fine.merge[1].pairs && fine.merge[2].pairs && fine.box.n[1] > 1;
+  for (int64_t e = 0; e < fine.extras; ++e) odd[block_of(fine.extra_cell[e])] = 1;
+  for_blocks([&](const Block &c) {
+    if (odd[c.index]) return;
+    if (paired && mark_if_full(c)) return;
+    int64_t child[8];
+    children(c, child);
+    unsigned present = 0;
+    for (int s = 0; s < 8; ++s) present |= (child[s] >= 0) << s;
+    if (!present) return;
+    if (!all_joined(present, child) && part_of(present, child) != present) {
+      odd[c.index] = 1;
+      return;
+    }
+    full[c.index] = present == 255;
+    for (int s = 0; s < 8; ++s)
+      if (child[s] >= 0) member[child[s]] |= kPrimary;
+  });
+  std::vector<std::vector<int64_t>> extras_in;  // per odd block
+  std::vector<int64_t> blocks;
+  std::unordered_map<int64_t, size_t> number;
+  for (int64_t k = 0; k < coarse.box.n[0]; ++k)
+    for (int64_t j = 0; j < coarse.box.n[1]; ++j)
+      for (int64_t i = 0; i < coarse.box.n[2]; ++i)
+        if (odd[coarse.box.at(k, j, i)]) number[coarse.box.at(k, j, i)] = blocks.size(), blocks.push_back(coarse.box.at(k, j, i));
+  extras_in.resize(blocks.size());
+  for (int64_t e = 0; e < fine.extras; ++e)
+    if (fine.relax[fine.box.size + e] != 0.0f) extras_in[number[block_of(fine.extra_cell[e])]].push_back(fine.box.size + e);
+  for (size_t b = 0; b < blocks.size(); ++b) split(blocks[b], extras_in[b]);
+}
+
+// The common case, two cells at a time: eight FLUID cells of a level where they are joined.
+template <class Fine>
+bool Coarsening<Fine>::mark_if_full(const Block &c) {
+  constexpr uint16_t kFluid = 0, kBoth = kPrimary | kPrimary << 8;
+  if (2 * c.k + 1 >= fine.box.n[0] || 2 * c.j + 1 >= fine.box.n[1] || 2 * c.i + 1 >= fine.box.n[2]) return false;
+  const int64_t origin = fine.box.at(2 * c.k, 2 * c.j, 2 * c.i);
+  const int64_t row[4] = {origin, origin + fine.box.stride, origin + fine.box.plane, origin + fine.box.plane + fine.box.stride};
+  for (const int64_t r : row)
+    if (std::memcmp(&fine.cells[r], &kFluid, 2) != 0) return false;
+  for (const int64_t r : row) std::memcpy(&member[r], &kBoth, 2);
+  full[c.index] = 1;
+  return true;
+}
+
+template <class Fine>
+void Coarsening<Fine>::flag_rows() {
+  if (coarse_of.empty() && edges_at.empty()) return;
+  flagged.assign(fine.box.size / fine.box.stride + 2, 0);
+  for (const auto &[u, parent] : coarse_of) flagged[(u - kLanes) / fine.box.stride] = 1;
+  for (const auto &[u, edges] : edges_at)
+    if (u < fine.box.size) flagged[(u - kLanes) / fine.box.stride] = 1;
+}
+
+// Whether the present children are a box of them, and every two side by side are joined: the common case.
+template <class Fine>
+bool Coarsening<Fine>::all_joined(unsigned present, const int64_t child[8]) const {
+  constexpr unsigned kBoxes[] = {255, 15, 51, 85, 3, 5, 17, 1};  // all; those of one face, edge or corner
+  if (std::find(std::begin(kBoxes), std::end(kBoxes), present) == std::end(kBoxes)) return false;
+  float least = 1.0f;
+  for (int a = 0; a < 3; ++a) {
+    const int bit = 4 >> a;
+    const int64_t offset = fine.box.offset(a);
+    for (int s = 0; s < 8; ++s)
+      if (!(s & bit) && (present >> s & 1) && (present >> (s | bit) & 1)) least = std::min(least, of.weight(child[s], offset, a));
+  }
+  return least > 0.0f;
+}
+
+// The children joined to the first present one inside the block, as bits.
+template <class Fine>
+unsigned Coarsening<Fine>::part_of(unsigned present, const int64_t child[8]) const {
+  unsigned part = present & (~present + 1), before = 0;
+  while (part != before) {
+    before = part;
+    for (int s = 0; s < 8; ++s) {
+      if (!(before >> s & 1)) continue;
+      for (int a = 0; a < 3; ++a) {
+        const int bit = 4 >> a, t = s ^ bit;
+        if ((present >> t & 1) && !(part >> t & 1) && of.weight(child[s & ~bit], fine.box.offset(a), a) > 0.0f) part |= 1u << t;
+      }
+    }
+  }
+  return part;
+}
+
+template <class Fine>
+void Coarsening<Fine>::split(int64_t block, const std::vector<int64_t> &extras) {
+  int64_t at[3], child[8];
+  coarse.box.coordinates(block, at);
+  children({at[0], at[1], at[2], block}, child);
+  std::vector<int64_t> nodes;
+  for (int64_t c : child)
+    if (c >= 0) nodes.push_back(c);
+  nodes.insert(nodes.end(), extras.begin(), extras.end());
+  if (nodes.empty()) return;
+  std::map<int64_t, size_t> place;
+  for (size_t n = 0; n < nodes.size(); ++n) place[nodes[n]] = n;
+  std::vector<size_t> root(nodes.size());
+  std::iota(root.begin(), root.end(), size_t{0});
+  const auto find = [&](size_t n) {
+    while (root[n] != n) n = root[n];
+    return n;
+  };
+  const auto join = [&](size_t m, size_t n) {
+    m = find(m), n = find(n);
+    root[std::max(m, n)] = std::min(m, n);
+  };
+  for (int s = 0; s < 8; ++s)
+    for (int a = 0; a < 3; ++a) {
+      const int bit = 4 >> a, t = s | bit;
+      if (s & bit || child[s] < 0 || child[t] < 0) continue;
+      if (of.weight(child[s], fine.box.offset(a), a) > 0.0f) join(place[child[s]], place[child[t]]);
+    }
+  for (int64_t e : extras)
+    for (int64_t n = fine.neighbour_start[e - fine.box.size]; n < fine.neighbour_start[e - fine.box.size + 1]; ++n) {
+      const auto other = place.find(fine.neighbours[n].unknown);
+      if (other != place.end()) join(place[e], other->second);
+    }
+  std::map<size_t, int> size;  // by root: the first node of each part
+  for (size_t n = 0; n < nodes.size(); ++n) ++size[find(n)];
+  size_t primary = size.begin()->first;
+  for (const auto &[r, count] : size)
+    if (count > size[primary]) primary = r;
+  std::map<size_t, int64_t> unknown;
+  for (const auto &[r, count] : size) {
+    unknown[r] = r == primary ? block : coarse.box.size + coarse.extras;
+    if (r != primary) ++coarse.extras, coarse.extra_cell.push_back(block);
+  }
+  for (size_t n = 0; n < nodes.size(); ++n) {
+    const int64_t u = unknown[find(n)];
+    if (nodes[n] >= fine.box.size) {
+      extra_of[nodes[n] - fine.box.size] = u;
+    } else {
+      member[nodes[n]] |= u == block ? kPrimary : kExtra;
+      if (u != block) coarse_of[nodes[n]] = u;
+    }
+  }
+}
+
+template void Coarsening<UnitFine>::find_parts();
+template void Coarsening<WeightedFine>::find_parts();
+template void Coarsening<UnitFine>::flag_rows();
+template void Coarsening<WeightedFine>::flag_rows();
+
+}  // namespace dcg

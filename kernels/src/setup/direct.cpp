@@ -1,0 +1,119 @@
+// The coarsest level, solved directly.
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "setup/coarsen.hpp"
+
+namespace dcg {
+
+namespace {
+
+// A over the unknowns in `direct`, row by row in double precision; the diagonal is summed again, for a singular component's
+// rows to cancel.
+std::vector<double> dense_matrix(const Level &level) {
+  const Box &box = level.box;
+  const int64_t n = static_cast<int64_t>(level.direct.size());
+  std::vector<int64_t> place(box.size + level.extras, -1);
+  for (int64_t m = 0; m < n; ++m) place[level.direct[m]] = m;
+  std::vector<double> a(n * n, 0.0);
+  const auto couple = [&](int64_t u, int64_t v, double w) {
+    if (w > 0.0 && u >= 0 && v >= 0 && u != v) a[u * n + v] -= w, a[v * n + u] -= w, a[u * n + u] += w, a[v * n + v] += w;
+  };
+  for (int64_t m = 0; m < n; ++m) {
+    const int64_t u = level.direct[m];
+    if (level.unit) a[m * n + m] += level.code[u] & 7;
+    if (!level.unit) a[m * n + m] += level.shift[u];
+    for (int axis = 0; axis < 3; ++axis) {
+      if (!level.unit) a[m * n + m] += level.anchor[axis][u];
+      if (u >= box.size || box.n[axis] == 1) continue;
+      int64_t c[3];
+      box.coordinates(u, c);
+      const bool last = c[axis] + 1 == box.n[axis];
+      if (last && !level.periodic[axis]) continue;
+      const int64_t v = last ? u - (box.n[axis] - 1) * box.offset(axis) : u + box.offset(axis);
+      if (!level.unit) couple(m, place[v], level.weight[axis][u]);
+      if (level.unit && place[v] >= 0) a[m * n + place[v]] -= 1.0, a[place[v] * n + m] -= 1.0;
+    }
+  }
+  for (const Edge &e : level.edges) couple(place[e.low], place[e.high], e.weight);
+  return a;
+}
+
+// Takes v out of a symmetric matrix on both sides: G <- (I - v v^T) G (I - v v^T), v of unit length.
+void project_out(std::vector<double> &g, const std::vector<double> &v) {
+  const int64_t n = static_cast<int64_t>(v.size());
+  std::vector<double> product(n, 0.0);
+  double twice = 0.0;
+  for (int64_t r = 0; r < n; ++r) {
+    for (int64_t c = 0; c < n; ++c) product[r] += g[r * n + c] * v[c];
+    twice += v[r] * product[r];
+  }
+  for (int64_t r = 0; r < n; ++r)
+    for (int64_t c = 0; c < n; ++c) g[r * n + c] += v[r] * (twice * v[c] - product[c]) - product[r] * v[c];
+}
+
+}  // namespace
+
+void factorise(Level &level) {
+  level.direct.clear();
+  const Box &box = level.box;
+  for (int64_t k = 0; k < box.n[0]; ++k)
+    for (int64_t j = 0; j < box.n[1]; ++j)
+      for (int64_t i = 0; i < box.n[2]; ++i) {
+        const int64_t u = box.at(k, j, i);
+        if (level.unit ? level.code[u] != 0 : level.relax[u] != 0.0f) level.direct.push_back(u);
+      }
+  for (int64_t e = 0; e < level.extras; ++e)
+    if (level.relax[box.size + e] != 0.0f) level.direct.push_back(box.size + e);
+  const int64_t n = static_cast<int64_t>(level.direct.size());
+  std::vector<double> a = dense_matrix(level);
+
+  // L D L^T, where a vanishing pivot (a singular component's last) is left out.
+  constexpr double kVanishing = 1e-11;
+  std::vector<double> pivot(n, 0.0), diagonal(n);
+  for (int64_t m = 0; m < n; ++m) diagonal[m] = a[m * n + m];
+  for (int64_t m = 0; m < n; ++m) {
+    const double d = a[m * n + m];
+    if (!(d > kVanishing * diagonal[m])) {
+      for (int64_t r = m + 1; r < n; ++r) a[r * n + m] = 0.0;
+      continue;
+    }
+    pivot[m] = 1.0 / d;
+    for (int64_t r = m + 1; r < n; ++r) {
+      const double l = a[r * n + m] / d;
+      if (l == 0.0) continue;
+      for (int64_t s = m + 1; s <= r; ++s) a[r * n + s] -= l * a[s * n + m];
+    }
+    for (int64_t r = m + 1; r < n; ++r) a[r * n + m] /= d;
+  }
+  const auto backward = [&](std::vector<double> &y) {  // y <- L^-T y
+    for (int64_t r = n - 1; r >= 0; --r)
+      for (int64_t s = r + 1; s < n; ++s) y[r] -= a[s * n + r] * y[s];
+  };
+  std::vector<double> inverse(n * n), y(n);
+  for (int64_t column = 0; column < n; ++column) {
+    for (int64_t r = 0; r < n; ++r) {
+      y[r] = r == column ? 1.0 : 0.0;
+      for (int64_t s = column; s < r; ++s) y[r] -= a[r * n + s] * y[s];
+    }
+    for (int64_t r = 0; r < n; ++r) y[r] *= pivot[r];
+    backward(y);
+    for (int64_t r = 0; r < n; ++r) inverse[r * n + column] = y[r];
+  }
+  // With the null space (a constant on each singular component) taken out on both sides, this is the pseudo-inverse.
+  for (int64_t m = 0; m < n; ++m) {
+    if (pivot[m] != 0.0) continue;
+    std::fill(y.begin(), y.end(), 0.0);
+    y[m] = 1.0;
+    backward(y);
+    double square = 0.0;
+    for (const double value : y) square += value * value;
+    for (double &value : y) value /= std::sqrt(square);
+    project_out(inverse, y);
+  }
+  level.inverse.assign(inverse.begin(), inverse.end());
+}
+
+}  // namespace dcg

@@ -1,0 +1,18 @@
+// The finest level, from the user's cells and coefficients.
+#pragma once
+
+#include "deepcg.h"
+#include "setup/coarsen.hpp"
+
+namespace dcg {
+
+// The largest face weight, and the largest shift; 0 where there are none.
+struct Largest {
+  double weight = 0.0, shift = 0.0;
+};
+Largest largest(const dcg_operator &op, int threads);
+
+// Cells, weights and anchors of the finest level. Returns the factor by which the level's operator is the user's. `most`: of the whole grid.
+double build_finest(Level &level, const dcg_operator &op, const Largest &most, int threads);
+
+}  // namespace dcg

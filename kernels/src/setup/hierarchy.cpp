@@ -1,0 +1,76 @@
+// Set-up of the whole hierarchy.
+
+#include "setup/hierarchy.hpp"
+
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace dcg {
+
+namespace {
+
+// What only the set-up needs is kept where the vectors of the iteration will be, or are again after a second call.
+void lend_vectors(Level &finest, Field<float> &direction) {
+  std::swap(finest.x, finest.anchor[0]);
+  std::swap(finest.b, finest.anchor[1]);
+  std::swap(direction, finest.shift);
+}
+
+}  // namespace
+
+void check(const dcg_operator &op) {
+  require(op.shape[0] > 0 && op.shape[1] > 0 && op.shape[2] > 0, "shape: every size must be at least 1");
+  require(op.cells, "cells must not be NULL");
+  require(op.unit > 0.0 || op.weights[2], "weights: those across x must not be NULL where unit is 0");
+  require(!(op.unit > 0.0 && op.shift), "shift: only with weights");
+}
+
+void check(const dcg_weights &w) {
+  for (const int32_t s : w.sweeps) require(s >= 1 && s <= DCG_SWEEPS, "sweeps: 1 to 4 are needed");
+  for (const auto &level : w.omega)
+    for (const auto &sweep : level)
+      for (const float omega : sweep) require(omega > 0.0f && omega < 1.5f, "omega: values in (0, 3/2) are needed");
+  for (const float c : w.codebook) require(c > 0.75f && c < 1.25f, "codebook: values in (3/4, 5/4) are needed");
+}
+
+Level &Hierarchy::next_level() {
+  if (pool.size() <= levels.size()) pool.push_back(std::make_unique<Level>());
+  return *pool[levels.size()];
+}
+
+void Hierarchy::set_up() {
+  levels.clear();
+  Level &finest = next_level();
+  lend_vectors(finest, direction);
+  inverse_scale = build_finest(finest, op, largest(op, threads), threads);
+  WidthSamples samples(finest.box.n);
+  if (!finest.unit) {
+    constexpr int64_t kOrigin[3] = {0, 0, 0};
+    const auto weight = [&](int a, const int64_t at[3], bool high) {
+      return finest.weight[a][finest.box.at(at[0], at[1], at[2]) - (high ? 0 : finest.box.offset(a))];
+    };
+    samples.take(weight, kOrigin, finest.box.n, kOrigin);
+    finish(finest, weights, true, threads);
+  }
+  levels.push_back(&finest);
+  Widths widths;
+  samples.widths(widths);
+  coarsen_on(widths, first_target(finest.box.n, widths));
+  lend_vectors(finest, direction);
+  finest.anchor[2].release();
+  for (Field<float> *vector : {&finest.x, &finest.b, &direction}) fill(*vector, finest.box.size, 0.0f, threads);
+}
+
+void Hierarchy::coarsen_on(Widths &widths, double target) {
+  while (levels.back()->unknowns > kDirect && plan_merges(*levels.back(), widths, target)) {
+    Level &fine = *levels.back(), &coarse = next_level();
+    coarsen(fine, coarse, threads);
+    finish(coarse, weights, false, threads);
+    add_regular_rows(fine, coarse);
+    levels.push_back(&coarse);
+  }
+  factorise(*levels.back());
+}
+
+}  // namespace dcg

@@ -1,0 +1,35 @@
+// The hierarchy that both backends run on: every level, built on the host.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "setup/finest.hpp"
+
+namespace dcg {
+
+constexpr int64_t kDirect = 64;  // unknowns that are solved for directly
+
+// Refuse what set_up cannot work with.
+void check(const dcg_operator &op);
+void check(const dcg_weights &weights);
+
+struct Hierarchy {
+  dcg_operator op;
+  dcg_weights weights;
+  int threads;
+  double inverse_scale;  // the finest level's operator is this times the user's
+  std::vector<std::unique_ptr<Level>> pool;
+  std::vector<Level *> levels;  // finest first
+  Field<float> direction;       // for conjugate gradients
+
+  // Builds every level for `op` in the pool's memory.
+  void set_up();
+
+  // Memory for the level after those that there are.
+  Level &next_level();
+  // Builds the levels below the last one, whose cells have these widths.
+  void coarsen_on(Widths &widths, double target);
+};
+
+}  // namespace dcg

@@ -1,0 +1,90 @@
+// What concerns extra unknowns, edge by edge: their couplings, and what they change in the prolongation.
+
+#include <map>
+#include <tuple>
+
+#include "setup/coarsening.hpp"
+
+namespace dcg {
+
+// What concerns extra unknowns of either level.
+template <class Fine>
+void Coarsening<Fine>::add_listed() {
+  for (const Edge &e : fine.edges)
+    if (block_of(cell(e.low)) != block_of(cell(e.high))) crossing.push_back(e);
+  std::sort(crossing.begin(), crossing.end(), [](const Edge &p, const Edge &q) {
+    return std::tie(p.low, p.high, p.axis) < std::tie(q.low, q.high, q.axis);
+  });
+  std::map<std::tuple<int64_t, int64_t, int8_t>, float> sum;
+  for (const Edge &e : crossing) {
+    const int side_low = side(e.low, e.axis), side_high = side(e.high, e.axis);
+    const float g = in_series(e.weight, inside(e.low, e.axis, side_low), side_low == 0, inside(e.high, e.axis, side_high), side_high == 0)
+                        .conductance;
+    const int64_t low = coarse_unknown(e.low), high = coarse_unknown(e.high);
+    if (low < coarse.box.size && high < coarse.box.size) {
+      coarse.weight[e.axis][low] += g;
+    } else {
+      sum[{low, high, e.axis}] += g;
+    }
+  }
+  for (const auto &[key, g] : sum) coarse.edges.push_back({std::get<0>(key), std::get<1>(key), g, std::get<2>(key)});
+  std::vector<int64_t> listed;
+  for (const auto &[u, parent] : coarse_of) listed.push_back(u);
+  std::sort(listed.begin(), listed.end());
+  for (int64_t e = 0; e < fine.extras; ++e)
+    if (extra_of[e] >= 0) listed.push_back(fine.box.size + e);
+  for (const int64_t u : listed) {
+    const int64_t parent = coarse_unknown(u);
+    for (int a = 0; a < 3; ++a) {
+      const float w = u < fine.box.size ? of.anchor(u, fine.box.offset(a), a) : fine.anchor[a][u];
+      if (w > 0.0f) coarse.anchor[a][parent] += anchored(w, inside(u, a, side(u, a))).conductance;
+    }
+    coarse.shift[parent] += u < fine.box.size ? of.shift(u) : fine.shift[u];
+    fine.sparse.push_back({u, parent, 1.0f});  // add_regular_rows() takes off what the regular part would give
+  }
+}
+
+template void Coarsening<UnitFine>::add_listed();
+template void Coarsening<WeightedFine>::add_listed();
+
+namespace {
+
+// The regular prolongation's row of a fine cell, negated: at most 27 entries, 8 of them not zero.
+void take_off_regular(const Level &fine, const Level &coarse, int64_t u, std::vector<Entry> &out) {
+  int64_t c[3], block[3];
+  fine.box.coordinates(u, c);
+  for (int a = 0; a < 3; ++a) block[a] = fine.merge[a].parent[c[a]];
+  const auto step = [&](int axis, const int64_t from[3], int64_t to[3]) {
+    const int side = fine.merge[axis].side[c[axis]];
+    const int64_t n = coarse.box.n[axis];
+    std::copy(from, from + 3, to);
+    to[axis] = ((from[axis] + side) % n + n) % n;
+    const int64_t at = coarse.box.at(from[0], from[1], from[2]);
+    const int high = side > 0;
+    return side == 0 ? std::pair{1.0f, 0.0f} : std::pair{coarse.keep[axis][high][at], coarse.toward[axis][high][at]};
+  };
+  int64_t px[3], py[3], pz[3];
+  const auto x = step(2, block, px);
+  for (const auto &[fx, bx] : {std::pair{x.first, block}, std::pair{x.second, px}}) {
+    if (fx == 0.0f) continue;
+    const auto y = step(1, bx, py);
+    for (const auto &[fy, by] : {std::pair{y.first, bx}, std::pair{y.second, py}}) {
+      if (fy == 0.0f) continue;
+      const int64_t here[3] = {by[0], by[1], by[2]};
+      const auto z = step(0, here, pz);
+      out.push_back({u, coarse.box.at(here[0], here[1], here[2]), -fx * fy * z.first});
+      if (z.second != 0.0f) out.push_back({u, coarse.box.at(pz[0], pz[1], pz[2]), -fx * fy * z.second});
+    }
+  }
+}
+
+}  // namespace
+
+void add_regular_rows(Level &fine, const Level &coarse) {
+  const size_t listed = fine.sparse.size();
+  for (size_t n = 0; n < listed; ++n)
+    if (fine.sparse[n].fine < fine.box.size) take_off_regular(fine, coarse, fine.sparse[n].fine, fine.sparse);
+  std::stable_sort(fine.sparse.begin(), fine.sparse.end(), [](const Entry &p, const Entry &q) { return p.fine < q.fine; });
+}
+
+}  // namespace dcg
