@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import deepcg
-from benchmarks.mpi import ENVIRONMENT as MPI_ENVIRONMENT
+from benchmarks.peers.mpi import ENVIRONMENT as MPI_ENVIRONMENT
 from deepcg import Poisson
 
 ROOT = Path(deepcg.__file__).parent.parent

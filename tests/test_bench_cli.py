@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 import deepcg
 from benchmarks import plans
-from benchmarks.cases import Case
-from benchmarks.journal import Journal
 from benchmarks.plans import Entry, Plan, peers
-from benchmarks.results import load, save
+from benchmarks.records.journal import Journal
+from benchmarks.records.results import load, save
+from benchmarks.systems.cases import Case
 from deepcg import cli, cli_bench, gallery
 
 pytest.importorskip("matplotlib")

@@ -9,18 +9,30 @@ import pytest
 import scipy.sparse.linalg as spla
 
 import deepcg
-from benchmarks import installed, scipy_methods, search
-from benchmarks.cases import Case
-from benchmarks.fft_method import Direct, without_direct
-from benchmarks.gpu_methods import TorchCG
-from benchmarks.journal import Journal
-from benchmarks.methods import Loaded
-from benchmarks.peers import GPU, MULTIGRID_TUNED, ON_CPU, PEERS, STRICT, in_precision, tuned_multigrid, with_window
+from benchmarks.paths import RESULTS
+from benchmarks.peers import installed
+from benchmarks.peers.registry import (
+    GPU,
+    MULTIGRID_TUNED,
+    ON_CPU,
+    PEERS,
+    STRICT,
+    in_precision,
+    tuned_multigrid,
+    with_window,
+)
 from benchmarks.plans import FRESH, KEPT, PAPER_SCENES, PLANS, Entry, Plan, paper, peers
-from benchmarks.record import RESULTS, true_residual
-from benchmarks.results import gather, load
-from benchmarks.runner import Runner
-from benchmarks.system import POCKET, System, ingredients, made_of
+from benchmarks.records.journal import Journal
+from benchmarks.records.record import true_residual
+from benchmarks.records.results import gather, load
+from benchmarks.runner.runner import Runner
+from benchmarks.studies import search
+from benchmarks.systems.cases import Case
+from benchmarks.systems.system import POCKET, System, ingredients, made_of
+from benchmarks.workers import scipy_methods
+from benchmarks.workers.fft_method import Direct, without_direct
+from benchmarks.workers.gpu_methods import TorchCG
+from benchmarks.workers.methods import Loaded
 from deepcg import gallery
 
 two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core")
@@ -95,7 +107,7 @@ class Given(Case):
         object.__setattr__(self, "_make", make)
 
     def systems(self):
-        from benchmarks.cases import Step
+        from benchmarks.systems.cases import Step
 
         problem = self._make()
         yield Step(problem, np.random.default_rng(5).standard_normal(problem.size))  # flat, and not in the range
@@ -265,7 +277,7 @@ def test_gpu_peers_say_why_they_cannot_run():
 
 
 def test_the_network_of_one_size_joins_the_paper_where_its_file_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.peers.ROOT", tmp_path)
+    monkeypatch.setattr("benchmarks.peers.registry.ROOT", tmp_path)
     strict = PEERS[STRICT]
     file = tmp_path / strict.settings_for(None, 1)["model"]
     assert strict.missing() and "deepcg train --dim 3 --stage 32:" in strict.missing()

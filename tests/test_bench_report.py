@@ -8,12 +8,12 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks import paper_tables, peer_tables, pictures
-from benchmarks.compare import compare, compare_files, told
-from benchmarks.markdown import figure
-from benchmarks.record import RESULTS
-from benchmarks.report import contents, write
-from benchmarks.results import FORMAT, by_machine, load, median, merged, save, select, stated_machine
+from benchmarks.paths import RESULTS
+from benchmarks.records.results import FORMAT, by_machine, load, median, merged, save, select, stated_machine
+from benchmarks.report import paper_tables, peer_tables, pictures
+from benchmarks.report.compare import compare, compare_files, told
+from benchmarks.report.markdown import figure
+from benchmarks.report.report import contents, write
 
 pytest.importorskip("matplotlib")
 
@@ -132,7 +132,7 @@ def of_paper(*names, **changed):
 
 
 def test_networks_stand_beside_each_other_where_they_are_there():
-    from benchmarks.peers import STRICT
+    from benchmarks.peers.registry import STRICT
 
     everybody = ("CG", "deflated PCG", "IC(0)-PCG", STRICT, "DCDM network", "mine", "multilevel network")
     header, rows = of_paper(*everybody, **{"DCDM network": {"iterations": 3}})["Against"]

@@ -14,13 +14,13 @@ import pytest
 
 import deepcg
 from benchmarks import plans
-from benchmarks.cases import Case, sequence
-from benchmarks.journal import Journal, JournalBusy
-from benchmarks.peers import PEERS, Peer
+from benchmarks.peers.registry import PEERS, Peer
 from benchmarks.plans import FRESH, KEPT, WARM, Entry, Plan, peers
-from benchmarks.results import gather, load, median, save
-from benchmarks.runner import Runner, Wear, key
-from benchmarks.workbench import wait_until_idle
+from benchmarks.records.journal import Journal, JournalBusy
+from benchmarks.records.results import gather, load, median, save
+from benchmarks.runner.runner import Runner, Wear, key
+from benchmarks.runner.workbench import wait_until_idle
+from benchmarks.systems.cases import Case, sequence
 from deepcg import gallery
 
 ROOT = Path(__file__).parent.parent
@@ -215,7 +215,7 @@ def test_who_cannot_keep_a_set_up_is_not_asked_to():
 
 
 def test_a_worn_out_set_up_is_redone_and_charged(tmp_path, monkeypatch):
-    from benchmarks import runner
+    from benchmarks.runner import runner
 
     step, tried = runner._Comparison._step, []
 
@@ -269,10 +269,10 @@ def test_case_names_are_frozen():
 
 KILLED = """
 from pathlib import Path
-from benchmarks.cases import Case
-from benchmarks.journal import Journal
+from benchmarks.systems.cases import Case
+from benchmarks.records.journal import Journal
 from benchmarks.plans import Entry, Plan, peers
-from benchmarks.runner import Runner
+from benchmarks.runner.runner import Runner
 entries = tuple(Entry(Case("box", 10, rhs=rhs), peers("CG", "Jacobi-PCG"), (1e-4, 1e-6, 1e-8), 1) for rhs in ("physical", "noise"))
 with Journal(Path({path!r})) as journal:
     Runner(Plan("test", entries, ((60.0, 3),), 60.0), journal).run()

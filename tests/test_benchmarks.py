@@ -6,13 +6,16 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks import demo, learned, tables
-from benchmarks.cases import Case
-from benchmarks.estimate import START, estimate
-from benchmarks.peers import MULTIGRID_TUNED
+from benchmarks.paths import RESULTS
+from benchmarks.peers.registry import MULTIGRID_TUNED
 from benchmarks.plans import OMEGAS, PLANS, SWEEPS, Entry, Plan, peers, variants
-from benchmarks.record import RESULTS, Record, true_residual
-from benchmarks.results import load
+from benchmarks.records import learned
+from benchmarks.records.record import Record, true_residual
+from benchmarks.records.results import load
+from benchmarks.report import tables
+from benchmarks.runner.estimate import START, estimate
+from benchmarks.studies import demo
+from benchmarks.systems.cases import Case
 from deepcg import Poisson
 
 

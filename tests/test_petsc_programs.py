@@ -152,7 +152,7 @@ def test_no_memory_is_left_behind(programs):
 
 def test_the_benchmark_measures_what_it_says(programs, monkeypatch):
     """`deepcg.Solver` on the system that PETSc wrote takes the plume's iterations; a tutorial's residual is the true one."""
-    from benchmarks import petsc as bench
+    from benchmarks.studies import petsc as bench
 
     monkeypatch.setattr(bench, "PROGRAMS", programs)
     native, ours = bench.plume(14, 1, 1, "KSP deepcg + PC deepcg"), bench.solver(14, 1)
