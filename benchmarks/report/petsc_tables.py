@@ -119,7 +119,7 @@ def messages() -> str:
 def model(cell_seconds: float, sweeps: tuple[int, ...] = (2, 3, 4), gather: int = 32768) -> str:
     """An iteration for UNKNOWNS on RANKS: computing, exchanges, gathering and sums, by LATENCY and BANDWIDTH.
 
-    A level with s sweeps takes 4 s + 1 exchanges of ghosts of 4 bytes and one sum into the neighbours' (tests/test_ranks.py), each with up to
+    A level with s sweeps takes 4 s + 1 exchanges of ghosts of 4 bytes and one sum into the neighbours' (tests/kernels/test_ranks.py), each with up to
     26 neighbours, of which the six across faces have all but a few bytes.
     """
     edge, cells = (UNKNOWNS / RANKS) ** (1 / 3), UNKNOWNS
