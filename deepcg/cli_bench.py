@@ -51,7 +51,7 @@ def bench(ctx: click.Context, full, plan, only, hours, output, fresh, compare, l
         click.echo(program.listed())
         return
     if compare:
-        ctx.exit(_benchmarks("compare").compare_files(*compare))
+        ctx.exit(_benchmarks("report.compare").compare_files(*compare))
     options["cores"] = options["cores"] or min(2, len(os.sched_getaffinity(0)))
     chosen = program.chosen("full" if full else plan, **options)
     ctx.exit(0 if program.bench(chosen, output, only=only, hours=hours, fresh=fresh) else 1)
