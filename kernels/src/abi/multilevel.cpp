@@ -7,7 +7,7 @@
 
 #include "core/error.hpp"
 #include "distributed/distributed_hierarchy.hpp"
-#include "krylov/fcg.hpp"
+#include "krylov/team_fcg.hpp"
 #include "setup/hierarchy.hpp"
 
 using namespace dcg;
@@ -110,7 +110,7 @@ extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window,
     std::vector<Kept> kept(window + 1);
     Outcome outcome;
     with_team(handle->threads, [&](const Team &team) {
-      const Outcome mine = conjugate_directions(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, kept,
+      const Outcome mine = flexible_conjugate_gradients(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, kept,
                                                 best_rows(), team, target, maxiter, history, steps);
       if (team.rank == 0) outcome = mine;
     });

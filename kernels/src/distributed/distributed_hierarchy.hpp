@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "distributed/overlap.hpp"
-#include "krylov/cg.hpp"
+#include "krylov/team_cg.hpp"
 #include "setup/hierarchy.hpp"
 
 namespace dcg {

@@ -5,7 +5,7 @@
 // Ledger, bytes per cell and iteration beside the cycle, unit weights: direction 12, curvature 1, advance 41 = 54; to store
 // A p in double precision would make it 78.
 
-#include "krylov/cg.hpp"
+#include "krylov/team_cg.hpp"
 
 #include <algorithm>
 #include <cmath>
