@@ -99,7 +99,7 @@ class MultilevelCycle:
         native.call("dcg_multilevel_apply", self._handle, r, z)
         return z
 
-    def conjugate_gradients(self, x: Array, r: Array, target: float, maxiter: int) -> Run:
+    def native_cg(self, x: Array, r: Array, target: float, maxiter: int) -> Run:
         """Preconditioned conjugate gradients on A e = r, x += e, in one call.
 
         Parameters
@@ -114,7 +114,7 @@ class MultilevelCycle:
             maxiter, lambda *told: native.call("dcg_multilevel_cg", self._handle, x, r, target, maxiter, *told)
         )
 
-    def conjugate_directions(self, x: Array, r: Array, target: float, maxiter: int, window: int) -> Run:
+    def native_directions(self, x: Array, r: Array, target: float, maxiter: int, window: int) -> Run:
         """The same with each direction made A-orthogonal to the last `window` ones (Kaneda et al. 2023, algorithm 1)."""
         native.check_vectors(self._stencil.cells.size, x=x, r=r)
         arguments = self._handle, window, x, r, target, maxiter
