@@ -14,6 +14,7 @@ import numpy as np
 
 from ..native import device as gpu
 from ..native import library as native
+from ..native.constants import CUDA_COPY, CUDA_CYCLE, CUDA_SWEEP
 from ..native.device_array import current_stream, device_array, empty_like, on_gpu
 from ..problem.poisson import Poisson
 from .cycle import Run
@@ -163,7 +164,7 @@ class CudaCycle:
     def seconds(self, what: str, repeats: int = 20) -> tuple[float, int]:
         """For benchmarks: the median time of a "copy", of a "sweep" over the finest level or of a "cycle", and the bytes moved."""
         taken, moved = ctypes.c_double(), ctypes.c_int64()
-        number = ("copy", "sweep", "cycle").index(what)
+        number = {"copy": CUDA_COPY, "sweep": CUDA_SWEEP, "cycle": CUDA_CYCLE}[what]
         self._call("dcg_cuda_time", self._handle, number, repeats, ctypes.byref(taken), ctypes.byref(moved))
         return taken.value, moved.value
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..native import library as native
+from ..native.constants import CG_BREAKDOWN
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
 from .parameters import Weights
@@ -43,7 +44,7 @@ class Run:
         iterations, result = ctypes.c_int64(), ctypes.c_int32()
         iterate(history.ctypes.data, steps.ctypes.data, ctypes.byref(iterations), ctypes.byref(result))
         n = iterations.value
-        return cls(history[:n].tolist(), steps[:n, 0].tolist(), steps[1:n, 1].tolist(), result.value == 2)
+        return cls(history[:n].tolist(), steps[:n, 0].tolist(), steps[1:n, 1].tolist(), result.value == CG_BREAKDOWN)
 
 
 class MultilevelCycle:

@@ -9,11 +9,10 @@
 #include <cmath>
 #include <vector>
 
+#include "core/cell_kinds.hpp"
 #include "matrix/scan.hpp"
 
 namespace dcg {
-
-constexpr uint8_t kFluid = 0, kSolid = 1, kOpen = 2;
 
 class EqualFaces {
  public:
