@@ -54,7 +54,7 @@ $(VENV)/.petsc4py: | $(STAMP)
 	@touch $@
 
 demo: setup
-	$(BIN)/python -m benchmarks.demo --output out/demo
+	$(BIN)/python -m benchmarks.studies.demo --output out/demo
 
 test: setup petsc
 	$(BIN)/python -m pytest -m "not slow"
@@ -90,7 +90,7 @@ $(VENV)/.peers: system-packages.sh | $(STAMP)
 	@touch $@
 
 results: setup
-	$(BIN)/python -m benchmarks.tables
+	$(BIN)/python -m benchmarks.report.tables
 
 clean:
 	rm -rf $(VENV) build out *.egg-info deepcg/libdeepcg*.so

@@ -11,15 +11,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import learned
-from benchmarks.cases import SCENES_2D, SCENES_3D, Case, digest, sequence
-from benchmarks.peers import AMG, GPU, ON_CPU, OWN, PEERS, STRICT, Peer, classical, in_precision, own, with_window
-from benchmarks.results import latest
-from deepcg import gallery
+from benchmarks.peers.registry import (
+    AMG,
+    GPU,
+    ON_CPU,
+    OWN,
+    PEERS,
+    STRICT,
+    Peer,
+    classical,
+    in_precision,
+    own,
+    with_window,
+)
+from benchmarks.records import learned
+from benchmarks.records.results import latest
+from benchmarks.systems.cases import SCENES_2D, SCENES_3D, Case, digest, sequence
+from deepcg.scenes import gallery
 
 FRESH, WARM, KEPT = "fresh", "fresh, warm start", "kept, warm start"
 """How a sequence is gone through: a set-up per system from a zero guess; the same from the last solution; and the set-up kept too,
-until it is worn out (`benchmarks.runner.Wear`)."""
+until it is worn out (`benchmarks.runner.runner.Wear`)."""
 
 LONG = 600.0  # seconds; a run that takes longer is made once, and its first counts
 

@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import plans
-from benchmarks.estimate import estimate
-from benchmarks.journal import Journal
-from benchmarks.markdown import figure
-from benchmarks.peers import PEERS
+from benchmarks.paths import RESULTS, ROOT
+from benchmarks.peers.registry import PEERS
 from benchmarks.plans import Plan
-from benchmarks.record import RESULTS, machine
-from benchmarks.report import write
-from benchmarks.results import gather, load, save
-from benchmarks.runner import Runner, comparison
+from benchmarks.records.journal import Journal
+from benchmarks.records.record import machine
+from benchmarks.records.results import gather, load, save
+from benchmarks.report.markdown import figure
+from benchmarks.report.report import write
+from benchmarks.runner.estimate import estimate
+from benchmarks.runner.runner import Runner, comparison
 
 DEFAULT_RTOL = 1e-6
 ROOFLINES = {"quick": (64, 128), "full": (64, 128, 256), "scaling": (64, 128, 256)}
-ROOT = Path(__file__).parent.parent
 
 
 class Stopped(Exception):
@@ -86,7 +86,7 @@ def bench(plan: Plan, output: Path, *, only: str = "", hours: float | None = Non
     Parameters
     ----------
     output : folder, for NAME.jsonl (the journal), NAME.json, NAME.md, NAME.html and the pictures in NAME/
-    only, hours : see `benchmarks.runner.Runner`
+    only, hours : see `benchmarks.runner.runner.Runner`
     fresh : start over, with what `only` names or with everything
 
     Raises
@@ -199,7 +199,7 @@ def _rooflines(plan: Plan, journal: Journal) -> None:
             key = f"roofline | {scene} {size}^3 | {cores} cores"
             if key in journal.runs:
                 continue
-            code = f"import json; from benchmarks.roofline import one_case; print(json.dumps(one_case({scene!r}, {size}, 5)))"
+            code = f"import json; from benchmarks.studies.roofline import one_case; print(json.dumps(one_case({scene!r}, {size}, 5)))"
             environment = {**os.environ, "OMP_NUM_THREADS": str(cores), "PYTHONPATH": str(ROOT)}
             done = subprocess.run(
                 [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True

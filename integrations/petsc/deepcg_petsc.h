@@ -95,8 +95,8 @@ typedef struct {
   /* the problem */
   DeepcgGrid       grid;
   DeepcgMatrix     matrix;
-  dcg_rows        *rows; /* what the last reading leaves to the next one of the same pattern */
-  dcg_matrix_found found;
+  dcg_matrix_scan *rows; /* what the last reading leaves to the next one of the same pattern */
+  dcg_matrix_result found;
   dcg_operator     op;
   uint8_t         *kinds, *cells;
   double          *face[3], *shift;

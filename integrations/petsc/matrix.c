@@ -102,6 +102,7 @@ PetscErrorCode DeepcgMatrixGet(Mat A, const DeepcgGrid *grid, DeepcgMatrix *matr
   matrix->rows.first_row   = first;
   matrix->rows.cell        = grid->cell;
   matrix->rows.index_bytes = sizeof(PetscInt);
+  matrix->rows.dim         = (int32_t)grid->dim;
   if (sequential) {
     PetscCall(GetPart(A, 0, matrix));
   } else {

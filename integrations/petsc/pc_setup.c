@@ -18,7 +18,7 @@ PetscErrorCode DeepcgFreeProblem(PC_Deepcg *pd)
   PetscCall(PetscFree(pd->shift));
   PetscCall(PetscFree2(pd->r, pd->z));
   PetscCall(PetscFree2(pd->alone, pd->diagonal_inverse));
-  dcg_rows_destroy(pd->rows);
+  dcg_matrix_scan_destroy(pd->rows);
   pd->rows = NULL;
   PetscCall(VecDestroy(&pd->work));
   PetscCall(DeepcgMatrixReset(&pd->matrix));
@@ -152,11 +152,12 @@ static PetscErrorCode ReadMatrix(PC pc, PetscBool again)
   PetscCall(AllocateProblem(pd));
   PetscCall(DeepcgMatrixGet(pc->pmat, &pd->grid, &pd->matrix));
   PetscCall(DeepcgMatrixShare(&pd->matrix, &comm));
-  if (!pd->rows) PetscCallDeepcg(comm, dcg_rows_create(&pd->rows));
-  code = dcg_matrix_kinds(&pd->matrix.rows, pd->rows, again && !pd->matrix.converted, pd->kinds);
+  pd->matrix.rows.rounding = pd->rounding;
+  if (!pd->rows) PetscCallDeepcg(comm, dcg_matrix_scan_create(&pd->rows));
+  code = dcg_matrix_scan_rows(&pd->matrix.rows, pd->rows, again && !pd->matrix.converted, pd->kinds);
   if (!code) {
     PetscCall(DeepcgRanksExchangeKinds(pc, &pd->grid, pd->kinds, &pd->ranks));
-    code = dcg_matrix_read(&pd->matrix.rows, pd->rows, pd->kinds, pd->rounding, pd->cells, pd->face, pd->shift, &pd->found);
+    code = dcg_matrix_read(&pd->matrix.rows, pd->rows, pd->kinds, pd->cells, pd->face, pd->shift, &pd->found);
   }
   if (!code) PetscCall(FindRowsAlone(pd));
   PetscCall(DeepcgMatrixRestore(&pd->matrix));

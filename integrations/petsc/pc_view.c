@@ -15,7 +15,7 @@ static const char *Sizes(PetscInt dim, int64_t z, int64_t y, int64_t x, char tex
 
 static PetscErrorCode ViewOperator(const PC_Deepcg *pd, PetscViewer viewer)
 {
-  const dcg_matrix_found *f = &pd->found;
+  const dcg_matrix_result *f = &pd->found;
   char                    text[80], more[80];
 
   PetscFunctionBegin;
