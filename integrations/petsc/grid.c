@@ -4,7 +4,7 @@
 
 #include "deepcg_petsc.h"
 
-#define LEVEL_GAP 1e-4   /* of the widest gap along an axis: closer coordinates are the same level (deepcg/row_places.py) */
+#define LEVEL_GAP 1e-4   /* of the widest gap along an axis: closer coordinates are the same level (deepcg/problem/from_matrix/row_numbering.py) */
 #define LEVEL_FLOOR 1e-7 /* of the largest extent: likewise */
 #define SPARSEST 100     /* cells of the bounding grid per row, beyond which centres are taken for unstructured */
 
