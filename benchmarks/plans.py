@@ -27,7 +27,7 @@ from benchmarks.peers.registry import (
 from benchmarks.records import learned
 from benchmarks.records.results import latest
 from benchmarks.systems.cases import SCENES_2D, SCENES_3D, Case, digest, sequence
-from deepcg import gallery
+from deepcg.scenes import gallery
 
 FRESH, WARM, KEPT = "fresh", "fresh, warm start", "kept, warm start"
 """How a sequence is gone through: a set-up per system from a zero guess; the same from the last solution; and the set-up kept too,

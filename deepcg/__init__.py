@@ -6,13 +6,13 @@ The network only proposes directions; the Krylov iteration measures the true res
 back to a classical direction where the network's is no good.
 """
 
-from .grid import FLUID, OPEN, SOLID
-from .model_file import ModelFileError
-from .native import release_memory
-from .problem import Poisson
-from .report import SolveInfo
-from .solve import preconditioner, solve
-from .solver import InconsistentError, Solver
+from .api import preconditioner, solve
+from .io.model_file import ModelFileError
+from .krylov.report import SolveInfo
+from .native.library import release_memory
+from .problem.grid import FLUID, OPEN, SOLID
+from .problem.poisson import Poisson
+from .solver.solver import InconsistentError, Solver
 
 __version__ = "0.1.0"
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from deepcg import matrix_reader, native
+from deepcg.native import library as native
+from deepcg.problem.from_matrix import reader
 
 
 @pytest.fixture(scope="module", params=["kernels", "NumPy"])
@@ -12,5 +13,5 @@ def matrix_reading(request):
         pytest.skip(f"kernels not built: {native.unavailable}")
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "NumPy":
-            patch.setattr(matrix_reader, "read_quickly", lambda *_: None)
+            patch.setattr(reader, "read_quickly", lambda *_: None)
         yield request.param

@@ -67,10 +67,10 @@ def _runs(python: str, petsc_dir: str | None, code: str) -> bool:
 @lru_cache
 def cuda_kernels() -> str:
     """Why deepcg's CUDA kernels cannot be used here; empty where they can."""
-    from deepcg import cuda
+    from deepcg.native import device
 
     try:
-        cuda.library()
+        device.library()
     except Exception as error:
         return " ".join(str(error).split())[:200]
     return ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.records.results import Entry, median
-from deepcg import model_file
+from deepcg.io import model_file
 
 LEARNED = "multilevel network"
 OUTSIDE = ("bunny", "bubble", "stretched", "baffles")

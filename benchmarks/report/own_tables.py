@@ -9,7 +9,7 @@ from benchmarks.records.results import Entry, measured, select, stated_machine
 from benchmarks.report import paper_tables
 from benchmarks.report.markdown import table
 from benchmarks.studies import roofline as rooflines
-from deepcg import gallery as scenes
+from deepcg.scenes import gallery as scenes
 
 
 def iterations() -> str:

@@ -13,7 +13,7 @@ from benchmarks.plans import PAPER_BASELINES, PAPER_NETWORKS, PAPER_PEERS, PAPER
 from benchmarks.records.results import Entry, asked, median, select
 from benchmarks.report.markdown import figure
 from benchmarks.report.section import Table, ordered
-from deepcg import model_file
+from deepcg.io import model_file
 
 RTOL = 1e-4
 WINDOW_NAMES = {with_window(m).name: "all" if m is None else str(m) for m in WINDOWS}

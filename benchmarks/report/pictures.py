@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.peers.registry import PEERS, VARIANT
 from benchmarks.records.results import Entry, median, seconds, select
-from deepcg.plots import STYLE
+from deepcg.io.plots import STYLE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,8 +20,9 @@ from benchmarks.records.journal import Journal
 from benchmarks.records.results import gather, save
 from benchmarks.runner.runner import Runner
 from benchmarks.systems.cases import Case
-from deepcg import gallery, plots
-from deepcg.mesh import write_vtk
+from deepcg.io import plots
+from deepcg.io.mesh import write_vtk
+from deepcg.scenes import gallery
 
 METHODS = ("CG", "Jacobi-PCG", "IC(0)-PCG", "PyAMG SA-PCG", "DCDM network", "multilevel network")
 

@@ -16,9 +16,12 @@ import numpy as np
 
 from benchmarks.paths import RESULTS
 from benchmarks.records.record import Record
-from deepcg import cuda, gallery, preconditioner
-from deepcg.cycle import MultilevelCycle
-from deepcg.weights import Weights
+from deepcg.multigrid import cuda
+from deepcg.multigrid.cycle import MultilevelCycle
+from deepcg.multigrid.parameters import Weights
+from deepcg.native import device
+from deepcg.preconditioners.registry import build
+from deepcg.scenes import gallery
 
 RTOL, REPEATS = 1e-6, 5
 CHECKED = ("plume", 64)
@@ -30,7 +33,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--fresh", action="store_true", help="run what the file already holds again")
     arguments = parser.parse_args()
-    cuda.library()  # says what is missing before anything else
+    device.library()  # says what is missing before anything else
     record = Record(Path(RESULTS / "gpu.json"), arguments.fresh)
     for label, case in {
         "agreement": lambda: agreement(*CHECKED),
@@ -56,11 +59,11 @@ def one_case(name: str, size: int, model: str) -> dict:
     problem, b = scene.problem, scene.rhs.reshape(-1).copy()
     problem.components.project(b)
     started = time.perf_counter()
-    cycle = preconditioner.build(problem, model, "cuda")
+    cycle = build(problem, model, "cuda")
     setup = time.perf_counter() - started
     if not isinstance(cycle, cuda.CudaCycle):
         raise SystemExit(f"{model} is no multilevel network here")
-    x, r = (cuda.Buffer(cuda.library(), b.nbytes) for _ in range(2))
+    x, r = (device.Buffer(device.library(), b.nbytes) for _ in range(2))
     target, seconds = RTOL * float(np.linalg.norm(b)), []
     for _ in range(1 + REPEATS):  # the first warms up
         x.set(np.zeros_like(b)), r.set(b)

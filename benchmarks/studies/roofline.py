@@ -27,10 +27,10 @@ import numpy as np
 from benchmarks.paths import RESULTS
 from benchmarks.records.record import Record
 from benchmarks.records.results import stated_machine
-from deepcg import gallery
-from deepcg.cycle import MultilevelCycle
-from deepcg.vectors import axpy
-from deepcg.weights import Weights
+from deepcg.multigrid.cycle import MultilevelCycle
+from deepcg.multigrid.parameters import Weights
+from deepcg.problem.vectors import axpy
+from deepcg.scenes import gallery
 
 # Bytes per cell of one wave down (relax, residual, restrict) and one up (prolong, relax), each plane once.
 UNIT = (4 + 4 + 1 + 6.5) + (4 + 4 + 4 + 1 + 6.5)

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.ndimage as ndi
 
 import deepcg
-from deepcg import gallery
+from deepcg.scenes import gallery
 
 NOISE_SEED = 2024
 STEPS = 24  # systems of a time sequence
@@ -68,7 +68,7 @@ class Case:
     def systems(self) -> Iterator[Step]:
         """The system, or those of the sequence one after another."""
         if self.matrix:
-            from deepcg.sources import open_source
+            from deepcg.scenes.sources import open_source
 
             system = open_source(str(self.matrix[0]), grid=self.grid, rhs=self.matrix[1])
             yield Step(system.problem, system.rhs)

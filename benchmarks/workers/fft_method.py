@@ -15,8 +15,8 @@ import scipy.fft
 
 from benchmarks.systems.system import made_of
 from benchmarks.workers.methods import Loaded, version
-from deepcg.grid import FLUID
-from deepcg.problem import Poisson
+from deepcg.problem.grid import FLUID
+from deepcg.problem.poisson import Poisson
 
 
 def without_direct(problem: Poisson) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 import deepcg
 from benchmarks.systems.system import made_of
 from benchmarks.workers.methods import Loaded
-from deepcg.cycle import MultilevelCycle
-from deepcg.krylov import WINDOW
-from deepcg.preconditioner import Network, multilevel
-from deepcg.problem import Poisson
-from deepcg.weights import Weights
+from deepcg.dcdm.preconditioner import Network
+from deepcg.krylov.fcg import WINDOW
+from deepcg.multigrid.cycle import MultilevelCycle
+from deepcg.multigrid.parameters import Weights
+from deepcg.preconditioners.registry import multilevel
+from deepcg.problem.poisson import Poisson
 
 
 class Own:
@@ -94,7 +95,7 @@ class InPrecision(Own):
         self._precision = precision
 
     def model(self, problem: Poisson) -> Any:
-        from deepcg.model_file import resolve
+        from deepcg.io.model_file import resolve
 
         network = Network.from_file(problem, resolve(self._model, problem.ndim), "cpu")
         return RoundedNetwork(problem, network.network, self._precision)

@@ -1,4 +1,4 @@
-/* Conjugate directions over a window (Kaneda et al. 2023, algorithm 1) for any preconditioner, with the guards of deepcg/krylov.py:
+/* Conjugate directions over a window (Kaneda et al. 2023, algorithm 1) for any preconditioner, with the guards of deepcg/krylov/fcg.py:
  * the true residual decides, poor directions give way to Jacobi's, and Jacobi takes over where there are too many of them. */
 #include "ksp_deepcg.h"
 

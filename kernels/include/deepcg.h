@@ -54,7 +54,7 @@ typedef struct {
   int32_t open;            /* unit > 0: bit 2a: OPEN cells lie below axis a, bit 2a + 1: above */
 } dcg_operator;
 
-/* y = A x, the finite-volume stencil in difference form (deepcg/stencil.py has the formula); y is 0 where not FLUID.
+/* y = A x, the finite-volume stencil in difference form (deepcg/problem/stencil.py has the formula); y is 0 where not FLUID.
  * threads   OpenMP threads; 0 = as many as OpenMP would take
  */
 DCG_API int dcg_apply(const dcg_operator *op, const double *x, double *y, int32_t threads);
@@ -62,7 +62,7 @@ DCG_API int dcg_apply(const dcg_operator *op, const double *x, double *y, int32_
 /* r = b - A x, *square = r . r; b may not be r. */
 DCG_API int dcg_residual(const dcg_operator *op, const double *b, const double *x, double *r, double *square, int32_t threads);
 
-/* Face weights beta * area / distance, beta the harmonic mean of a coefficient per cell (deepcg/stencil.py has the rules).
+/* Face weights beta * area / distance, beta the harmonic mean of a coefficient per cell (deepcg/problem/stencil.py has the rules).
  *
  * outside      kind of the cells outside, low and high by axis; periodic as above goes first
  * widths       of the cells along each axis; NULL: 1
@@ -88,7 +88,7 @@ DCG_API int dcg_components(const dcg_operator *op, int64_t capacity, int64_t *fi
 DCG_API int dcg_project(int64_t runs, const int64_t *first, const int64_t *length_and_component, const int64_t *sizes,
                         int64_t components, double *v, double *removed);
 
-/* The learned weights (deepcg/multilevel.py defines them and proves that any within these bounds keep the network SPD). */
+/* The learned weights (deepcg/multigrid/reference/network.py defines them and proves that any within these bounds keep the network SPD). */
 typedef struct {
   int32_t sweeps[DCG_LEVELS];          /* per level from the finest, 1..DCG_SWEEPS; the last holds for all below */
   float omega[2][DCG_SWEEPS][2];       /* relaxation on the finest and on coarser levels, by sweep and colour, in (0, 3/2) */
@@ -207,7 +207,7 @@ DCG_API void dcg_rows_destroy(dcg_rows *rows);
  * same_columns  nonzero: start, column, cell, ghost and the sizes hold what they held at the last call with these `rows` */
 DCG_API int dcg_matrix_kinds(const dcg_matrix *matrix, dcg_rows *rows, int32_t same_columns, uint8_t *kinds);
 
-/* The operator behind a 5- or 7-point matrix of either sign; deepcg/matrix_reader.py has the rules.
+/* The operator behind a 5- or 7-point matrix of either sign; deepcg/problem/from_matrix/reader.py has the rules.
  *
  * rows      as dcg_matrix_kinds left them for this matrix; a second reading needs that call again
  * rounding  differences up to this fraction of the diagonal count as none
@@ -227,7 +227,7 @@ typedef struct {
   int32_t dimension;
 } dcg_model;
 
-/* Reads a model file (a safetensors file with a description, see deepcg/model_file.py) and checks it against its own hash. Where the
+/* Reads a model file (a safetensors file with a description, see deepcg/io/model_file.py) and checks it against its own hash. Where the
  * architecture is not "multilevel", *model is filled and DCG_UNSUPPORTED returned. */
 DCG_API int dcg_weights_read(const char *path, dcg_weights *weights, dcg_model *model);
 

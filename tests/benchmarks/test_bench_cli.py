@@ -13,7 +13,9 @@ from benchmarks.plans import Entry, Plan, peers
 from benchmarks.records.journal import Journal
 from benchmarks.records.results import load, save
 from benchmarks.systems.cases import Case
-from deepcg import cli, cli_bench, gallery
+from deepcg import cli
+from deepcg.cli import bench as cli_bench
+from deepcg.scenes import gallery
 from tests.support.results import made, slowed
 
 pytest.importorskip("matplotlib")
@@ -108,13 +110,13 @@ def test_plans_and_peers_are_listed():
 
 
 def test_an_installed_package_without_the_checkout_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(cli_bench, "__file__", str(tmp_path / "site-packages" / "deepcg" / "cli_bench.py"))
+    monkeypatch.setattr(cli_bench, "__file__", str(tmp_path / "site-packages" / "deepcg" / "cli" / "bench.py"))
     answer = bench("--list")
     assert answer.exit_code == 2 and "checkout" in answer.output
 
 
 def test_a_network_of_the_users_joins_the_paper(tmp_path):
-    from deepcg.model_file import shipped
+    from deepcg.io.model_file import shipped
 
     peer = plans.network_from(f"mine={shipped()['dcdm-3d']}")
     assert peer.name == "mine" and all(peer in entry.peers for entry in plans.paper(models=(peer,)).entries[:4])

@@ -33,7 +33,7 @@ from benchmarks.workers import scipy_methods
 from benchmarks.workers.fft_method import Direct, without_direct
 from benchmarks.workers.gpu_methods import TorchCG
 from benchmarks.workers.methods import Loaded
-from deepcg import gallery
+from deepcg.scenes import gallery
 
 two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core")
 

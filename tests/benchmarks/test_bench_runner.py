@@ -21,7 +21,7 @@ from benchmarks.records.results import gather, load, median, save
 from benchmarks.runner.runner import Runner, Wear, key
 from benchmarks.runner.workbench import wait_until_idle
 from benchmarks.systems.cases import Case, sequence
-from deepcg import gallery
+from deepcg.scenes import gallery
 
 ROOT = Path(__file__).parents[2]
 BOX = Case("box", 10)

@@ -19,7 +19,9 @@ click_testing = pytest.importorskip("click.testing")
 pytest.importorskip("tqdm")
 
 import deepcg  # noqa: E402
-from deepcg import cli, cli_train, gallery  # noqa: E402
+from deepcg import cli  # noqa: E402
+from deepcg.cli import train  # noqa: E402
+from deepcg.scenes import gallery  # noqa: E402
 
 TINY = ["train", "--dim", "2", "--stage", "8:6:2", "--stage", "12:4:2", "--ritz-vectors", "20", "--layers", "2,2,2"]
 BUNNY = str(resources.files("deepcg.data") / "bunny.stl")
@@ -210,7 +212,7 @@ def test_missing_extra_says_how_to_install_it(monkeypatch):
 
 
 def test_train_writes_a_model_that_says_how_it_was_made(trained):
-    from deepcg import model_file
+    from deepcg.io import model_file
 
     folder, output = trained
     facts = model_file.load(folder / "t.safetensors")[1]
@@ -228,7 +230,7 @@ def test_train_writes_a_model_that_says_how_it_was_made(trained):
 
 
 def test_recorded_command_gives_the_same_weights(trained):
-    from deepcg import model_file
+    from deepcg.io import model_file
 
     folder, _ = trained
     tensors, facts = model_file.load(folder / "t.safetensors")
@@ -240,19 +242,19 @@ def test_recorded_command_gives_the_same_weights(trained):
 
 def test_defaults_are_those_of_the_shipped_networks():
     pytest.importorskip("torch")
-    from deepcg.trainer import Training
-    from deepcg.training_run import DCDM_OPTIONS, command
+    from deepcg.training.dcdm_trainer import Training
+    from deepcg.training.run import DCDM_OPTIONS, command
 
     for dim in (2, 3):
         settings = cli.main.commands["train"].make_context("train", ["--dim", str(dim)]).params
         given = {key: settings[key] for key in ("dim", "stages", "rate", "seed", "ritz_vectors", "layers")}
-        assert Training(**cli_train._given(given, DCDM_OPTIONS)) == Training(dim=dim)
+        assert Training(**train._given(given, DCDM_OPTIONS)) == Training(dim=dim)
         assert command(Training(dim=dim), f"dcdm-{dim}d") == f"deepcg train --dim {dim}"
 
 
 def test_interrupted_training_goes_on_where_it_stopped(trained, monkeypatch):
-    from deepcg import model_file
-    from deepcg.trainer import Trainer
+    from deepcg.io import model_file
+    from deepcg.training.dcdm_trainer import Trainer
 
     honest = Trainer._one_step
 
@@ -325,7 +327,7 @@ def test_info_prints_the_description(trained):
 
 
 def test_info_lists_shipped_models():
-    from deepcg import model_file
+    from deepcg.io import model_file
 
     output = run("info")
     for name in model_file.shipped():

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from deepcg import doctor, model_file, native
+from deepcg.cli import doctor
+from deepcg.io import model_file
+from deepcg.native import library as native
 
 
 def by_name(findings):
@@ -73,9 +75,9 @@ def test_threads_without_a_usable_wish(value, monkeypatch):
 
 
 def test_a_missing_plugin_for_petsc_is_told(monkeypatch, tmp_path):
-    from deepcg import petsc
+    from deepcg.petsc import plugin
 
-    monkeypatch.setattr(petsc, "LIBRARY", tmp_path / "libdeepcg_petsc.so")
+    monkeypatch.setattr(plugin, "LIBRARY", tmp_path / "libdeepcg_petsc.so")
     check = by_name(doctor.examine())["PETSc plugin"]
     assert not check.works
     assert "libdeepcg_petsc.so is not built" in check.detail and "make petsc" in check.advice

@@ -5,8 +5,8 @@ import pytest
 import scipy.ndimage as ndi
 
 torch = pytest.importorskip("torch")
-from deepcg import network_slabs  # noqa: E402 - needs torch
-from deepcg.network import DCDM, PAPER_LAYERS, channels_last  # noqa: E402
+from deepcg.dcdm import slabs  # noqa: E402 - needs torch
+from deepcg.dcdm.network import DCDM, PAPER_LAYERS, channels_last  # noqa: E402
 
 
 def parameters(network):
@@ -106,11 +106,11 @@ def test_odd_sizes_are_padded_with_zeros_and_cropped(shape):
 @pytest.mark.parametrize("slab", [1, 3000, 1 << 24])
 @pytest.mark.parametrize("shape", [(1, 1), (9, 12), (33, 5), (1, 1, 1), (2, 1, 5), (7, 8, 9), (16, 16, 16)])
 def test_slabs_give_the_same_answer(monkeypatch, shape, slab):
-    monkeypatch.setattr(network_slabs, "SLAB", slab)
+    monkeypatch.setattr(slabs, "SLAB", slab)
     torch.manual_seed(7)
     network = channels_last(DCDM(len(shape), (2, 4, 2), channels=3))
-    evaluate = network_slabs.evaluation(network, shape)
-    assert isinstance(evaluate, network_slabs.SlabEvaluation)
+    evaluate = slabs.evaluation(network, shape)
+    assert isinstance(evaluate, slabs.SlabEvaluation)
     for _ in range(2):  # nothing of the first evaluation is left in the second
         b = torch.randn(1, 1, *shape)
         expected = network(b).detach()

@@ -17,7 +17,7 @@ meshio = pytest.importorskip("meshio")
 igl = pytest.importorskip("igl")
 pytest.importorskip("pyevtk")
 
-from deepcg.mesh import MeshError, read_surface, voxelize, voxelize_surface, write_vtk  # noqa: E402
+from deepcg.io.mesh import MeshError, read_surface, voxelize, voxelize_surface, write_vtk  # noqa: E402
 
 BUNNY = resources.files("deepcg.data") / "bunny.stl"
 SURFACE_FORMATS = ["stl", "obj", "ply", "vtk", "vtu", "msh", "off"]
@@ -514,7 +514,7 @@ def test_arguments_of_write_vtk_are_checked(tmp_path, name, fields, error, messa
 
 
 def test_extras_are_imported_only_where_used():
-    code = "import sys, deepcg, deepcg.mesh; print([m for m in ('meshio', 'igl', 'pyevtk') if m in sys.modules])"
+    code = "import sys, deepcg, deepcg.io.mesh; print([m for m in ('meshio', 'igl', 'pyevtk') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.numpy")
-from deepcg import model_file  # noqa: E402 - needs torch
-from deepcg.model_file import ModelFileError  # noqa: E402
-from deepcg.network import DCDM  # noqa: E402
-from deepcg.network_file import load_network, save_network  # noqa: E402
+from deepcg.dcdm.file import load_network, save_network  # noqa: E402
+from deepcg.dcdm.network import DCDM  # noqa: E402
+from deepcg.io import model_file  # noqa: E402 - needs torch
+from deepcg.io.model_file import ModelFileError  # noqa: E402
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from deepcg import gallery
+from deepcg.scenes import gallery
 
 pytest.importorskip("matplotlib")
 
-from deepcg import plots
+from deepcg.io import plots
 
 LOSSES = [1.0, 0.5, 0.4, 0.3]
 VALIDATION = [

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import deepcg
-from deepcg import cuda, native
-from deepcg.cuda import CudaCycle
-from deepcg.cycle import MultilevelCycle
-from deepcg.device_array import device_array, from_capsule, on_gpu
-from deepcg.weights import Weights
+from deepcg.multigrid.cuda import CudaCycle
+from deepcg.multigrid.cycle import MultilevelCycle
+from deepcg.multigrid.parameters import Weights
+from deepcg.native import device
+from deepcg.native import library as native
+from deepcg.native.device_array import device_array, from_capsule, on_gpu
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 
@@ -29,7 +30,7 @@ def compile_for_host(folder: Path, *options: str) -> ctypes.CDLL:
     flags = " ".join(["-O1", "-Werror", *options])
     make = ["make", "--silent", "-C", str(KERNELS), f"-j{os.cpu_count()}", "host"]
     subprocess.run([*make, "CXX=g++", f"OUT={folder}", f"BUILD={folder}", f"DCG_FLAGS={flags}"], check=True)
-    return cuda.library.__wrapped__(folder / "libdeepcg_cuda_host.so")
+    return device.library.__wrapped__(folder / "libdeepcg_cuda_host.so")
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def learned():
 
 @pytest.fixture
 def on_host(monkeypatch, host):
-    monkeypatch.setattr(cuda, "library", lambda: host)
+    monkeypatch.setattr(device, "library", lambda: host)
 
 
 @needs_compiler
@@ -145,7 +146,7 @@ def test_no_order_within_a_phase_matters(monkeypatch, host, host_backward, kind)
     problem = build((33, 16, 19), kind)
     r, results = residual(problem), []
     for library in (host, host_backward):
-        monkeypatch.setattr(cuda, "library", lambda library=library: library)
+        monkeypatch.setattr(device, "library", lambda library=library: library)
         cycle = CudaCycle(problem, learned())
         x, rest = np.zeros_like(r), r.copy()
         cycle.conjugate_gradients(x, rest, 1e-8 * np.linalg.norm(r), 40)
@@ -213,7 +214,7 @@ class FakeGpuArray:
 
 
 def empty_like(v):
-    """What `deepcg.device_array.empty_like` looks for in an array's library."""
+    """What `deepcg.native.device_array.empty_like` looks for in an array's library."""
     return FakeGpuArray(np.full_like(v.values, np.nan))
 
 
@@ -303,20 +304,20 @@ def test_a_tensor_on_the_cpu_is_not_on_a_gpu():
 
 
 def test_without_a_library_the_error_says_what_to_do(tmp_path):
-    with pytest.raises(cuda.UnavailableError, match="make build"):
-        cuda.library.__wrapped__(tmp_path / "none.so")
+    with pytest.raises(device.UnavailableError, match="make build"):
+        device.library.__wrapped__(tmp_path / "none.so")
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc here")
 def test_where_nvcc_is_the_kernels_are_built():
-    opened = ctypes.CDLL(str(cuda.LIBRARY))
-    assert opened.dcg_cuda_abi_version() == cuda.ABI_VERSION
+    opened = ctypes.CDLL(str(device.LIBRARY))
+    assert opened.dcg_cuda_abi_version() == device.ABI_VERSION
 
 
 def gpu_is_missing():
     try:
-        cuda.library()
-    except cuda.UnavailableError:
+        device.library()
+    except device.UnavailableError:
         return True
     return False
 

@@ -1,12 +1,13 @@
-"""Model files as the kernels read them, against `deepcg.weights`; and damaged ones."""
+"""Model files as the kernels read them, against `deepcg.multigrid.parameters`; and damaged ones."""
 
 import ctypes
 
 import numpy as np
 import pytest
 
-from deepcg import model_file, native
-from deepcg.weights import Weights, load
+from deepcg.io import model_file
+from deepcg.multigrid.parameters import Weights, load
+from deepcg.native import library as native
 
 pytestmark = pytest.mark.skipif(native.stencil_apply is None, reason=f"kernels not built: {native.unavailable}")
 

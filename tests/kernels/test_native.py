@@ -7,7 +7,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from deepcg import Poisson, native, vectors
+from deepcg import Poisson
+from deepcg.native import library as native
+from deepcg.problem import vectors
 from tests.support.reference import random_arguments
 
 pytestmark = pytest.mark.skipif(native.stencil_apply is None, reason=f"kernels not built: {native.unavailable}")

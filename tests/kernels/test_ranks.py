@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from deepcg import FLUID, SOLID, Poisson, gallery, native
-from deepcg.cycle import MultilevelCycle
-from deepcg.weights import Weights
+from deepcg import FLUID, SOLID, Poisson
+from deepcg.multigrid.cycle import MultilevelCycle
+from deepcg.multigrid.parameters import Weights
+from deepcg.native import library as native
+from deepcg.scenes import gallery
 from tests.support import ranks, reference
 from tests.support.cycles import random_weights, residual_like
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from deepcg import iterate, krylov
-from deepcg.iterate import Iterate
-from deepcg.krylov import conjugate_directions, conjugate_gradients
+from deepcg.krylov import cg, stopping
+from deepcg.krylov.cg import conjugate_gradients
+from deepcg.krylov.fcg import conjugate_directions
+from deepcg.krylov.stopping import Iterate
 from tests.support import reference
 
 EPS = np.finfo(float).eps
@@ -100,7 +101,7 @@ def test_finite_termination(method):
     A = Q @ np.diag(np.repeat([1.0, 3.0, 4.0, 9.0], 10)) @ Q.T
     it, _ = start((A + A.T) / 2, rng.standard_normal(40), target=1e-10)
     METHODS[method](it, np.copy)
-    assert (it.reason, it.iterations) == (iterate.CONVERGED, 4)
+    assert (it.reason, it.iterations) == (stopping.CONVERGED, 4)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -108,8 +109,8 @@ def test_one_product_an_iteration(method):
     A = Dense(poisson_matrix("open box 3-D"))
     it, _ = start(A, np.random.default_rng(37).standard_normal(len(A.A)), target=1e-9)
     METHODS[method](it, jacobi(A.A))
-    assert it.reason == iterate.CONVERGED
-    checks = 1 + it.iterations // iterate.CHECK_EVERY  # of the true residual; the last one confirms convergence
+    assert it.reason == stopping.CONVERGED
+    checks = 1 + it.iterations // stopping.CHECK_EVERY  # of the true residual; the last one confirms convergence
     assert it.iterations + 1 <= A.products <= it.iterations + 1 + checks
 
 
@@ -119,9 +120,9 @@ def test_one_product_an_iteration_over_many(method):
     A = Dense(np.diag(np.full(n, 2.0)) - np.eye(n, k=1) - np.eye(n, k=-1))
     it, _ = start(A, np.eye(n)[0], target=1e-8, maxiter=1000)
     METHODS[method](it, np.copy)
-    assert it.reason == iterate.CONVERGED
+    assert it.reason == stopping.CONVERGED
     if not it.fallbacks:
-        assert A.products <= it.iterations + 2 + it.iterations // iterate.CHECK_EVERY
+        assert A.products <= it.iterations + 2 + it.iterations // stopping.CHECK_EVERY
 
 
 @pytest.mark.parametrize("name", ["open box 2-D", "graded, varying coefficient", "open box 3-D"])
@@ -139,7 +140,7 @@ def test_condition_number(name, preconditioned):
     [([], [], None), ([1.0], [], None), ([1.0, -1.0], [0.5], None), ([1.0, 1.0], [-0.5], None)],
 )
 def test_condition_number_of_too_little(alphas, betas, condition):
-    assert krylov.lanczos_condition(alphas, betas) is condition
+    assert cg.lanczos_condition(alphas, betas) is condition
 
 
 def one_negative_eigenvalue(n=12):
@@ -163,7 +164,7 @@ def test_indefinite_operator_is_a_breakdown(method, name):
     for M in (np.copy, lambda r: rng.standard_normal(len(r))):
         it, _ = start(INDEFINITE[name], np.append(np.ones(6), -np.ones(6)), target=1e-10)
         METHODS[method](it, M)
-        assert it.reason == iterate.INDEFINITE
+        assert it.reason == stopping.INDEFINITE
         assert np.isfinite(it.x).all()
 
 
@@ -209,7 +210,7 @@ def test_hostile_preconditioners_cannot_spoil_the_answer(method, name):
     it, _ = start(A, b, target, maxiter=1000)
     run = METHODS.get(method, lambda it, M: conjugate_directions(it, M, 0))
     run(it, hostile(name, A))
-    assert it.reason == iterate.CONVERGED
+    assert it.reason == stopping.CONVERGED
     assert np.linalg.norm(b - A @ it.x) <= target * (1 + 1e-9)
     assert it.iterations <= 4 * plain.iterations + 40 or method == "dcd 0"  # steepest descent is as slow as it is
     harmless = name in ("huge r", "tiny r") or (
@@ -227,7 +228,7 @@ def test_linear_but_not_symmetric_preconditioner(method, skew):
     b = rng.standard_normal(len(A))
     it, iterates = start(A, b, 1e-8 * np.linalg.norm(b), maxiter=1000)
     METHODS[method](it, lambda r: r + skew * (S @ r))
-    assert it.reason == iterate.CONVERGED or (method == "cg" and it.reason == iterate.MAXITER)
+    assert it.reason == stopping.CONVERGED or (method == "cg" and it.reason == stopping.MAXITER)
     exact = np.linalg.solve(A, b)
     energy = [(x - exact) @ A @ (x - exact) for x in iterates]
     assert (np.diff(energy) <= 1e-12 * energy[0]).all()
@@ -242,7 +243,7 @@ def test_attainable_accuracy(method, name, target):
     b = np.random.default_rng(59).standard_normal(len(A))
     it, _ = start(A, b, target, maxiter=100 * len(A))
     METHODS[method](it, jacobi(A))
-    assert it.reason == iterate.ATTAINABLE
+    assert it.reason == stopping.ATTAINABLE
     rounding = 10 * EPS * np.linalg.norm(A, 2) * np.linalg.norm(it.x)
     assert np.linalg.norm(b - A @ it.x) <= 4 * rounding
     assert it.iterations <= 4 * len(A)
@@ -253,7 +254,7 @@ def test_maxiter_and_callback(method):
     A = poisson_matrix("open box 2-D")
     it, iterates = start(A, np.ones(len(A)), maxiter=7)
     METHODS[method](it, jacobi(A))
-    assert (it.reason, it.iterations, len(iterates), len(it.residuals)) == (iterate.MAXITER, 7, 7, 8)
+    assert (it.reason, it.iterations, len(iterates), len(it.residuals)) == (stopping.MAXITER, 7, 7, 8)
     for x, residual in zip(iterates, it.residuals[1:], strict=True):
         assert residual == pytest.approx(np.linalg.norm(1 - A @ x), rel=1e-10)
 
@@ -263,9 +264,9 @@ def test_nothing_to_do(method):
     A = poisson_matrix("open box 2-D")
     exact = np.random.default_rng(61).standard_normal(len(A))
     for b, x0, maxiter, reason in [
-        (np.zeros(len(A)), None, 9, iterate.CONVERGED),
-        (A @ exact, exact, 9, iterate.CONVERGED),
-        (A @ exact, None, 0, iterate.MAXITER),
+        (np.zeros(len(A)), None, 9, stopping.CONVERGED),
+        (A @ exact, exact, 9, stopping.CONVERGED),
+        (A @ exact, None, 0, stopping.MAXITER),
     ]:
         it, iterates = start(A, b, target=1e-12 * np.linalg.norm(b), maxiter=maxiter, x0=x0)
         METHODS[method](it, np.copy)
@@ -287,5 +288,5 @@ def test_a_lying_recurrence_is_found_out(method):
     b = np.random.default_rng(67).standard_normal(len(A.A))
     it, _ = start(A, b, target=1e-9, maxiter=2000)
     METHODS[method](it, np.copy)
-    assert it.reason == iterate.CONVERGED
+    assert it.reason == stopping.CONVERGED
     assert np.linalg.norm(b - A.A @ it.x) <= 1.001e-9

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 import deepcg
-from deepcg import gallery, native
-from deepcg.weights import Weights
+from deepcg.multigrid.parameters import Weights
+from deepcg.native import library as native
+from deepcg.scenes import gallery
 
 torch = pytest.importorskip("torch")
 
-from deepcg.cycle import MultilevelCycle  # noqa: E402
-from deepcg.hierarchy import build_hierarchy  # noqa: E402
-from deepcg.multilevel import Multilevel  # noqa: E402
+from deepcg.multigrid.cycle import MultilevelCycle  # noqa: E402
+from deepcg.multigrid.reference.hierarchy import build_hierarchy  # noqa: E402
+from deepcg.multigrid.reference.network import Multilevel  # noqa: E402
 
 needs_kernels = pytest.mark.skipif(native.unavailable is not None, reason="needs the compiled kernels")
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 import deepcg
-from deepcg import gallery
+from deepcg.scenes import gallery
 from tests.support.petsc_systems import (
     ROOT,
     RTOL,

@@ -58,7 +58,7 @@ def test_the_backend_is_the_cpu(backend):
 
 
 def test_the_view_names_model_levels_precision_and_memory():
-    from deepcg import model_file
+    from deepcg.io import model_file
 
     text = view(solver(box(20, 21, 22, boundary="open").matrix(), (20, 21, 22)))
     description = model_file.describe(model_file.shipped()["multilevel-3d"])
@@ -84,7 +84,7 @@ def test_models_by_name(model):
 
 
 def test_a_model_file_by_path(tmp_path):
-    from deepcg import model_file
+    from deepcg.io import model_file
 
     path = tmp_path / "own.safetensors"
     path.write_bytes(model_file.shipped()["multilevel-2d"].read_bytes())

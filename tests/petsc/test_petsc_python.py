@@ -187,7 +187,7 @@ def test_python_models_refuse_many_ranks():
 
 
 def test_the_doctor_tries_the_plugin():
-    from deepcg import doctor
+    from deepcg.cli import doctor
 
     answer = doctor._petsc_plugin()
     assert "iterations on a small system" in answer and str(PLUGIN.resolve()) in answer

@@ -15,8 +15,11 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 import deepcg
-from deepcg import FLUID, ModelFileError, Poisson, model_file, native, preconditioner, solve
-from deepcg.preconditioner import automatic, build, mean_face_weight
+from deepcg import FLUID, ModelFileError, Poisson, preconditioner, solve
+from deepcg.dcdm.preconditioner import mean_face_weight
+from deepcg.io import model_file
+from deepcg.native import library as native
+from deepcg.preconditioners.registry import automatic, build
 from tests.support import reference
 
 
@@ -158,8 +161,8 @@ def test_mean_face_weight():
 def untrained(tmp_path):
     """Paths of networks with random weights."""
     torch = pytest.importorskip("torch")
-    from deepcg.network import DCDM
-    from deepcg.network_file import save_network
+    from deepcg.dcdm.file import save_network
+    from deepcg.dcdm.network import DCDM
 
     torch.manual_seed(251)
     return {dim: save_network(tmp_path / f"{dim}.safetensors", DCDM(dim, (2, 2, 2), 4), "random", {}) for dim in (2, 3)}
@@ -227,7 +230,7 @@ import numpy as np
 import deepcg
 problem = deepcg.Poisson(np.zeros((6, 7), dtype=np.uint8), boundary="open")
 x, info = deepcg.solve(problem, np.ones((6, 7)))
-assert info == 0 and info.model == ("jacobi" if deepcg.native.unavailable else "multigrid"), info
+assert info == 0 and info.model == ("jacobi" if deepcg.native.library.unavailable else "multigrid"), info
 try:
     deepcg.solve(problem, np.ones((6, 7)), model="dcdm")
 except (ImportError, deepcg.ModelFileError) as error:

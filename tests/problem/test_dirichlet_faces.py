@@ -5,8 +5,9 @@ import pytest
 import scipy.sparse as sp
 
 import deepcg
-from deepcg import OPEN, SOLID, Poisson, gallery
-from deepcg.face_weights import back, front
+from deepcg import OPEN, SOLID, Poisson
+from deepcg.problem.face_weights import back, front
+from deepcg.scenes import gallery
 
 pytestmark = pytest.mark.usefixtures("matrix_reading")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepcg import FLUID, OPEN, SOLID
-from deepcg.grid import Grid
+from deepcg.problem.grid import Grid
 
 BOX = np.zeros((3, 4), dtype=np.uint8)
 

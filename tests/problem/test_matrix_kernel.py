@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from deepcg import FLUID, OPEN, SOLID, Poisson, native
-from deepcg.matrix_kernel import DIAGONAL, UNKNOWN, Reading
+from deepcg import FLUID, OPEN, SOLID, Poisson
+from deepcg.native import library as native
+from deepcg.problem.from_matrix.kernel import DIAGONAL, UNKNOWN, Reading
 from tests.support.reference import random_arguments
 
 pytestmark = pytest.mark.skipif(native.stencil_apply is None, reason=f"kernels not built: {native.unavailable}")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepcg import FLUID, OPEN, SOLID, Poisson
-from deepcg.row_places import estimate_widths, find_levels
+from deepcg.problem.from_matrix.row_numbering import estimate_widths, find_levels
 
 SHAPES = [(5, 7), (1, 4), (2, 3), (3, 1), (4, 3, 5), (1, 5, 4), (2, 2, 3), (3, 1, 3)]
 WORDS = ["wall", "open", "periodic", ("open", "wall"), ("wall", "open")]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from deepcg import FLUID, OPEN, SOLID, Poisson, native
+from deepcg import FLUID, OPEN, SOLID, Poisson
+from deepcg.native import library as native
 from tests.support import reference
 
 SEEDS = range(100, 160)

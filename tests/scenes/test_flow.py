@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.sparse.linalg import spsolve
 
-from deepcg import FLUID, OPEN, SOLID, Poisson, gallery
-from deepcg.flow import Ball, Smoke, close_walls, divergence, project, subtract_gradient
-from deepcg.grid import Grid
+from deepcg import FLUID, OPEN, SOLID, Poisson
+from deepcg.problem.grid import Grid
+from deepcg.scenes import gallery
+from deepcg.scenes.flow import Ball, Smoke, close_walls, divergence, project, subtract_gradient
 
 OPEN_TOP = {2: [("wall", "open"), "wall"], 3: [("wall", "open"), "wall", "wall"]}
 SHAPES = [(17, 12), (9, 8, 11)]
@@ -143,7 +144,7 @@ def test_predict_and_correct_are_a_step():
 
 
 def test_default_solver_is_the_package_s_own():
-    solve = pytest.importorskip("deepcg.solve")
+    solve = pytest.importorskip("deepcg.api")
     assert callable(solve.solve)
     smoke = Smoke(np.zeros((12, 12), dtype=np.uint8), np.eye(12, dtype=bool), boundary=OPEN_TOP[2])
     b = smoke.predict()

@@ -10,8 +10,9 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import spsolve
 
-from deepcg import FLUID, OPEN, SOLID, gallery
-from deepcg.flow import divergence, project
+from deepcg import FLUID, OPEN, SOLID
+from deepcg.scenes import gallery
+from deepcg.scenes.flow import divergence, project
 
 DRAWN = [(name, dim) for dim in (2, 3) for name in gallery.names(dim) if name != "bunny"]
 SIZES = {2: (8, 13, 23, 32), 3: (8, 11, 13)}
@@ -139,7 +140,7 @@ def test_dam_break_has_a_free_surface_and_dry_walls(size, dim):
     assert (cells[-1] == OPEN).all()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("deepcg.mesh") is None, reason="deepcg.mesh is not there")
+@pytest.mark.skipif(importlib.util.find_spec("deepcg.io.mesh") is None, reason="deepcg.io.mesh is not there")
 @pytest.mark.parametrize("size", [17, 24])
 def test_bunny(size):
     pytest.importorskip("meshio")

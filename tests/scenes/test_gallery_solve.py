@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import deepcg
-from deepcg import gallery
+from deepcg.scenes import gallery
 from tests.support import reference
 
 SIZES = {2: (15, 33), 3: (9, 13)}

@@ -10,8 +10,9 @@ import pytest
 import scipy.sparse as sp
 
 import deepcg
-from deepcg import FLUID, InconsistentError, Poisson, Solver, native, solve
-from deepcg.stencil import Stencil
+from deepcg import FLUID, InconsistentError, Poisson, Solver, solve
+from deepcg.native import library as native
+from deepcg.problem.stencil import Stencil
 from tests.support import reference
 
 
@@ -19,8 +20,8 @@ from tests.support import reference
 def random_network(tmp_path_factory):
     """Model files of untrained networks, 2-D and 3-D: directions without any sense."""
     torch = pytest.importorskip("torch")
-    from deepcg.network import DCDM
-    from deepcg.network_file import save_network
+    from deepcg.dcdm.file import save_network
+    from deepcg.dcdm.network import DCDM
 
     folder = tmp_path_factory.mktemp("models")
     paths = {}

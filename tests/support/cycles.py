@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from deepcg import Poisson
-from deepcg.weights import Weights
+from deepcg.multigrid.parameters import Weights
 
 
 def random_weights(seed: int, sweeps=2) -> Weights:

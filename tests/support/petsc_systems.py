@@ -176,7 +176,7 @@ def python(ranks: int, script: str, *arguments: str, **more) -> str:
 
 def scene(name: str, n: int, dim: int):
     """A scene of the gallery: problem and right-hand side over its unknowns."""
-    from deepcg import gallery
+    from deepcg.scenes import gallery
 
     made = gallery.scene(name, n, dim)
     problem: Poisson = made.problem

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from deepcg import Poisson, native
-from deepcg.cycle import Run
-from deepcg.weights import Weights
+from deepcg import Poisson
+from deepcg.multigrid.cycle import Run
+from deepcg.multigrid.parameters import Weights
+from deepcg.native import library as native
 
 KINDS = {1: np.uint8, 4: np.uint32, 8: np.uint64}
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from deepcg import Poisson
-from deepcg.grid import check_boundary
+from deepcg.problem.grid import check_boundary
 
 torch = pytest.importorskip("torch")
-from deepcg.loss import box_operator, residual_after_step  # noqa: E402 - needs torch
+from deepcg.training.dcdm_loss import box_operator, residual_after_step  # noqa: E402 - needs torch
 
 WORDS = ["wall", "open", "periodic", ("wall", "open"), ("open", "wall")]
 

@@ -3,8 +3,8 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-from deepcg.model_file import ModelFileError  # noqa: E402 - needs torch
-from deepcg.trainer import Stage, Trainer, Training  # noqa: E402
+from deepcg.io.model_file import ModelFileError  # noqa: E402 - needs torch
+from deepcg.training.dcdm_trainer import Stage, Trainer, Training  # noqa: E402
 
 TINY = Training(dim=2, layers=(2, 2, 2), stages=(Stage(8, 12, 4), Stage(12, 8, 2)), ritz_vectors=40, seed=71)
 

@@ -3,17 +3,23 @@
 import numpy as np
 import pytest
 
-from deepcg import model_file, native
-from deepcg.grid import FLUID, OPEN, SOLID
+from deepcg.io import model_file
+from deepcg.native import library as native
+from deepcg.problem.grid import FLUID, OPEN, SOLID
 
 torch = pytest.importorskip("torch")
 
-from deepcg.hierarchy import build_hierarchy  # noqa: E402
-from deepcg.multilevel import Multilevel  # noqa: E402
-from deepcg.multilevel_file import check_self_test, save_weights  # noqa: E402
-from deepcg.multilevel_training import MultilevelTrainer, MultilevelTraining, error_left, finest_operator  # noqa: E402
-from deepcg.training_scenes import MOST_CELLS, random_crop, random_scene  # noqa: E402
-from deepcg.weights import Weights  # noqa: E402
+from deepcg.multigrid.parameters import Weights  # noqa: E402
+from deepcg.multigrid.parameters_file import check_self_test, save_weights  # noqa: E402
+from deepcg.multigrid.reference.hierarchy import build_hierarchy  # noqa: E402
+from deepcg.multigrid.reference.network import Multilevel  # noqa: E402
+from deepcg.training.multigrid_scenes import MOST_CELLS, random_crop, random_scene  # noqa: E402
+from deepcg.training.multigrid_trainer import (  # noqa: E402
+    MultilevelTrainer,
+    MultilevelTraining,
+    error_left,
+    finest_operator,
+)
 
 needs_kernels = pytest.mark.skipif(native.unavailable is not None, reason="needs the compiled kernels")
 TINY = MultilevelTraining(dim=2, sweeps=(1,), steps=6, batch=2, errors=1, iterations=2, seed=71)

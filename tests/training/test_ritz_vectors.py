@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deepcg import Poisson
-from deepcg.training_data import lanczos, ritz_basis, steps_for_memory
+from deepcg.training.ritz_vectors import lanczos, ritz_basis, steps_for_memory
 
 SHAPE = (5, 4, 3)
 

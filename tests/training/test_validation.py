@@ -7,10 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deepcg import Solver, gallery, validation  # noqa: E402
-from deepcg.network import DCDM  # noqa: E402
-from deepcg.network_file import save_network  # noqa: E402
-from deepcg.preconditioner import Network  # noqa: E402
+from deepcg import Solver  # noqa: E402
+from deepcg.dcdm.file import save_network  # noqa: E402
+from deepcg.dcdm.network import DCDM  # noqa: E402
+from deepcg.dcdm.preconditioner import Network  # noqa: E402
+from deepcg.scenes import gallery  # noqa: E402
+from deepcg.training import validation  # noqa: E402
 
 
 @pytest.fixture

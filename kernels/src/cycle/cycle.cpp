@@ -1,6 +1,6 @@
 // One V: relax, take the residual down, correct, relax in reverse. With S a relaxation that contracts in the norm of A, its
 // reverse S* and a symmetric positive semi-definite B below, I - M A = S* (I - P B P^T A) S, so M is symmetric and positive
-// definite whatever the learned weights (deepcg/multilevel.py has the proof).
+// definite whatever the learned weights (deepcg/multigrid/reference/network.py has the proof).
 //
 // The passes over a level run as one wave: while one relaxes plane k, the next relaxes plane k - 2, whose neighbours are done, so that a
 // plane is read from memory once for all of them. Threads share the rows of each plane and meet after every step.

@@ -1,4 +1,4 @@
-// Face weights from a coefficient per cell, and what they bound; deepcg/stencil.py states the same in NumPy.
+// Face weights from a coefficient per cell, and what they bound; deepcg/problem/stencil.py states the same in NumPy.
 
 #include <algorithm>
 #include <atomic>

@@ -7,7 +7,7 @@
 //
 // and edges between the same parts add up. On a uniform grid this is the rediscretised operator; it gives the distance to an
 // open boundary right on every level, and follows jumps of the coefficient as a flux does (harmonic mean). Where the
-// block's other half is a wall, R = 1 / w. deepcg/hierarchy.py states the same in NumPy.
+// block's other half is a wall, R = 1 / w. deepcg/multigrid/reference/hierarchy.py states the same in NumPy.
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// The network's learned local function, as the set-up evaluates it. deepcg/multilevel.py is its definition.
+// The network's learned local function, as the set-up evaluates it. deepcg/multigrid/reference/network.py is its definition.
 #pragma once
 
 #include "deepcg.h"

@@ -1,4 +1,5 @@
-// Which cells are merged: pairs along each axis, thin ones first, until a level is worth its sweeps. deepcg/merging.py states the same in NumPy.
+// Which cells are merged: pairs along each axis, thin ones first, until a level is worth its sweeps.
+// deepcg/multigrid/reference/semicoarsening.py states the same in NumPy.
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,5 @@
+"""The command `deepcg`."""
+
+from .commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,305 @@
+"""The command `deepcg`: solve, train, info, scenes, bench, doctor.
+
+Whatever is heavy is imported inside the commands, so that `deepcg --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+try:
+    import click
+except ImportError as error:  # the program's first breath: nobody above could turn this into a message
+    raise SystemExit("Error: the command line needs click and tqdm: pip install 'deepcg[cli]'") from error
+
+from .. import __version__
+from ..krylov.fcg import WINDOW
+from .bench import bench
+from .options import DEVICE, FILE, Numbers, check_target
+from .train import train
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..scenes.sources import System
+
+EXTRAS = {
+    "torch": "network",
+    "safetensors": "network",
+    "matplotlib": "cli",
+    "tqdm": "cli",
+    "meshio": "mesh",
+    "igl": "mesh",
+    "pyevtk": "mesh",
+}
+
+
+class UserError(click.ClickException):
+    """What the user can put right: one line, exit status 2."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group whose commands answer what is wrong with the input by one line instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, ImportError, OSError, ArithmeticError) as error:
+            if ctx.params.get("traceback") or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+                raise
+            raise UserError(_explain(error)) from error
+
+
+def _explain(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ImportError) and "pip install" not in text:
+        extra = EXTRAS.get((error.name or "").partition(".")[0], "all")
+        text = f"{text}: pip install 'deepcg[{extra}]'"
+    return text
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="deepcg")
+@click.option("--traceback", is_flag=True, help="Show where an error came from.")
+def main(traceback: bool) -> None:
+    """Solve Poisson-type systems by conjugate directions that a neural network proposes.
+
+    \b
+    See what there is, and whether it works here:
+      deepcg scenes
+      deepcg doctor
+    Solve something:
+      deepcg solve sphere --size 32
+    """
+
+
+@main.command()
+@click.argument("source")
+@click.option("--size", type=int, default=32, show_default=True, help="Cells along each axis, of a scene or mesh.")
+@click.option("--dim", type=click.IntRange(2, 3), default=3, show_default=True, help="Dimension of a scene.")
+@click.option(
+    "--up", type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]), default="y", show_default=True,
+    help="The mesh's axis that points up.",
+)  # fmt: skip
+@click.option("--grid", type=Numbers("NX,NY[,NZ]", (2, 3), "64,64,32"), help="Grid of a matrix, x first.")
+@click.option("--rhs", type=FILE, help="Right-hand side of a matrix, .npy or .mtx. [default: A x of a seeded random x]")
+@click.option("--model", default="auto", show_default=True, help="auto, none, jacobi, a shipped name, or a model file.")
+@click.option("--method", type=click.Choice(["auto", "cg", "dcd"]), default="auto", show_default=True)
+@click.option("--rtol", type=float, default=1e-6, show_default=True, help="Relative residual to reach.")
+@click.option("--maxiter", type=int, help="At most this many iterations.")
+@click.option(
+    "--window", type=int, default=WINDOW, show_default=True, help="Of dcd: earlier directions made orthogonal to."
+)
+@click.option("--device", type=DEVICE, default="auto", show_default=True, help="Where the network is evaluated.")
+@click.option("--output", type=FILE, help="Write x, b and the residual as FILE.vtr, for ParaView.")
+@click.option("--save-x", type=FILE, help="Write x as FILE.npy.")
+@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@click.pass_context
+def solve(ctx: click.Context, source, size, dim, up, grid, rhs, output, save_x, force, **options) -> None:
+    """Solve a system. SOURCE is a scene, a mesh or a matrix; exit status 0 means converged, 1 not, 2 bad input.
+
+    \b
+    A scene of the gallery (deepcg scenes lists them):
+      deepcg solve sphere --size 48
+      deepcg solve dam_break --dim 2 --size 128 --model jacobi --output out/dam.vtr
+    A mesh (.stl .obj .ply .vtk .vtu .msh), as an obstacle in rising smoke:
+      deepcg solve teapot.obj --size 64 --up y --output out/teapot.vtr
+    A 5- or 7-point matrix (.mtx, or .npz of scipy.sparse.save_npz):
+      deepcg solve pressure.mtx --grid 64,64,32 --rhs b.npy --save-x x.npy
+    Tighter, on a GPU, against plain conjugate gradients:
+      deepcg solve bunny --size 64 --rtol 1e-10 --device cuda
+      deepcg solve bunny --size 64 --rtol 1e-10 --model none
+    """
+    check_target("--output", output, ".vtr", force)
+    check_target("--save-x", save_x, ".npy", force)
+    if output is not None and importlib.util.find_spec("pyevtk") is None:
+        raise ImportError("--output: VTK files need pyevtk: pip install 'deepcg[mesh]'")
+    from ..scenes.sources import open_source
+    from ..solver.solver import Solver
+
+    system = open_source(source, size=size, dim=dim, up=up, grid=grid, rhs=rhs)
+    _print_problem(system)
+    solver = Solver(system.problem, **options)
+    x, info = _solve_with_bar(solver, system.rhs)
+    click.echo(str(info))
+
+    problem, b = system.problem, system.rhs
+    residual, reached = (b - problem.apply(x)).reshape(problem.shape), b.reshape(problem.shape).copy()
+    if info.projected:  # convergence refers to the part of b that A can reach
+        problem.components.project(residual.reshape(-1))
+        problem.components.project(reached.reshape(-1))
+    true, norm = _norm(residual, problem), _norm(reached, problem)
+    click.echo(
+        f"True residual, recomputed: ||b - A x|| = {true:.3e}, relative to ||b|| {true / norm if norm else 0.0:.2e}"
+    )
+    if output is not None:
+        from ..io.vtk import write_vtk
+
+        fields = {"residual": residual, "b": b.reshape(problem.shape), "x": x.reshape(problem.shape)}
+        click.echo(f"Written: {write_vtk(output, problem, fields, overwrite=force)}")
+    if save_x is not None:
+        click.echo(f"Written: {_save_npy(save_x, x, force)}")
+    ctx.exit(0 if info == 0 else 1)
+
+
+def _print_problem(system: System) -> None:
+    problem = system.problem
+    shape = " x ".join(str(n) for n in problem.shape[::-1])
+    kind = f", singular on {problem.components.count} component(s)" if problem.singular else ""
+    click.echo(f"{system.name}: {system.description}")
+    click.echo(f"{shape} cells, {problem.size:,} unknowns{kind}")
+
+
+def _solve_with_bar(solver, b):
+    """Counts iterations where somebody watches."""
+    from tqdm import tqdm
+
+    with tqdm(desc="solving", unit=" iterations", disable=None, leave=False) as bar:
+        return solver.solve(b, callback=None if bar.disable else lambda x: bar.update(1))
+
+
+def _norm(v: np.ndarray, problem) -> float:
+    import numpy as np
+
+    cells = v.reshape(problem.shape)
+    return float(np.linalg.norm(cells if problem.layout.of_matrix else cells[problem.grid.fluid]))
+
+
+def _save_npy(path: Path, x: np.ndarray, force: bool) -> Path:
+    import io
+
+    import numpy as np
+
+    from ..io.model_file import write_atomically
+
+    content = io.BytesIO()
+    np.save(content, x)
+    return write_atomically(path, content.getvalue(), force)
+
+
+@main.command()
+@click.argument("model", required=False)
+def info(model: str | None) -> None:
+    """Print what a model file says about itself, and test it. Without MODEL: the models that come with deepcg.
+
+    \b
+    Examples:
+      deepcg info
+      deepcg info dcdm-3d
+      deepcg info out/quick.safetensors
+    """
+    from ..io import model_file
+
+    shipped = model_file.shipped()
+    if model is None:
+        for name, path in sorted(shipped.items()):
+            facts = model_file.load(path)[1]
+            click.echo(f"{name:<12} {_summary(facts)}, {path.stat().st_size / 1000:.0f} kB")
+        if not shipped:
+            click.echo("No model comes with this installation; deepcg train --dim 3 trains one.")
+        return
+    several = [shipped[name] for name in (f"{model}-2d", f"{model}-3d") if name in shipped]
+    for number, path in enumerate(several or [model_file.resolve(model, 3)]):
+        click.echo("" if number else None, nl=bool(number))
+        _describe(path)
+
+
+def _summary(facts: dict[str, Any]) -> str:
+    return f"{facts['architecture']}, {facts['dimension']}-D, {facts.get('parameters', 0):,} parameters"
+
+
+def _describe(path: Path) -> None:
+    from ..io import model_file
+
+    facts = model_file.load(path)[1]
+    training = dict(facts["training"])
+    rows = {
+        "file": f"{path} ({path.stat().st_size / 1000:.0f} kB)",
+        "name": facts.get("name", path.stem),
+        "network": _summary(facts),
+        "sizes": ", ".join(f"{key} {_value(value)}" for key, value in facts["sizes"].items()),
+        "hash": facts["hash"],
+        "normalisation": facts["normalisation"],
+        "self-test": _self_test(path, facts["architecture"]),
+        "trained by": training.pop("command", "(not recorded)"),
+    }
+    for key, value in rows.items():
+        click.echo(f"{key:<14} {value}")
+    for key, value in training.items():
+        click.echo(f"  {key.replace('_', ' '):<12} {_value(value)}")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        if set(value) == {"size", "steps", "batch"}:
+            return f"{value['size']}:{value['steps']}:{value['batch']}"
+        return ", ".join(f"{key} {_value(v)}" for key, v in value.items())
+    if isinstance(value, (list, tuple)):
+        inner = " " if value and isinstance(value[0], (dict, list, tuple)) else ","
+        return inner.join(_value(v) for v in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _self_test(path: Path, architecture: str) -> str:
+    if architecture == "multilevel":
+        from ..multigrid.parameters_file import check_self_test
+        from ..native import library as native
+
+        if native.unavailable:
+            return "not run: it needs the compiled kernels"
+        check_self_test(path)
+        return "passed"
+    if importlib.util.find_spec("torch") is None:
+        return "not run: it needs PyTorch (pip install 'deepcg[network]')"
+    from ..dcdm.file import load_network
+
+    load_network(path)  # refuses a network that fails
+    return "passed"
+
+
+@main.command()
+@click.option("--dim", type=click.IntRange(2, 3), help="Only those that there are in this dimension.")
+def scenes(dim: int | None) -> None:
+    """List the gallery's scenes, which `deepcg solve` takes by name.
+
+    \b
+    Examples:
+      deepcg scenes
+      deepcg scenes --dim 2
+    """
+    from ..scenes import gallery
+    from ..scenes.definitions import SCENES
+
+    for name in gallery.names(dim):
+        dims = " ".join(f"{d}-D" for d in SCENES[name].dims)
+        click.echo(f"{name:<10} {dims:<8} {SCENES[name].description}")
+
+
+@main.command()
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """Say what is installed, which backends work, and what to do about those that do not.
+
+    The exit status is 0 when the core works; the rest is optional.
+
+    \b
+    Example:
+      deepcg doctor
+    """
+    from . import doctor as doctors
+
+    findings = doctors.examine()
+    for heading, checks in findings.items():
+        click.echo(f"{heading}\n" + "\n".join(str(check) for check in checks))
+    works = doctors.core_works([check for checks in findings.values() for check in checks])
+    click.echo("The core works." if works else "The core does not work.")
+    ctx.exit(0 if works else 1)
+
+
+main.add_command(train)
+main.add_command(bench)

@@ -1,0 +1,1 @@
+"""The Krylov iterations: the stopping rule, conjugate gradients, conjugate directions, the report."""

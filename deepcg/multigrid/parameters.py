@@ -1,0 +1,122 @@
+"""The weights of the multilevel network as its kernels take them: bounded numbers, read from a model file or classical.
+
+`deepcg.multigrid.reference.network` is the network's definition, and proves that any weights within these bounds keep it symmetric and positive definite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..io import model_file
+
+LEVELS, SWEEPS, CODES, FEATURES, HIDDEN, OUTPUTS = 8, 4, 16, 5, 8, 3
+
+OMEGA_BELOW = 1.5
+FACTOR = 0.75, 1.25
+
+_SHAPES = {
+    "sweeps": (LEVELS,),
+    "omega": (2, SWEEPS, 2),
+    "codebook": (CODES,),
+    "hidden_weight": (HIDDEN, FEATURES),
+    "hidden_bias": (HIDDEN,),
+    "output_weight": (OUTPUTS, HIDDEN),
+    "output_bias": (OUTPUTS,),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Attributes
+    ----------
+    sweeps : (8,) int
+        Sweeps before and after the coarse correction, per level from the finest, 1 to 4; the last holds for all below.
+    omega : (2, 4, 2) float, in (0, 3/2)
+        Relaxation on the finest and on coarser levels, by sweep and colour.
+    codebook : (16,) float, in (3/4, 5/4)
+        Factors of it by the finest level's cell code: number of joined faces, +8 where one of them is open.
+    hidden_weight (8, 5), hidden_bias (8,), output_weight (3, 8), output_bias (3,) : float
+        The learned function of a cell's surroundings, softsign throughout; see `deepcg.multigrid.reference.network`.
+    local : bool
+        False: that function is constant, and its factors are 1.
+    """
+
+    sweeps: NDArray[np.int32]
+    omega: NDArray[np.float32]
+    codebook: NDArray[np.float32]
+    hidden_weight: NDArray[np.float32]
+    hidden_bias: NDArray[np.float32]
+    output_weight: NDArray[np.float32]
+    output_bias: NDArray[np.float32]
+    local: bool = True
+
+    def __post_init__(self):
+        for name, shape in _SHAPES.items():
+            kind = np.int32 if name == "sweeps" else np.float32
+            value = np.ascontiguousarray(getattr(self, name), dtype=kind)
+            if value.shape != shape or not np.isfinite(value).all():
+                raise ValueError(f"{name}: shape {value.shape} given; {shape} finite values are needed")
+            object.__setattr__(self, name, value)
+        if self.sweeps.min() < 1 or self.sweeps.max() > SWEEPS:
+            raise ValueError(f"sweeps: {self.sweeps.tolist()} given; 1 to {SWEEPS} are needed")
+        if not (self.omega.min() > 0 and self.omega.max() < OMEGA_BELOW):
+            raise ValueError(f"omega: values between 0 and {OMEGA_BELOW}, exclusive, are needed")
+        if not (self.codebook.min() > FACTOR[0] and self.codebook.max() < FACTOR[1]):
+            raise ValueError(f"codebook: values between {FACTOR[0]} and {FACTOR[1]}, exclusive, are needed")
+
+    @classmethod
+    def classical(cls, sweeps: int | Sequence[int] = (2, 3, 4), omega: float = 1.2) -> Weights:
+        """A geometric multigrid cycle: one relaxation factor, and nothing that depends on the surroundings.
+
+        Parameters
+        ----------
+        sweeps : per level from the finest; the last holds for all below
+        omega : relaxation factor, in (0, 3/2)
+        """
+        given = [sweeps] if isinstance(sweeps, int) else list(sweeps)
+        return cls(
+            sweeps=np.array((given + [given[-1]] * LEVELS)[:LEVELS], np.int32),
+            omega=np.full((2, SWEEPS, 2), omega, np.float32),
+            codebook=np.ones(CODES, np.float32),
+            hidden_weight=np.zeros((HIDDEN, FEATURES), np.float32),
+            hidden_bias=np.zeros(HIDDEN, np.float32),
+            output_weight=np.zeros((OUTPUTS, HIDDEN), np.float32),
+            output_bias=np.zeros(OUTPUTS, np.float32),
+            local=False,
+        )
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, np.ndarray]) -> Weights:
+        """From the tensors of a model file.
+
+        Raises
+        ------
+        deepcg.io.model_file.ModelFileError
+            They are not what this network has, or out of bounds.
+        """
+        try:
+            return cls(**{name: tensors[name] for name in _SHAPES}, local=True)
+        except (KeyError, ValueError) as error:
+            raise model_file.ModelFileError(
+                f"model: its weights are not those of a multilevel network ({error})"
+            ) from error
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """What a model file holds."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name in _SHAPES}
+
+
+def load(path) -> tuple[Weights, dict[str, Any]]:
+    """Weights and description of a model file of the multilevel architecture.
+
+    Raises
+    ------
+    deepcg.io.model_file.ModelFileError
+    """
+    tensors, description = model_file.load(path)
+    return Weights.from_tensors(tensors), description

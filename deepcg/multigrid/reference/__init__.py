@@ -1,0 +1,1 @@
+"""The multilevel network's definition in PyTorch."""

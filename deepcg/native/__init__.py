@@ -1,0 +1,1 @@
+"""The compiled kernels: the libraries opened, their functions, arrays on a GPU."""

@@ -1,0 +1,320 @@
+"""The kernels behind their C ABI (`kernels/include/deepcg.h`), loaded by ctypes.
+
+`stencil_apply`, `dot` and the like are None where the library was not built; callers then use their NumPy reference.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+ABI_VERSION = 5
+INVALID_ARGUMENT = 1
+LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
+
+
+class Operator(ctypes.Structure):
+    """`dcg_operator`."""
+
+    _fields_ = (
+        ("shape", ctypes.c_int64 * 3),
+        ("cells", ctypes.c_void_p),
+        ("unit", ctypes.c_double),
+        ("weights", ctypes.c_void_p * 3),
+        ("shift", ctypes.c_void_p),
+        ("periodic", ctypes.c_int32),
+        ("open", ctypes.c_int32),
+    )
+
+
+class Weights(ctypes.Structure):
+    """`dcg_weights`."""
+
+    _fields_ = (
+        ("sweeps", ctypes.c_int32 * 8),
+        ("omega", ctypes.c_float * 2 * 4 * 2),
+        ("codebook", ctypes.c_float * 16),
+        ("local", ctypes.c_int32),
+        ("hidden_weight", ctypes.c_float * 5 * 8),
+        ("hidden_bias", ctypes.c_float * 8),
+        ("output_weight", ctypes.c_float * 8 * 3),
+        ("output_bias", ctypes.c_float * 3),
+    )
+
+
+_LINK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64),
+    ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p),
+)  # fmt: skip
+_UNLINK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_SPREAD = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p
+)
+_ADD = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_SUM = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
+
+
+class Ranks(ctypes.Structure):
+    """`dcg_ranks`."""
+
+    _fields_ = (
+        ("ranks", ctypes.c_int32 * 3),
+        ("place", ctypes.c_int32 * 3),
+        ("starts", ctypes.POINTER(ctypes.c_int64) * 3),
+        ("gather", ctypes.c_int64),
+        ("context", ctypes.c_void_p),
+        ("link", _LINK),
+        ("unlink", _UNLINK),
+        ("spread", _SPREAD),
+        ("add", _ADD),
+        ("sum", _SUM),
+    )
+
+
+class KernelError(RuntimeError):
+    """A kernel refused its arguments or failed; the text is the library's own."""
+
+
+class ArgumentError(KernelError, ValueError):
+    """A kernel refused its arguments."""
+
+
+def load(path: Path = LIBRARY) -> ctypes.CDLL:
+    """Open the kernel library and check its ABI version.
+
+    Raises
+    ------
+    OSError
+        The library is not there or cannot be opened.
+    KernelError
+        It was built for another version of this package.
+    """
+    library = ctypes.CDLL(os.fspath(path))
+    try:
+        library.dcg_abi_version.restype = ctypes.c_int
+        found = library.dcg_abi_version()
+        if found != ABI_VERSION:
+            raise KernelError(
+                f"{path}: ABI version {found}, this deepcg needs {ABI_VERSION}; build it again: make build"
+            )
+        _declare(library)
+    except AttributeError as error:  # a function that is not there
+        raise KernelError(f"{path}: not the kernels of this deepcg; build it again: make build ({error})") from error
+    return library
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    """The functions' signatures, as the header has them."""
+    pointer, i32, i64, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
+    signatures = {
+        "dcg_apply": (pointer, pointer, pointer, i32),
+        "dcg_residual": (pointer, pointer, pointer, pointer, pointer, i32),
+        "dcg_look": (i64, pointer, pointer, pointer),
+        "dcg_face_weights": (pointer, pointer, pointer, i32, pointer, pointer, pointer),
+        "dcg_norm_bound": (pointer, pointer),
+        "dcg_dot": (i64, pointer, pointer, pointer),
+        "dcg_axpy": (i64, real, pointer, pointer),
+        "dcg_components": (pointer, i64, pointer, pointer, pointer, pointer),
+        "dcg_project": (i64, pointer, pointer, pointer, i64, pointer, pointer),
+        "dcg_release_memory": (),
+        "dcg_multilevel_create": (pointer, pointer, i32, pointer),
+        "dcg_multilevel_create_on_ranks": (pointer, pointer, i32, pointer, pointer),
+        "dcg_multilevel_update": (pointer, pointer),
+        "dcg_multilevel_apply": (pointer, pointer, pointer),
+        "dcg_multilevel_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
+        "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
+        "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
+        "dcg_multilevel_vector": (pointer, i32, i32, pointer),
+        "dcg_rows_create": (pointer,),
+        "dcg_matrix_kinds": (pointer, pointer, i32, pointer),
+        "dcg_matrix_read": (pointer, pointer, pointer, real, pointer, pointer, pointer, pointer),
+        "dcg_weights_read": (ctypes.c_char_p, pointer, pointer),
+        "dcg_weights_classical": (pointer,),
+    }
+    for name, arguments in signatures.items():
+        getattr(library, name).argtypes = arguments
+    library.dcg_last_error.restype = ctypes.c_char_p
+    for name in ("dcg_multilevel_destroy", "dcg_rows_destroy"):
+        getattr(library, name).argtypes = (pointer,)
+        getattr(library, name).restype = None
+
+
+def call(name: str, *arguments) -> None:
+    """Call a function of the library; arrays are passed by their address.
+
+    Raises
+    ------
+    KernelError
+        With the library's own text.
+    """
+    given = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments]
+    code = getattr(_library, name)(*given)
+    if code:
+        text = _library.dcg_last_error().decode()
+        raise ArgumentError(text) if code == INVALID_ARGUMENT else KernelError(f"{name}: {text}")
+
+
+def destroy(handle: ctypes.c_void_p, what: str = "multilevel") -> None:
+    getattr(_library, f"dcg_{what}_destroy")(handle)
+
+
+def operator(stencil) -> Operator:
+    """A stencil as the kernels take it. It refers to the stencil's arrays, which must outlive it."""
+    axes = (0, 1, 2) if len(stencil.shape) == 3 else (0, 2)  # a 2-D grid (ny, nx) is (ny, 1, nx)
+    op = Operator(shape=(1, 1, 1), cells=stencil.cells.ctypes.data)
+    if stencil.unit is None:
+        op.shift = None if stencil.shift is None else stencil.shift.ctypes.data
+    else:
+        op.unit = stencil.unit
+    for axis, place in enumerate(axes):
+        op.shape[place] = stencil.shape[axis]
+        op.periodic |= stencil.periodic[axis] << place
+        for side in (0, 1):
+            op.open |= stencil.open_sides[axis][side] << (2 * place + side)
+        if stencil.unit is None:
+            op.weights[place] = stencil.weights[axis].ctypes.data
+    return op
+
+
+def weights(given) -> Weights:
+    """A multilevel network's weights (`deepcg.multigrid.parameters.Weights`) as the kernels take them."""
+    made = Weights(local=given.local)
+    for field, value in given.tensors().items():
+        ctypes.memmove(ctypes.byref(made, getattr(Weights, field).offset), value.ctypes.data, value.nbytes)
+    return made
+
+
+def _stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
+    """out = A x; both C-contiguous float64 over all cells."""
+    check_vectors(stencil.cells.size, x=x, out=out)
+    op = operator(stencil)
+    call("dcg_apply", ctypes.byref(op), x, out, 0)
+
+
+def _stencil_residual(stencil, b: np.ndarray, x: np.ndarray, out: np.ndarray) -> float:
+    """out = b - A x in one pass; returns its 2-norm. All C-contiguous float64 over all cells."""
+    check_vectors(stencil.cells.size, b=b, x=x, out=out)
+    op, square = operator(stencil), ctypes.c_double()
+    call("dcg_residual", ctypes.byref(op), b, x, out, ctypes.byref(square), 0)
+    return math.sqrt(square.value)
+
+
+def _look(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
+    """See `deepcg.problem.vectors.look`."""
+    check_vectors(cells.size, v=v)
+    result = (ctypes.c_double * 3)()
+    call("dcg_look", cells.size, cells, v, result)
+    return result[0], math.sqrt(result[1]), bool(result[2])
+
+
+def _face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.ndarray, ...]:
+    """The face weights of a grid, one array per axis.
+
+    Parameters
+    ----------
+    cells : uint8 array, 2-D or 3-D
+    outside : (low, high) kinds per axis; periodic : one bool per axis
+    widths : of the cells, float64, one array per axis
+    coefficient : float64 array of the cells' shape, or None
+    """
+    first = 3 - cells.ndim
+    shape, kinds = (ctypes.c_int64 * 3)(1, 1, 1), (ctypes.c_uint8 * 6)()
+    given, made = (ctypes.c_void_p * 3)(), (ctypes.c_void_p * 3)()
+    weights = tuple(np.empty([n + (a == axis) for a, n in enumerate(cells.shape)]) for axis in range(cells.ndim))
+    for axis, n in enumerate(cells.shape):
+        place = first + axis
+        shape[place] = n
+        kinds[2 * place], kinds[2 * place + 1] = outside[axis]
+        given[place], made[place] = widths[axis].ctypes.data, weights[axis].ctypes.data
+    turns = sum(bool(p) << (first + axis) for axis, p in enumerate(periodic))
+    address = None if coefficient is None else coefficient.ctypes.data
+    call("dcg_face_weights", shape, cells, kinds, turns, given, address, made)
+    return weights
+
+
+def _norm_bound(stencil) -> float:
+    bound = ctypes.c_double()
+    op = operator(stencil)
+    call("dcg_norm_bound", ctypes.byref(op), ctypes.byref(bound))
+    return bound.value
+
+
+def check_vectors(size: int, **vectors: np.ndarray) -> None:
+    """ValueError for a vector that the kernels cannot take by its address."""
+    for name, vector in vectors.items():
+        if vector.dtype != np.float64 or not vector.flags.c_contiguous or vector.size != size:
+            raise ValueError(f"{name}: a C-contiguous float64 array of {size} values is needed")
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    """The inner product of two C-contiguous float64 arrays."""
+    check_vectors(a.size, a=a, b=b)
+    result = ctypes.c_double()
+    call("dcg_dot", a.size, a, b, ctypes.byref(result))
+    return result.value
+
+
+def _axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
+    """y += alpha x for C-contiguous float64 arrays."""
+    check_vectors(x.size, x=x, y=y)
+    call("dcg_axpy", x.size, alpha, x, y)
+
+
+def release_memory() -> None:
+    """Give back to the system what the kernels keep of ended solvers' memory for the next ones (1 GiB at most)."""
+    if unavailable is None:
+        call("dcg_release_memory")
+
+
+class SingularRuns:
+    """The singular components' cells as runs along the last axis."""
+
+    def __init__(self, stencil):
+        op, count, numbers = operator(stencil), ctypes.c_int64(), (ctypes.c_int64 * 2)()
+        self._first, self._rest = np.empty(0, np.int64), np.empty((0, 2), np.int64)
+        call("dcg_components", ctypes.byref(op), 0, None, None, ctypes.byref(count), numbers)
+        self.components, self.all_components = numbers
+        if self.components:
+            self._first, self._rest = np.empty(count.value, np.int64), np.empty((count.value, 2), np.int64)
+            call("dcg_components", ctypes.byref(op), count.value, self._first, self._rest, ctypes.byref(count), numbers)
+        self._sizes = np.zeros(self.components, np.int64)
+        np.add.at(self._sizes, self._rest[:, 1], self._rest[:, 0])
+
+    @property
+    def runs(self) -> tuple[np.ndarray, np.ndarray]:
+        """First cell of each run; its length and component."""
+        return self._first, self._rest
+
+    def project(self, v: np.ndarray) -> float:
+        """Take every component's mean off v (flat float64, in place); returns the 2-norm of what was removed."""
+        removed = ctypes.c_double()
+        if not v.flags.c_contiguous or v.dtype != np.float64:
+            raise ValueError("v: a C-contiguous float64 array is needed")
+        call("dcg_project", self._first.size, self._first, self._rest, self._sizes, self.components, v,
+             ctypes.byref(removed))  # fmt: skip
+        return removed.value
+
+
+singular_runs: Callable | None
+face_weights: Callable | None
+norm_bound: Callable | None
+stencil_apply: Callable | None
+stencil_residual: Callable | None
+look: Callable | None
+dot: Callable | None
+axpy: Callable | None
+unavailable: str | None
+try:
+    _library = load()
+    stencil_apply, stencil_residual, look = _stencil_apply, _stencil_residual, _look
+    dot, axpy, singular_runs = _dot, _axpy, SingularRuns
+    face_weights, norm_bound = _face_weights, _norm_bound
+    unavailable = None
+except (OSError, KernelError) as error:
+    stencil_apply = stencil_residual = look = dot = axpy = singular_runs = face_weights = norm_bound = None
+    unavailable = str(error)

@@ -1,0 +1,138 @@
+"""The plugin's native types made known to petsc4py's PETSc, and `deepcg.solve` for its matrices and vectors."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ..krylov import stopping
+from ..krylov.report import SolveInfo
+from ..solver.solver import Solver
+from .matrix import read
+
+LIBRARY = Path(__file__).parents[1] / "libdeepcg_petsc.so"
+REGISTER = "PetscDLLibraryRegister_deepcg_petsc"
+BUILD = "build it: make petsc (in a checkout), or make -C integrations/petsc"
+
+_loaded: dict[str, ctypes.CDLL] = {}
+
+
+def register(library: str | os.PathLike | None = None) -> Path:
+    """Make the native types `deepcg` (PC and KSP) known to the PETSc that petsc4py runs on.
+
+    Parameters
+    ----------
+    library : path of the plugin, or None for the one beside this package
+
+    Returns
+    -------
+    The plugin's path, for `-dll_append`.
+
+    Raises
+    ------
+    ImportError
+        petsc4py is not installed.
+    OSError
+        The plugin is not there, or was built against another PETSc than petsc4py's.
+    """
+    from petsc4py import PETSc
+
+    path = Path(LIBRARY if library is None else library).resolve()
+    if str(path) in _loaded:
+        return path
+    if not path.is_file():
+        raise OSError(f"{path}: no such library; {BUILD}")
+    if not PETSc.Sys.isInitialized():
+        raise OSError("PETSc is not initialized (or finalized already); import petsc4py.PETSc before register()")
+    try:
+        plugin = ctypes.CDLL(os.fspath(path), mode=ctypes.RTLD_GLOBAL)
+        code = getattr(plugin, REGISTER)()
+    except AttributeError as error:
+        raise OSError(f"{path}: not deepcg's plugin for PETSc; {BUILD}") from error
+    if code:
+        raise OSError(f"{path}: cannot be used with petsc4py's PETSc (error {code}, its message is above); {BUILD}")
+    _loaded[str(path)] = plugin
+    return path
+
+
+def solve(
+    A,
+    b,
+    x0=None,
+    *,
+    rtol: float = 1e-6,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    callback: Callable | None = None,
+    grid=None,
+    coordinates=None,
+    **options,
+) -> tuple[Any, SolveInfo]:
+    """`deepcg.solve` for a PETSc matrix and vector; x is a new vector like b.
+
+    On one rank any model serves. On several, the native types do: `model` may be what `-pc_deepcg_model` takes, and the method is CG.
+    """
+    if A.getComm().getSize() > 1:
+        if callback or grid is not None or coordinates is not None:
+            raise ValueError("callback, grid, coordinates: not for a matrix that is spread over ranks; leave them out")
+        return _solve_on_ranks(A, b, x0, rtol, atol, maxiter, options.get("model", "auto"))
+    solver = Solver(read(A, grid=grid, coordinates=coordinates), rtol=rtol, atol=atol, maxiter=maxiter, **options)
+    guess = None if x0 is None else x0.getArray(readonly=True)
+    values, info = solver.solve(b.getArray(readonly=True), guess, callback)
+    x = b.duplicate()
+    x.setArray(values)
+    return x, info
+
+
+def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, model) -> tuple[Any, SolveInfo]:
+    from petsc4py import PETSc
+
+    register()
+    ksp = PETSc.KSP().create(A.getComm())
+    prefix = "deepcg_solve_"
+    options = PETSc.Options(prefix)
+    ksp.setOptionsPrefix(prefix)
+    options["pc_deepcg_model"] = model
+    ksp.setOperators(A)
+    ksp.setType("deepcg")
+    ksp.getPC().setType("deepcg")
+    ksp.setTolerances(rtol=rtol, atol=atol, divtol=1e300, max_it=10 * A.getSize()[0] if maxiter is None else maxiter)
+    ksp.setConvergenceHistory()
+    ksp.setFromOptions()
+    options.delValue("pc_deepcg_model")
+    x = b.duplicate()
+    if x0 is not None:
+        x0.copy(x)
+        ksp.setInitialGuessNonzero(True)
+    started = time.perf_counter()
+    ksp.setUp()
+    between = time.perf_counter()
+    ksp.solve(b, x)
+    told: Any = SimpleNamespace(
+        reason=_words(ksp),
+        iterations=ksp.getIterationNumber(),
+        residuals=[float(r) for r in ksp.getConvergenceHistory()],
+        fallbacks=0,
+        condition=None,
+    )
+    ksp.destroy()
+    seconds = {"setup_seconds": between - started, "solve_seconds": time.perf_counter() - between}
+    return x, SolveInfo.of(told, model=str(model), method="cg", projected=0.0, **seconds)
+
+
+def _words(ksp) -> str:
+    """PETSc's reason as `SolveInfo` has it."""
+    reason, reasons = ksp.getConvergedReason(), ksp.ConvergedReason
+    if reason > 0:
+        return stopping.CONVERGED
+    known = {
+        reasons.DIVERGED_MAX_IT: stopping.MAXITER,
+        reasons.DIVERGED_BREAKDOWN: stopping.ATTAINABLE,
+        reasons.DIVERGED_INDEFINITE_MAT: stopping.INDEFINITE,
+    }
+    return known.get(reason, f"PETSc's reason {reason}")

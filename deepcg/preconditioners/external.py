@@ -1,0 +1,41 @@
+"""The user's own preconditioner: an operator, a matrix or a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse.linalg as spla
+
+from ..problem.grid import Array
+from ..problem.poisson import Poisson
+
+
+class Foreign:
+    """A LinearOperator, sparse matrix or function over the user's unknowns, such as PyAMG's `aspreconditioner()`."""
+
+    def __init__(self, problem: Poisson, operator: Any):
+        self._operator = (
+            spla.aslinearoperator(operator) if not callable(operator) or hasattr(operator, "matvec") else None
+        )
+        self._function: Callable = self._operator.matvec if self._operator is not None else operator
+        self.name = getattr(operator, "name", type(operator).__name__)
+        self.linear = bool(getattr(operator, "linear", True))
+        self.spd = bool(getattr(operator, "spd", True))
+        self.update(problem)
+
+    def update(self, problem: Poisson) -> None:
+        self._layout = problem.layout
+        n = problem.layout.size
+        if self._operator is not None and self._operator.shape != (n, n):
+            raise ValueError(f"model: an operator of shape {self._operator.shape} given; ({n}, {n}) is needed")
+
+    def __call__(self, r: Array) -> Array:
+        residual = self._layout.residual(r)
+        z = np.asarray(self._function(residual))
+        if z.shape != residual.shape:
+            raise ValueError(f"model: {self.name} answered with shape {z.shape} where {residual.shape} is needed")
+        if not np.isfinite(z).all():  # no direction: the iteration takes its own
+            return np.zeros_like(r)
+        return self._layout.guess(z) * self._layout.sign  # M approximates A^-1 as the user knows A

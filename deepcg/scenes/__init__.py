@@ -1,0 +1,1 @@
+"""Systems to solve: the gallery, its scenes, their flow, systems from files."""

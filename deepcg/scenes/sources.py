@@ -1,0 +1,125 @@
+"""What `deepcg solve` takes as its source: a scene of the gallery, a mesh, or a matrix in a file."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+import scipy.sparse as sp
+
+from ..problem.grid import Array
+from ..problem.poisson import Poisson
+from . import gallery
+
+MESHES = (".stl", ".obj", ".ply", ".vtk", ".vtu", ".msh")
+MATRICES = (".mtx", ".npz")
+VECTORS = (".npy", ".mtx")
+RHS_SEED = 2311
+
+
+@dataclass(frozen=True)
+class System:
+    """A problem and a right-hand side.
+
+    Attributes
+    ----------
+    name, description : str
+    problem : Poisson
+    rhs : float64 array, the cells' shape (a scene, a mesh) or flat over the rows (a matrix)
+    """
+
+    name: str
+    description: str
+    problem: Poisson
+    rhs: Array
+
+
+def open_source(
+    source: str,
+    *,
+    size: int = 32,
+    dim: int = 3,
+    up: str = "y",
+    grid: tuple[int, ...] | None = None,
+    rhs: Path | None = None,
+) -> System:
+    """The system that `source` names.
+
+    Parameters
+    ----------
+    source : a gallery scene's name, a mesh file or a matrix file
+    size, dim : of a scene; a mesh takes the size and is 3-D
+    up : the mesh's axis that points up
+    grid : (nx, ny) or (nx, ny, nz), x first; of a matrix
+    rhs : file with the right-hand side of a matrix
+        None: A times a seeded random vector, so that b is in the range of a singular A.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        Saying what there is, and what would be right.
+    """
+    suffix = Path(source).suffix.lower()
+    if suffix not in MATRICES:
+        for option, value in (("--grid", grid), ("--rhs", rhs)):
+            if value is not None:
+                raise ValueError(f"{option}: belongs to a matrix ({' or '.join(MATRICES)}); {source} is none")
+    if source in gallery.names():
+        scene = gallery.scene(source, size, dim)
+        return System(source, scene.description, scene.problem, scene.rhs)
+    if suffix in MESHES:
+        if dim != 3:
+            raise ValueError(f"--dim: {dim} given; a mesh makes a 3-D problem")
+        scene = gallery.mesh_scene(source, size, up)
+        return System(scene.name, scene.description, scene.problem, scene.rhs)
+    if suffix in MATRICES:
+        return _matrix_system(Path(source), grid, rhs)
+    raise ValueError(
+        f"SOURCE: {source!r} is no scene ({', '.join(gallery.names())}), no mesh ({', '.join(MESHES)}) "
+        f"and no matrix ({', '.join(MATRICES)})"
+    )
+
+
+def _matrix_system(path: Path, grid: tuple[int, ...] | None, rhs: Path | None) -> System:
+    if grid is None:
+        raise ValueError(f"--grid: {path.name} needs NX,NY or NX,NY,NZ, the numbers of cells of its grid, x first")
+    A = read_matrix(path)
+    problem = Poisson.from_matrix(A, shape=grid[::-1])
+    if rhs is None:
+        b = A @ np.random.default_rng(RHS_SEED).standard_normal(A.shape[1])
+        note = f"b = A x of a random x (standard normal, seed {RHS_SEED})"
+    else:
+        b, note = read_vector(rhs), f"b from {rhs}"
+        if b.shape != (A.shape[0],):
+            raise ValueError(f"--rhs: {b.size} values in {rhs}; {A.shape[0]}, one per row of {path.name}, are needed")
+    return System(path.stem, f"The matrix in {path.name}; {note}", problem, b)
+
+
+def read_matrix(path: Path) -> sp.csr_array:
+    """A sparse matrix from MatrixMarket (.mtx) or `scipy.sparse.save_npz` (.npz)."""
+    try:
+        A = scipy.io.mmread(path) if path.suffix.lower() == ".mtx" else sp.load_npz(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file; a matrix ({', '.join(MATRICES)}) is needed") from None
+    except (ValueError, OSError, KeyError, EOFError, OverflowError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path}: truncated, or no sparse matrix ({error}); write it by scipy.io.mmwrite or save_npz"
+        ) from error
+    return sp.csr_array(A)
+
+
+def read_vector(path: Path) -> Array:
+    """A flat vector from .npy or MatrixMarket (.mtx)."""
+    suffix = path.suffix.lower()
+    if suffix not in VECTORS:
+        raise ValueError(f"--rhs: {str(path)!r} given; a file that ends in {' or '.join(VECTORS)} is needed")
+    try:
+        b = scipy.io.mmread(path) if suffix == ".mtx" else np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"--rhs: {path}: no such file") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"--rhs: {path}: truncated, or no vector ({error}); write it by numpy.save") from error
+    return np.asarray(b.toarray() if sp.issparse(b) else b).reshape(-1)

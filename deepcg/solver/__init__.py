@@ -1,0 +1,1 @@
+"""`deepcg.Solver`: a problem, a preconditioner and a Krylov iteration put together."""

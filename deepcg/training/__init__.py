@@ -1,0 +1,1 @@
+"""The training of both networks; the command line alone imports it."""
