@@ -182,43 +182,62 @@ typedef struct {
   const int64_t *ghost;        /* of each column of the second block: its cell, a flat index into the whole grid */
   int (*sum)(void *context, int64_t n, double *values); /* over all processes, 0 or an error; NULL: there is only this one */
   void *context;
-  double alike;                /* weights that differ relatively by no more are taken for one; 0: 1e-9 */
+  double rounding;             /* differences up to this fraction of the diagonal count as none; 0: 1e-10 */
+  double equality;             /* weights that differ relatively by no more are taken for one; 0: 1e-9 */
+  const uint8_t *cells;        /* the box's cells where the caller knows them: rows of cells that are not FLUID must be diagonal only, and
+                                * a diagonal says nothing of faces to SOLID cells; NULL: nothing is known */
+  int32_t dim;                 /* 2: messages name a cell by (y, x); 0 or 3: by (z, y, x) */
+  int32_t keep_uncoupled;      /* nonzero, with one process only: zero rows of FLUID cells are unknowns, singular components of their own;
+                                * where no row is coupled, all rows of FLUID cells are unknowns */
 } dcg_matrix;
 
 typedef struct {
   double sign;                 /* the operator is sign * A */
-  double unit;                 /* as in dcg_operator, then without weights and shift; 0: not all faces are alike */
+  double unit;                 /* as in dcg_operator, then without weights and shift; 0: faces have weights of their own */
   int32_t periodic, open;      /* as in dcg_operator */
   int32_t shifted;             /* whether there is a shift */
   int64_t unknowns, diagonal, empty; /* rows of each kind, all processes' */
   int64_t dropped;             /* couplings to rows that are diagonal only */
-} dcg_matrix_found;
+} dcg_matrix_result;
 
-/* What one pass over a matrix's rows tells the reading after it, and a matrix with the same columns after that. The caller's. */
-typedef struct dcg_rows dcg_rows;
+/* What the pass over a matrix's entries keeps for dcg_matrix_read, and for the next matrix with the same columns. The caller's. */
+typedef struct dcg_matrix_scan dcg_matrix_scan;
 
-DCG_API int dcg_rows_create(dcg_rows **rows);
-DCG_API void dcg_rows_destroy(dcg_rows *rows);
+DCG_API int dcg_matrix_scan_create(dcg_matrix_scan **scan);
+DCG_API void dcg_matrix_scan_destroy(dcg_matrix_scan *scan);
 
-/* What the rows are: coupled to others, diagonal only, or zero. kinds: the box's cells with a layer of ghosts,
+/* The kinds of the rows: coupled to others, diagonal only, or zero. kinds: the box's cells with a layer of ghosts,
  * (nz + 2) (ny + 2) (nx + 2) bytes. The ghosts are NONE, or the cells of the other end where the box is the whole grid along an axis;
  * a caller with several processes copies the others' cells into them before dcg_matrix_read.
  *
- * same_columns  nonzero: start, column, cell, ghost and the sizes hold what they held at the last call with these `rows` */
-DCG_API int dcg_matrix_kinds(const dcg_matrix *matrix, dcg_rows *rows, int32_t same_columns, uint8_t *kinds);
+ * same_columns  nonzero: start, column, cell, ghost and the sizes hold what they held at the last call with this scan */
+DCG_API int dcg_matrix_scan_rows(const dcg_matrix *matrix, dcg_matrix_scan *scan, int32_t same_columns, uint8_t *kinds);
 
-/* The operator behind a 5- or 7-point matrix of either sign; deepcg/problem/from_matrix/reader.py has the rules.
+/* The operator behind a 5- or 7-point matrix of either sign.
  *
- * rows      as dcg_matrix_kinds left them for this matrix; a second reading needs that call again
- * rounding  differences up to this fraction of the diagonal count as none
- * cells     the box's: FLUID where the row is coupled, OPEN beside a row whose diagonal (or one-sided coupling) says so, else SOLID
- * weights   the box's faces, n+1 along their own axis; not all NULL-able: along an axis of one cell too
- * shift     the box's
+ * A row is a cell's. Off-diagonals are minus the face weights, and must be symmetric. A row that is diagonal only is no unknown: couplings
+ * to it are faces to an OPEN cell. An axis is periodic where a weight joins its two ends; one of two cells has both faces in one weight.
+ * The diagonal may exceed the sum of a row's couplings. The excess that rows with all neighbours have in common is shift. The rest
+ * lies in open faces where neighbours are missing, and is shift elsewhere. Any other matrix is refused with the row and the reason.
  *
- * What a diagonal has beyond its couplings, and beyond what rows with all neighbours have, lies in open faces to the neighbours that
- * it lacks; the rest is shift. Collective where there are several processes: it fails on all of them. */
-DCG_API int dcg_matrix_read(const dcg_matrix *matrix, dcg_rows *rows, const uint8_t *kinds, double rounding,
-                            uint8_t *cells, double *const weights[3], double *shift, dcg_matrix_found *found);
+ * scan      as dcg_matrix_scan_rows left it for this matrix; a second reading needs that call again
+ * cells     the box's: FLUID unknowns, OPEN beside an open face, else as matrix->cells has it; SOLID where that says FLUID or is NULL
+ * weights   the box's faces, n+1 along their own axis. None may be NULL, even for an axis of one cell. Undefined where unit > 0
+ * shift     the box's; undefined where unit > 0
+ *
+ * Collective where there are several processes: it fails on all of them. */
+DCG_API int dcg_matrix_read(const dcg_matrix *matrix, dcg_matrix_scan *scan, const uint8_t *kinds, uint8_t *cells,
+                            double *const weights[3], double *shift, dcg_matrix_result *result);
+
+/* The grid of a matrix whose rows have cell centres: the rectilinear one that the centres span.
+ *
+ * centres   dim values a row, x first; coordinates that differ by noise are taken for one
+ * shape     result, nz, ny, nx; a 2-D grid is (ny, 1, nx), a 1-D one (1, 1, nx)
+ * cell      result, each row's as a flat index
+ * widths    results, the cells' along each axis, with room for `rows` values each (faces half-way between centres); NULL: not wanted
+ * in_order  result, nonzero: row i is cell i, and every cell has a row */
+DCG_API int dcg_place_rows(int32_t dim, int64_t rows, const double *centres, int64_t shape[3], int64_t *cell, double *const widths[3],
+                           int32_t *in_order);
 
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 
@@ -270,7 +289,7 @@ DCG_API void dcg_solver_destroy(dcg_solver *solver);
  *   inconsistent   of a singular A, a b outside its range: project: solve for its part inside; error: refuse                (project)
  *   threads        OpenMP threads; 0: as many as OpenMP would take                                                                (0)
  *   rounding       differences up to this fraction of a row's diagonal count as none                                          (1e-10)
- *   alike          weights that differ relatively by no more are taken for one                                                (1e-14)
+ *   equality       weights that differ relatively by no more are taken for one                                                (1e-14)
  *   gather         on several ranks: levels of at most so many cells live on one of them; 0: 32768                                 (0)
  *   source         what dcg_solver_view says the grid is from */
 DCG_API int dcg_solver_set_option(dcg_solver *solver, const char *name, const char *value);
@@ -345,7 +364,7 @@ DCG_API int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_weights *weigh
 /* What was read from the matrix: facts, the operator over cells, and the rows that are no unknowns, those that are diagonal only first, with
  * 1 / a_ii for each of those. Pointers may be NULL; what they get is the session's, until the next matrix. */
 typedef struct {
-  dcg_matrix_found facts;
+  dcg_matrix_result facts;
   dcg_operator op;             /* times facts.sign: A */
   const int64_t *cell;         /* each row's cell, a flat index; NULL: row i is cell i */
   int64_t diagonal, alone;     /* how many of this process's rows are diagonal only, and how many are no unknowns */

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
+#include "matrix/row_numbering.hpp"
 
 namespace dcg {
 
@@ -35,11 +36,10 @@ void Grid::set_shape(int32_t given_dim, const int64_t *sizes, const uint8_t *kin
 }
 
 void Grid::set_coordinates(int32_t given_dim, int64_t given_rows, const double *centres) {
+  RowNumbering found = place_rows(given_dim, given_rows, centres);
   Grid made;
-  int32_t in_order = 0;
-  made.cell.resize(std::max<int64_t>(given_rows, 0));
-  pass_on(dcg_place_rows(given_dim, given_rows, centres, made.shape, made.cell.data(), nullptr, &in_order));
-  if (in_order) made.cell.clear();
+  std::copy(found.shape, found.shape + 3, made.shape);
+  if (!found.in_order) made.cell = std::move(found.cell);
   made.dim = given_dim, made.rows = given_rows, made.source = "coordinates";
   *this = std::move(made);
 }

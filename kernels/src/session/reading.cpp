@@ -68,9 +68,9 @@ void agree(Ranks *ranks, Body &&body) {
 
 }  // namespace
 
-Reading::~Reading() { dcg_rows_destroy(scan_); }
+Reading::~Reading() { dcg_matrix_scan_destroy(scan_); }
 
-void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, double alike, Messages *messages, bool same_pattern) {
+void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, double equality, Messages *messages, bool same_pattern) {
   Ranks *ranks = messages ? &messages->ranks() : nullptr;
   agree(ranks, [&] {
     check(matrix, messages != nullptr);
@@ -87,16 +87,17 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, dou
   m.rows = rows_, m.first_row = placement_.first_row, m.cell = placement_.cell_of_rows(), m.index_bytes = matrix.index_bytes;
   for (int block = 0; block < 2; ++block)
     m.start[block] = matrix.start[block], m.column[block] = matrix.column[block], m.value[block] = matrix.value[block];
-  m.ghost = ghost_cell_.data(), m.alike = alike;
+  m.ghost = ghost_cell_.data(), m.rounding = rounding, m.equality = equality;
+  m.cells = grid.cells.empty() ? nullptr : grid.cells.data(), m.dim = grid.dim;
   if (messages) m.sum = messages->functions().sum, m.context = messages->functions().context;
 
   uint8_t *kinds = kinds_.make((n[0] + 2) * (n[1] + 2) * (n[2] + 2));
   double *weights[3];
   for (int a = 0; a < 3; ++a) weights[a] = weights_[a].make((n[0] + (a == 0)) * (n[1] + (a == 1)) * (n[2] + (a == 2)));
-  if (!scan_) pass_on(dcg_rows_create(&scan_));
-  agree(ranks, [&] { pass_on(dcg_matrix_kinds(&m, scan_, same_pattern, kinds)); });
+  if (!scan_) pass_on(dcg_matrix_scan_create(&scan_));
+  agree(ranks, [&] { pass_on(dcg_matrix_scan_rows(&m, scan_, same_pattern, kinds)); });
   if (messages) around_.spread(kinds, kinds);
-  pass_on(dcg_matrix_read(&m, scan_, kinds, rounding, cells_.make(size), weights, shift_.make(size), &facts_));
+  pass_on(dcg_matrix_read(&m, scan_, kinds, cells_.make(size), weights, shift_.make(size), &facts_));
   if (messages && !linked_ && (facts_.unit == 0.0 || facts_.dropped)) link_ghosts(matrix, *messages);
   if (messages && facts_.unit == 0.0) check_symmetry(matrix, *ranks);  // equal faces all round are told by each side's rows
   find_lone_rows(matrix);

@@ -45,12 +45,12 @@ class Reading {
   Reading(const Reading &) = delete;
 
   // Collective. Refuses matrices that are not served, on all ranks. messages NULL: there is one process.
-  void read(const dcg_csr &matrix, const Grid &grid, double rounding, double alike, Messages *messages, bool same_pattern);
+  void read(const dcg_csr &matrix, const Grid &grid, double rounding, double equality, Messages *messages, bool same_pattern);
   // An operator instead: rows are cells.
   void take(const dcg_operator &op, Ranks *ranks);
 
   const dcg_operator &op() const { return op_; }
-  const dcg_matrix_found &facts() const { return facts_; }
+  const dcg_matrix_result &facts() const { return facts_; }
   const Placement &placement() const { return placement_; }
   const LoneRows &lone() const { return lone_; }
   int64_t rows() const { return rows_; }
@@ -73,11 +73,11 @@ class Reading {
   Placement placement_;
   std::unique_ptr<RowNumbers> numbers_;
   int64_t rows_ = 0, ghosts_ = 0;
-  dcg_rows *scan_ = nullptr;
+  dcg_matrix_scan *scan_ = nullptr;
   Room<uint8_t> kinds_, cells_;
   Room<double> weights_[3], shift_;
   dcg_operator op_{};
-  dcg_matrix_found facts_{};
+  dcg_matrix_result facts_{};
   LoneRows lone_;
   Copies around_, others_;  // of kinds beside the box; of rows that the ghosts belong to
   bool linked_ = false;     // others_

@@ -136,7 +136,7 @@ extern "C" int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, 
     if (!solver->reading) solver->reading = std::make_unique<Reading>();
     solver->by_rows = true, solver->ready = solver->null_space_known = false;
     const Threads threads(solver->settings.threads);
-    solver->reading->read(*matrix, solver->grid, solver->settings.rounding, solver->settings.alike, solver->messages.get(), again);
+    solver->reading->read(*matrix, solver->grid, solver->settings.rounding, solver->settings.equality, solver->messages.get(), again);
     solver->setup_seconds = now() - started;
   });
   if (code && solver) solver->forget();

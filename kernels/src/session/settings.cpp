@@ -32,7 +32,7 @@ const std::vector<Option> &options() {
       {"inconsistent", "project or error", &Settings::inconsistent, nullptr, nullptr, {"project", "error"}},
       {"threads", "an integer >= 0", nullptr, &Settings::threads, nullptr, {}},
       {"rounding", "a finite number >= 0", nullptr, nullptr, &Settings::rounding, {}},
-      {"alike", "a finite number >= 0", nullptr, nullptr, &Settings::alike, {}},
+      {"equality", "a finite number >= 0", nullptr, nullptr, &Settings::equality, {}},
       {"gather", "an integer >= 0", nullptr, &Settings::gather, nullptr, {}},
       {"source", "any text", &Settings::source, nullptr, nullptr, {}},
   };

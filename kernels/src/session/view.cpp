@@ -40,7 +40,7 @@ std::string sizes(int dim, const Count n[3]) {
 }
 
 void view_matrix(const dcg_solver &s, Text &text) {
-  const dcg_matrix_found &f = s.reading->facts();
+  const dcg_matrix_result &f = s.reading->facts();
   const int32_t alone[3] = {1, 1, 1};
   const std::string &source = s.settings.source;
   text.add("grid: %s from %s, on %s ranks\n", sizes(s.dim(), s.reading->placement().shape).c_str(),
