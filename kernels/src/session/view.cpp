@@ -39,6 +39,13 @@ std::string sizes(int dim, const Count n[3]) {
   return text;
 }
 
+// As PETSc prints numbers: with a point, so that they are told from counts.
+std::string number(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%g", value);
+  return std::strpbrk(text, ".e") ? text : std::string(text) + ".";
+}
+
 void view_matrix(const dcg_solver &s, Text &text) {
   const dcg_matrix_result &f = s.reading->facts();
   const int32_t alone[3] = {1, 1, 1};
@@ -50,7 +57,7 @@ void view_matrix(const dcg_solver &s, Text &text) {
            static_cast<long long>(f.unknowns), static_cast<long long>(f.diagonal), static_cast<long long>(f.dropped),
            f.sign > 0 ? "positive" : "negative", f.periodic & 4 ? "x" : "", f.periodic & 2 ? "y" : "",
            f.periodic & 1 ? (s.dim() == 2 ? "y" : "z") : "", f.periodic ? "" : "no");
-  if (f.unit > 0.0) text.add("weights: all faces %g\n", f.unit);
+  if (f.unit > 0.0) text.add("weights: all faces %s\n", number(f.unit).c_str());
   else text.add("weights: one per face%s\n", f.shifted ? ", with a shift" : "");
 }
 
