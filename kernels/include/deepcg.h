@@ -188,7 +188,7 @@ typedef struct {
                                 * a diagonal says nothing of faces to SOLID cells; NULL: nothing is known */
   int32_t dim;                 /* 2: messages name a cell by (y, x); 0 or 3: by (z, y, x) */
   int32_t keep_uncoupled;      /* nonzero, with one process only: zero rows of FLUID cells are unknowns, singular components of their own;
-                                * where no row is coupled, all rows of FLUID cells are unknowns */
+                                * where there is no unknown then, all rows of FLUID cells are */
 } dcg_matrix;
 
 typedef struct {

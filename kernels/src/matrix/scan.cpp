@@ -191,8 +191,7 @@ class Scan {
   void refuse(int64_t infinite, int64_t opposed) {
     scan.refusal = {};
     if (infinite != kNoRow) refuse_infinite(infinite);
-    if (scan.refusal.text.empty() && opposed != kNoRow && scan.example >= 0)
-      scan.refusal.note(opposed, scan.diagonal < 0.0 ? name_signs(m, scan.example, opposed) : name_signs(m, opposed, scan.example));
+    if (scan.refusal.text.empty() && opposed != kNoRow && scan.example >= 0) refuse_signs(opposed);
     if (!scan.refusal.text.empty() || !m.cells) return;
     int64_t misplaced = kNoRow;
     for_rows(m, [&](int64_t row, int64_t u, const int64_t c[3]) {
@@ -206,6 +205,10 @@ class Scan {
                                        "FLUID must be diagonal only");
   }
 
+  void refuse_signs(int64_t opposed) {
+    scan.refusal.note(opposed, scan.diagonal < 0.0 ? name_signs(m, scan.example, opposed) : name_signs(m, opposed, scan.example));
+  }
+
   void refuse_infinite(int64_t row) {
     for_entries<Index>(m, row, [&](int64_t column, double value, int block) {
       if (std::isfinite(value) || !scan.refusal.text.empty()) return;
@@ -215,20 +218,37 @@ class Scan {
     });
   }
 
-  // Rows without couplings that are unknowns all the same.
+  // Rows of FLUID cells that are unknowns without couplings: zero rows, and where that leaves no unknown, all.
   void keep_uncoupled() {
-    const bool all = scan.count[DCG_ROW_UNKNOWN] == 0;
-    if (!scan.refusal.text.empty() || (!all && scan.count[DCG_ROW_EMPTY] == 0)) return;
+    if (!scan.refusal.text.empty()) return;
+    if (scan.example < 0) find_sign_of_diagonals();
+    if (scan.count[DCG_ROW_EMPTY] > 0) keep(DCG_ROW_EMPTY);
+    if (scan.count[DCG_ROW_UNKNOWN] == 0) keep(DCG_ROW_DIAGONAL);
+  }
+
+  bool is_fluid(int64_t u) const { return !m.cells || m.cells[u] == kFluid; }
+
+  // Where no row is coupled, all rows of FLUID cells say which sign the matrix has.
+  void find_sign_of_diagonals() {
+    int64_t opposed = -1;
+    for (int64_t row = 0; row < m.rows && opposed < 0; ++row) {
+      int64_t c[3];
+      const int64_t u = place(row, c);
+      if (!is_fluid(u)) continue;
+      RowSums sums;
+      add_row(row, u, c, sums);
+      if (scan.diagonal == 0.0 && sums.diagonal != 0.0) scan.example = row, scan.diagonal = sums.diagonal;
+      if (scan.diagonal * sums.diagonal < 0.0) opposed = row;
+    }
+    if (opposed >= 0) refuse_signs(opposed);
+  }
+
+  void keep(uint8_t kept) {
     for (int64_t row = 0; row < m.rows; ++row) {
       int64_t c[3];
       const int64_t u = place(row, c);
       uint8_t &kind = kinds[padded.at(c)];
-      if (kind == DCG_ROW_UNKNOWN || (kind == DCG_ROW_DIAGONAL && !all) || (m.cells && m.cells[u] != kFluid)) continue;
-      if (kind == DCG_ROW_DIAGONAL && scan.example < 0) {
-        RowSums sums;
-        add_row(row, u, c, sums);
-        scan.example = row, scan.diagonal = sums.diagonal;
-      }
+      if (kind != kept || !is_fluid(u)) continue;
       --scan.count[kind], ++scan.count[DCG_ROW_UNKNOWN];
       kind = DCG_ROW_UNKNOWN;
       scan.constant = false;
