@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "distributed/overlap.hpp"
-#include "krylov/cg.hpp"
+#include "krylov/team_cg.hpp"
 #include "setup/hierarchy.hpp"
 
 namespace dcg {
@@ -87,9 +87,8 @@ class OnRanks {
   }
 
   // vectors (distributed_cg.cpp)
-  double residual_square(const double *r, const Team &team);
-  void load_residual(const double *r, double inverse, const Team &team);  // of this thread's rows
-  Outcome iterate(double *x, double *r, const Team &team, double target, int64_t maxiter, double *history, double *steps);
+  class RankSpace;
+  void load_residual(const double *r, double scale, const Team &team);  // of this thread's rows
 
   Ranks ranks_;
   dcg_operator op_{};
