@@ -4,6 +4,8 @@ import ctypes
 import os
 import shutil
 import subprocess
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +111,9 @@ def learned():
 @pytest.fixture
 def on_host(monkeypatch, host):
     monkeypatch.setattr(device, "library", lambda: host)
+    library = types.ModuleType(FakeGpuArray.__module__)  # in which deepcg looks for a new array like one given
+    library.empty_like = lambda v: FakeGpuArray(np.full_like(v.values, np.nan))
+    monkeypatch.setitem(sys.modules, library.__name__, library)
 
 
 @needs_compiler
@@ -201,6 +206,8 @@ def test_what_ends_an_iteration(on_host):
 class FakeGpuArray:
     """What a GPU array looks like from outside; for the host build its memory is the host's."""
 
+    __module__ = "fake_gpu_library"
+
     def __init__(self, values, **changes):
         self.values = values
         self._changes = changes
@@ -211,11 +218,6 @@ class FakeGpuArray:
         strides = None if self.values.flags.c_contiguous else self.values.strides
         return {"shape": held["shape"], "typestr": held["typestr"], "data": held["data"], "strides": strides,
                 "version": 3} | self._changes  # fmt: skip
-
-
-def empty_like(v):
-    """What `deepcg.native.device_array.empty_like` looks for in an array's library."""
-    return FakeGpuArray(np.full_like(v.values, np.nan))
 
 
 @needs_compiler

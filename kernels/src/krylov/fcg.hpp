@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "krylov/cg.hpp"
+#include "krylov/team_cg.hpp"
 
 namespace dcg {
 
