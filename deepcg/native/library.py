@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from .constants import CODES, FEATURES, HIDDEN, INVALID_ARGUMENT, LEVELS, OUTPUTS, SWEEPS
+
 ABI_VERSION = 6
-INVALID_ARGUMENT = 1
 LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
 
 
@@ -36,14 +37,14 @@ class Weights(ctypes.Structure):
     """`dcg_weights`."""
 
     _fields_ = (
-        ("sweeps", ctypes.c_int32 * 8),
-        ("omega", ctypes.c_float * 2 * 4 * 2),
-        ("codebook", ctypes.c_float * 16),
+        ("sweeps", ctypes.c_int32 * LEVELS),
+        ("omega", ctypes.c_float * 2 * SWEEPS * 2),
+        ("codebook", ctypes.c_float * CODES),
         ("local", ctypes.c_int32),
-        ("hidden_weight", ctypes.c_float * 5 * 8),
-        ("hidden_bias", ctypes.c_float * 8),
-        ("output_weight", ctypes.c_float * 8 * 3),
-        ("output_bias", ctypes.c_float * 3),
+        ("hidden_weight", ctypes.c_float * FEATURES * HIDDEN),
+        ("hidden_bias", ctypes.c_float * HIDDEN),
+        ("output_weight", ctypes.c_float * HIDDEN * OUTPUTS),
+        ("output_bias", ctypes.c_float * OUTPUTS),
     )
 
 
@@ -135,9 +136,10 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_vector": (pointer, i32, i32, pointer),
         "dcg_krylov": (pointer, pointer, pointer, pointer, pointer, pointer),
-        "dcg_rows_create": (pointer,),
-        "dcg_matrix_kinds": (pointer, pointer, i32, pointer),
-        "dcg_matrix_read": (pointer, pointer, pointer, real, pointer, pointer, pointer, pointer),
+        "dcg_matrix_scan_create": (pointer,),
+        "dcg_matrix_scan_rows": (pointer, pointer, i32, pointer),
+        "dcg_matrix_read": (pointer, pointer, pointer, pointer, pointer, pointer, pointer),
+        "dcg_place_rows": (i32, i64, pointer, pointer, pointer, pointer, pointer),
         "dcg_weights_read": (ctypes.c_char_p, pointer, pointer),
         "dcg_weights_classical": (pointer,),
     }
@@ -145,7 +147,7 @@ def _declare(library: ctypes.CDLL) -> None:
         getattr(library, name).argtypes = arguments
     library.dcg_last_error.restype = ctypes.c_char_p
     library.dcg_reason_text.argtypes, library.dcg_reason_text.restype = (i32,), ctypes.c_char_p
-    for name in ("dcg_multilevel_destroy", "dcg_rows_destroy", "dcg_report_destroy"):
+    for name in ("dcg_multilevel_destroy", "dcg_matrix_scan_destroy", "dcg_report_destroy"):
         getattr(library, name).argtypes = (pointer,)
         getattr(library, name).restype = None
 

@@ -41,8 +41,8 @@ class Solver:
     ----------
     problem : Poisson, or whatever `deepcg.solve` takes as A
     model : str, path or preconditioner object
-        "auto": the shipped network of the problem's dimension where PyTorch is installed, else "jacobi". "none": plain
-        CG. "jacobi". A shipped name such as "dcdm". A model file. A SciPy LinearOperator or a function over the unknowns.
+        "auto": the shipped multilevel network. A name that `deepcg info` lists, such as "multigrid", "jacobi" or "none". A model file.
+        A SciPy LinearOperator, matrix or function over the unknowns. An object as `deepcg.preconditioners.base.Preconditioner` describes it.
     method : "auto", "cg" or "dcd"
         "auto" takes "cg" for linear SPD preconditioners and conjugate directions ("dcd") for others.
     device : "auto", "cpu" or "cuda"

@@ -7,8 +7,9 @@ typedef struct {
   PC_Deepcg     *pd; /* whose kernels iterate; NULL: nobody's */
   Mat            A;
   Vec            in, out;   /* without values of their own: for arrays that come in */
-  Vec            z, inverse; /* M r of the present residual; 1 / diagonal of sign A */
+  Vec            z, inverse; /* M r of the present residual; 1 / diagonal of sign A, once it is asked for */
   PetscReal      sign;
+  int64_t        n; /* rows of this rank */
   PetscBool      started, has_z;
   PetscErrorCode code; /* of the function that failed */
 } Solve;
@@ -57,12 +58,12 @@ static PetscErrorCode FirstResidual(Solve *solve, PetscBool *known)
   PetscScalar     *r;
 
   PetscFunctionBegin;
-  *known = (PetscBool)(solve->ksp->guess_zero || (pd && pd->zero_guess && !pd->found.dropped));
+  *known = (PetscBool)(solve->ksp->guess_zero || (pd && pd->zero_guess && !pd->read.facts.dropped));
   if (!*known) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(VecCopy(solve->ksp->vec_rhs, solve->out));
   if (solve->ksp->guess_zero) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(VecGetArray(solve->out, &r));
-  for (PetscInt i = 0; i < pd->ndiagonal; ++i) r[pd->alone[i]] = 0.0;
+  for (int64_t i = 0; i < pd->read.diagonal; ++i) r[pd->read.row[i]] = 0.0;
   PetscCall(VecRestoreArray(solve->out, &r));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -175,12 +176,31 @@ static int Observe(void *context, int64_t iteration, double norm, const double *
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* 1 / diagonal of sign A; nothing where the matrix does not tell its diagonal. */
+static PetscErrorCode GetInverseDiagonal(Solve *solve)
+{
+  PetscBool has;
+
+  PetscFunctionBegin;
+  PetscCall(MatHasOperation(solve->A, MATOP_GET_DIAGONAL, &has));
+  if (!has || solve->inverse) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(VecDuplicate(solve->ksp->vec_rhs, &solve->inverse));
+  PetscCall(MatGetDiagonal(solve->A, solve->inverse));
+  PetscCall(VecReciprocal(solve->inverse)); /* leaves zeros */
+  if (solve->sign < 0.0) PetscCall(VecScale(solve->inverse, -1.0));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static int InverseDiagonal(void *context, const double **values)
 {
   Solve *solve = (Solve *)context;
 
   PetscFunctionBegin;
-  if (solve->inverse) Kept(VecGetArrayRead(solve->inverse, values)); /* given back at the end */
+  Kept(GetInverseDiagonal(solve));
+  if (solve->inverse) {
+    Kept(VecGetArrayRead(solve->inverse, values));
+    Kept(VecRestoreArrayRead(solve->inverse, NULL)); /* nobody else has it: the values stay where they are */
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -200,32 +220,15 @@ static int NormBound(void *context, double *bound)
 static int Run(void *context, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
                int32_t *result)
 {
-  Solve         *solve  = (Solve *)context;
-  PC_Deepcg     *pd     = solve->pd;
-  const PetscInt window = ((KSP_Deepcg *)solve->ksp->data)->window;
-  const double   ttol   = solve->ksp->ttol;
-  double        *z = x, *residual = r;
-  PetscBool      count = (PetscBool)(pd->ranks && !pd->exchanges);
-  int            code;
+  Solve *solve = (Solve *)context;
 
   PetscFunctionBegin;
-  if (count) Kept(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes)); /* the set-up's */
   Kept(PetscLogEventBegin(DEEPCG_CG, solve->ksp, 0, 0, 0));
-  if (pd->direct) {
-    for (PetscInt i = 0; i < pd->nalone; ++i) r[pd->alone[i]] = 0.0;
-  } else {
-    z = pd->z, residual = pd->r;
-    DeepcgToCells(pd, 1.0, r, residual);
-    DeepcgToCells(pd, 1.0, x, z);
-  }
-  if (window == 1) code = dcg_multilevel_cg(pd->cycle, z, residual, ttol, maxiter, history, steps, iterations, result);
-  else code = dcg_multilevel_directions(pd->cycle, (int32_t)window, z, residual, ttol, maxiter, history, steps, iterations, result);
-  if (code) Kept(PetscError(PETSC_COMM_SELF, __LINE__, PETSC_FUNCTION_NAME, __FILE__, PETSC_ERR_LIB, PETSC_ERROR_INITIAL, "deepcg: %s", dcg_last_error()));
-  if (!pd->direct) DeepcgFromCells(pd, 1.0, z, x);
-  if (count) {
-    Kept(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes));
-    pd->exchanges /= PetscMax((PetscInt)*iterations, 1), pd->bytes /= PetscMax((PetscInt)*iterations, 1);
-  }
+  if (solve->sign < 0.0)
+    for (int64_t i = 0; i < solve->n; ++i) r[i] = -r[i];
+  if (dcg_solver_iterate(solve->pd->solver, (int32_t)((KSP_Deepcg *)solve->ksp->data)->window, x, r, solve->ksp->ttol, maxiter, history, steps,
+                         iterations, result))
+    Kept(PetscError(PETSC_COMM_SELF, __LINE__, PETSC_FUNCTION_NAME, __FILE__, PETSC_ERR_LIB, PETSC_ERROR_INITIAL, "deepcg: %s", dcg_last_error()));
   Kept(PetscLogEventEnd(DEEPCG_CG, solve->ksp, 0, 0, 0));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -243,7 +246,7 @@ static PetscErrorCode FindNative(KSP ksp, PC_Deepcg **found)
   if (!is || !kd->native || kd->asked == 0) PetscFunctionReturn(PETSC_SUCCESS);
   pd = (PC_Deepcg *)ksp->pc->data;
   if (kd->asked > 1 && pd->ranks) PetscFunctionReturn(PETSC_SUCCESS); /* the kernels keep windows on one rank only */
-  if (pd->inner || !pd->cycle || ksp->pc->mat != ksp->pc->pmat || ksp->transpose_solve) PetscFunctionReturn(PETSC_SUCCESS);
+  if (pd->inner || !pd->read.facts.unknowns || ksp->pc->mat != ksp->pc->pmat || ksp->transpose_solve) PetscFunctionReturn(PETSC_SUCCESS);
   if (ksp->normtype != KSP_NORM_UNPRECONDITIONED || ksp->converged != KSPConvergedDefault) PetscFunctionReturn(PETSC_SUCCESS);
   if (ksp->pc->reusepreconditioner) { /* its operator may be an earlier one */
     PetscObjectState state;
@@ -255,27 +258,27 @@ static PetscErrorCode FindNative(KSP ksp, PC_Deepcg **found)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The sign of the matrix is that of its trace, and 1 / diagonal comes with it; without a diagonal it is that of b . A b. */
+/* The sign of the matrix: what the preconditioner read, that of its trace or, without a diagonal, that of b . A b. */
 static PetscErrorCode FindSign(Solve *solve)
 {
   KSP         ksp = solve->ksp;
   PetscBool   has;
-  PetscScalar trace;
+  PetscScalar told;
 
   PetscFunctionBegin;
+  if (solve->pd) {
+    solve->sign = solve->pd->read.facts.sign;
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
   PetscCall(MatHasOperation(solve->A, MATOP_GET_DIAGONAL, &has));
   if (has) {
-    PetscCall(VecDuplicate(ksp->vec_rhs, &solve->inverse));
-    PetscCall(MatGetDiagonal(solve->A, solve->inverse));
-    PetscCall(VecSum(solve->inverse, &trace));
+    PetscCall(MatGetDiagonal(solve->A, solve->out));
+    PetscCall(VecSum(solve->out, &told));
   } else {
     PetscCall(KSP_MatMult(ksp, solve->A, ksp->vec_rhs, solve->out));
-    PetscCall(VecDot(ksp->vec_rhs, solve->out, &trace));
+    PetscCall(VecDot(ksp->vec_rhs, solve->out, &told));
   }
-  solve->sign = PetscRealPart(trace) < 0.0 ? -1.0 : 1.0;
-  if (!has) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(VecReciprocal(solve->inverse)); /* leaves zeros */
-  if (solve->sign < 0.0) PetscCall(VecScale(solve->inverse, -1.0));
+  solve->sign = PetscRealPart(told) < 0.0 ? -1.0 : 1.0;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -296,8 +299,8 @@ static KSPConvergedReason ReasonOf(const dcg_report *report, KSPConvergedReason 
 PetscErrorCode KSPDeepcgSolve(KSP ksp)
 {
   KSP_Deepcg        *kd = (KSP_Deepcg *)ksp->data;
-  Solve              solve = {ksp, NULL, NULL, ksp->work[0], ksp->work[1], NULL, NULL, 1.0, PETSC_FALSE, PETSC_FALSE, PETSC_SUCCESS};
-  dcg_krylov_options options = {{DCG_FCG, DCG_JACOBI_CG}, (int32_t)kd->window, 0, kd->threads, ksp->max_it, -1.0};
+  Solve              solve = {ksp, NULL, NULL, ksp->work[0], ksp->work[1], NULL, NULL, 1.0, 0, PETSC_FALSE, PETSC_FALSE, PETSC_SUCCESS};
+  dcg_krylov_options options = {{DCG_FCG, DCG_JACOBI_CG}, (int32_t)kd->window, 0, 0, ksp->max_it, -1.0};
   dcg_system         system = {0, &solve, Product, Residual, NULL, Precondition, NULL, NULL, NULL, NULL, Judge, Observe, InverseDiagonal, NormBound};
   dcg_report        *report = NULL;
   MatNullSpace       null;
@@ -316,9 +319,9 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
   }
   PetscCall(FindSign(&solve));
   PetscCall(VecGetLocalSize(ksp->vec_sol, &n));
-  system.n = n;
+  system.n = solve.n = n;
   PetscCallMPI(MPI_Comm_size(PetscObjectComm((PetscObject)ksp), &ranks));
-  if (ranks > 1) system.sum = Sum;
+  if (ranks > 1) system.sum = Sum, options.threads = 1; /* the other cores are other ranks' */
   PetscCall(MatGetNullSpace(solve.A, &null));
   if (null) system.project = Project;
   if (ksp->normtype != KSP_NORM_UNPRECONDITIONED) {

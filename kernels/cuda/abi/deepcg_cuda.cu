@@ -112,7 +112,11 @@ extern "C" int dcg_cuda_cg(dcg_cuda *handle, double *x, double *r, double target
     double *found = arena.zeros<double>(3 * maxiter);
     const Stream on = static_cast<Stream>(stream);
     wait({});
-    const Scalars end = handle->krylov.run(on, x, r, target, maxiter, found, found + maxiter);
+    Scalars begin;
+    begin.target = target, begin.maxiter = maxiter, begin.history = found, begin.steps = found + maxiter;
+    DeviceSpace space(handle->krylov, on, x, r, begin);
+    conjugate_gradients(space);
+    const Scalars &end = space.scalars();
     if (end.iterations > 0) {
       copy(history, found, sizeof(double) * end.iterations, on);
       copy(steps, found + maxiter, 2 * sizeof(double) * end.iterations, on);

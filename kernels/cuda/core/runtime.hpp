@@ -14,13 +14,9 @@
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
-#define DCG_BOTH __host__ __device__ __forceinline__
-// Before a template for both sides that, with a Launcher, is instantiated for the host only.
-#define DCG_EITHER _Pragma("nv_exec_check_disable")
-#else
-#define DCG_BOTH inline
-#define DCG_EITHER
 #endif
+
+#include "core/host_device.hpp"
 
 namespace dcg::cuda {
 

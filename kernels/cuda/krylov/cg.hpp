@@ -1,10 +1,11 @@
-// Conjugate gradients with every scalar on the device, as kernels/src/krylov/cg.cpp has them: x and r in double precision, z = M r and the
-// direction p in single. The host runs ahead and looks only now and then: kernels after the end do nothing.
+// Conjugate gradients with every scalar on the device: x and r in double precision, z = M r and the direction p in single, as on the
+// CPU. The host runs ahead and looks only now and then: kernels after the end do nothing.
 #pragma once
 
-#include <cmath>
+#include <algorithm>
 
 #include "cuda/cycle/cycle.hpp"
+#include "krylov/cg.hpp"
 
 namespace dcg::cuda {
 
@@ -37,21 +38,16 @@ struct FineView {  // the user's operator in double precision
   }
 };
 
-struct Scalars {
-  double norm, inverse, target, rho, slope, curvature, alpha;
-  float beta;
-  int stop, result;
-  int64_t iterations, maxiter;
-};
+using Scalars = CgRecurrence<float>;
 
-struct Load {  // b = inverse r; r . r
+struct Load {  // b = scale r; r . r
   Grid grid;
   const Scalars *now;
   const double *r;
   float *b;
   DCG_BOTH double operator()(int k, int j, int i) const {
     const double value = r[(k * grid.n[1] + j) * grid.n[2] + i];
-    b[grid.at(k, j, i)] = static_cast<float>(now->inverse * value);
+    b[grid.at(k, j, i)] = static_cast<float>(now->scale * value);
     return value * value;
   }
 };
@@ -99,7 +95,7 @@ struct Curvature {  // p . A p
   DCG_BOTH double operator()(int k, int j, int i) const { return p[fine.grid.at(k, j, i)] * fine.product(p, k, j, i); }
 };
 
-struct Advance {  // x += alpha p, r -= alpha A p, b = inverse r; r . r
+struct Advance {  // x += alpha p, r -= alpha A p, b = scale r; r . r
   FineView fine;
   const Scalars *now;
   const float *p;
@@ -111,96 +107,86 @@ struct Advance {  // x += alpha p, r -= alpha A p, b = inverse r; r . r
     x[n] = cell::stepped<double>(x[n], alpha, p[at]);
     const double next = cell::stepped_back(r[n], step, fine.product(p, k, j, i));
     r[n] = next;
-    b[at] = static_cast<float>(now->inverse * next);
+    b[at] = static_cast<float>(now->scale * next);
     return next * next;
   }
 };
 
-// What follows from a sum, by one thread.
-struct Decide {
-  enum What { kStart, kSlope, kCurvature, kNorm } what;
+// Gives a sum to the recurrence, by one thread.
+struct Accept {
+  CgSum which;
   Scalars *now;
   const double *partial;
-  double unit;
-  double *history, *steps;
+  double factor;
 
   DCG_BOTH void operator()(const Block &block) const {
     const double sum = block.sum(Launcher::kSums, partial);
-    block.once([&] { decide(sum); });
-  }
-
- private:
-  DCG_BOTH static bool positive(double v) { return v > 0.0 && v <= 1.7976931348623157e308; }  // and finite
-  DCG_BOTH void end(int result) const { now->result = result, now->stop = 1; }
-
-  DCG_BOTH void decide(double sum) const {
-    switch (what) {
-      case kStart:
-        now->norm = std::sqrt(sum);
-        now->inverse = now->norm > 0.0 ? 1.0 / now->norm : 1.0;  // keeps what the cycle sees near 1 at the start
-        if (now->norm <= now->target) return end(0);
-        if (now->maxiter == 0) end(1);
-        return;
-      case kSlope:
-        if (!positive(sum)) return end(2);
-        now->beta = now->rho > 0.0 ? static_cast<float>(sum / now->rho) : 0.0f;
-        now->slope = sum;
-        return;
-      case kCurvature:
-        now->curvature = sum * unit;
-        if (!positive(now->curvature)) return end(2);
-        now->alpha = now->slope / (now->inverse * now->curvature);
-        return;
-      case kNorm:
-        now->norm = std::sqrt(sum), now->rho = now->slope;
-        history[now->iterations] = now->norm;
-        steps[2 * now->iterations] = now->alpha, steps[2 * now->iterations + 1] = now->beta;
-        ++now->iterations;
-        if (now->norm <= now->target) return end(0);
-        if (now->iterations == now->maxiter) end(1);
-    }
+    block.once([&] { now->accept(which, which == CgSum::kCurvature ? sum * factor : sum); });
   }
 };
 
-struct Krylov {
+struct Krylov {  // what the iteration needs on the device beside the caller's vectors
   const Levels *levels;
   FineView fine;
   float *p;
   double *partial;
   Scalars *now;
+};
 
-  // As dcg_multilevel_cg; history and steps are on the device too. Returns the scalars at the end.
-  Scalars run(Stream stream, double *x, double *r, double target, int64_t maxiter, double *history, double *steps) const {
-    constexpr int64_t kLook = 4;  // iterations between the host's looks: what runs on for nothing is kernels that return at once
-    const LevelView &finest = levels->views[0];
-    const Extent all = fine.grid.extent();
-    Scalars begin{};
-    begin.inverse = 1.0, begin.target = target, begin.maxiter = maxiter;
-    copy(now, &begin, sizeof begin, stream);
-    const Launcher launcher{stream, &now->stop};
-    const double unit = fine.unit > 0.0 ? fine.unit : 1.0;
-    const auto decide = [&](Decide::What what) { launcher.alone(Decide{what, now, partial, unit, history, steps}); };
-
-    clear(p, sizeof(float) * fine.grid.size, stream);
-    launcher.sum(all, partial, Load{fine.grid, now, r, finest.b});
-    decide(Decide::kStart);
-    launcher.sum(all, partial, Load{fine.grid, now, r, finest.b});
-    for (Scalars seen = begin;;) {
-      const int64_t ahead = seen.iterations + kLook < maxiter ? kLook : maxiter - seen.iterations;
-      for (int64_t n = 0; n < ahead; ++n) {
-        cycle(launcher, *levels);
-        launcher.sum(all, partial, Slope{fine.grid, finest.x, finest.b});
-        decide(Decide::kSlope);
-        launcher.cells(all, Direction{fine.grid, now, finest.x, p});
-        launcher.sum(all, partial, Curvature{fine, p});
-        decide(Decide::kCurvature);
-        launcher.sum(all, partial, Advance{fine, now, p, x, r, finest.b});
-        decide(Decide::kNorm);
-      }
-      copy(&seen, now, sizeof seen, stream);
-      if (seen.stop) return seen;
-    }
+class DeviceSpace {
+ public:
+  DeviceSpace(const Krylov &krylov, Stream stream, double *x, double *r, const Scalars &begin)
+      : krylov_(krylov), finest_(krylov.levels->views[0]), launcher_{stream, &krylov.now->stop}, x_(x), r_(r), seen_(begin) {
+    copy(krylov.now, &begin, sizeof begin, stream);
+    look_in(0);
   }
+
+  void residual_square() { sum(Load{grid(), krylov_.now, r_, finest_.b}); }
+  void load() {
+    clear(krylov_.p, sizeof(float) * grid().size, launcher_.stream);
+    residual_square();
+  }
+  void precondition() {
+    cycle(launcher_, *krylov_.levels);
+    sum(Slope{grid(), finest_.x, finest_.b});
+  }
+  void conjugate() {
+    launcher_.cells(grid().extent(), Direction{grid(), krylov_.now, finest_.x, krylov_.p});
+    sum(Curvature{krylov_.fine, krylov_.p});
+  }
+  void advance() { sum(Advance{krylov_.fine, krylov_.now, krylov_.p, x_, r_, finest_.b}); }
+
+  void step(CgSum which, void (DeviceSpace::*pass)()) {
+    (this->*pass)();
+    const double unit = krylov_.fine.unit;
+    launcher_.alone(Accept{which, krylov_.now, krylov_.partial, unit > 0.0 ? unit : 1.0});
+  }
+
+  // Once per iteration
+  bool stopped() {
+    if (ahead_-- > 0) return false;
+    copy(&seen_, krylov_.now, sizeof seen_, launcher_.stream);
+    look_in(1);
+    return seen_.stopped();
+  }
+  const Scalars &scalars() const { return seen_; }  // at the last look
+
+ private:
+  static constexpr int64_t kAhead = 4;  // iterations between the host's looks; what runs on for nothing is kernels that return at once
+
+  const Grid &grid() const { return krylov_.fine.grid; }
+  template <class Body>
+  void sum(const Body &body) const {
+    launcher_.sum(grid().extent(), krylov_.partial, body);
+  }
+  void look_in(int64_t begun) { ahead_ = std::min(kAhead, seen_.maxiter - seen_.iterations) - begun; }
+
+  const Krylov &krylov_;
+  const LevelView &finest_;
+  const Launcher launcher_;
+  double *x_, *r_;
+  Scalars seen_;
+  int64_t ahead_ = 0;
 };
 
 }  // namespace dcg::cuda

@@ -1,92 +1,95 @@
-// Conjugate gradients on many ranks: the iteration of krylov/cg.cpp, pass by pass over this rank's own cells. Per iteration and beside the cycle: two
-// exchanges of p's ghosts (one per colour) and three sums over all ranks.
+// Conjugate gradients on many ranks, pass by pass over this rank's own cells. Per iteration and beside the cycle: two exchanges of p's
+// ghosts (one per colour) and three sums over all ranks.
 
 #include <algorithm>
-#include <cmath>
 
 #include "distributed/distributed_hierarchy.hpp"
+#include "krylov/cg.hpp"
 #include "krylov/krylov_rows.hpp"
 
 namespace dcg {
 
-// r . r over this thread's rows
-double OnRanks::residual_square(const double *r, const Team &team) {
-  double square = 0.0;
-  for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) { square += square_row(n, r + row * n, &finest_->level.cells[at]); });
-  return square;
-}
-
-void OnRanks::load_residual(const double *r, double inverse, const Team &team) {
+void OnRanks::load_residual(const double *r, double scale, const Team &team) {
   for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
-    load_row(n, inverse, r + row * n, &finest_->level.cells[at], &finest_->level.b[at]);
+    load_row(n, scale, r + row * n, &finest_->level.cells[at], &finest_->level.b[at]);
   });
 }
 
-Outcome OnRanks::iterate(double *x, double *r, const Team &team, double target, int64_t maxiter, double *history, double *steps) {
-  const Part &part = *finest_;
-  const Level &level = part.level;
-  const Box &box = level.box;
-  const RowKernels &rows = best_rows();
-  const int64_t ny = part.end[1] - part.begin[1];
-  const std::vector<float> zeros(box.stride + 2 * kLanes, 0.0f);
-  float *p = direction_.data();
-  const auto around = [&](int64_t at) { return rows_beside(level, p, at, zeros.data() + kLanes); };
+class OnRanks::RankSpace : public CgOnHost<RankSpace, float> {
+ public:
+  RankSpace(OnRanks &on, double *x, double *r, const Team &team)
+      : on_(on), level_(on.finest_->level), team_(team), x_(x), r_(r), p_(on.direction_.data()), zeros_(level_.box.stride + 2 * kLanes, 0.0f) {}
 
-  double norm = std::sqrt(sum(residual_square(r, team), team));
-  const double inverse = norm > 0.0 ? 1.0 / norm : 1.0;  // keeps what the cycle sees near 1 at the start
-  load_residual(r, inverse, team);
-  const Range all = team.part(direction_.size());
-  std::fill(p + all.begin, p + all.end, 0.0f);
-  team.barrier();
-
-  Outcome out;
-  double rho = 0.0;
-  for (; out.iterations < maxiter; ++out.iterations) {
-    if (norm <= target) break;
-    cycle(team);
-    double product = 0.0;
-    for_own_rows(team, [&](int64_t, int64_t at, int64_t n) { product += rows.dot(n, level.x.data() + at, level.b.data() + at); });
-    const double rho_new = sum(product, team);
-    if (!(rho_new > 0.0) || !std::isfinite(rho_new)) return {out.iterations, 2};
-    const float beta = rho > 0.0 ? static_cast<float>(rho_new / rho) : 0.0f;
-    for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
-      rows.direction(n, level.x.data() + at, beta, p + at);
-      wrap_row(level, p, part.begin[0] + row / ny, part.begin[1] + row % ny, {0, box.n[2]});
-    });
-    team.barrier();
-    for (const Copies &ghosts : part.ghosts) refresh(ghosts, p, team);
-    double curvature = 0.0;
-    for_own_rows(team, [&](int64_t, int64_t at, int64_t n) {
-      curvature += level.unit ? rows.curvature_unit(n, p + at, around(at), level.code.data() + at)
-                              : rows.curvature_weighted(n, p + at, around(at), weight_rows(level, at, zeros.data() + kLanes));
-    });
-    curvature = sum(curvature, team) / inverse_scale_;
-    if (!(curvature > 0.0) || !std::isfinite(curvature)) return {out.iterations, 2};
-    const double alpha = rho_new / (inverse * curvature);
-    double square = 0.0;
-    for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
-      float *b = finest_->level.b.data() + at;
-      square += level.unit ? rows.advance_unit(n, alpha, op_.unit, p + at, around(at), level.code.data() + at, x + row * n, r + row * n, inverse, b)
-                           : rows.advance_weighted(n, alpha, p + at, around(at), weights_round(op_, row, 0), x + row * n, r + row * n, inverse, b);
-    });
-    norm = std::sqrt(sum(square, team));
-    if (team.rank == 0) {
-      history[out.iterations] = norm;
-      steps[2 * out.iterations] = alpha, steps[2 * out.iterations + 1] = beta;
-    }
-    rho = rho_new;
+  double residual_square() {
+    return sum([&](int64_t row, int64_t at, int64_t n) { return square_row(n, r_ + row * n, &level_.cells[at]); });
   }
-  out.result = norm <= target ? 0 : 1;
-  return out;
-}
+
+  void load() {
+    on_.load_residual(r_, cg.scale, team_);
+    const Range part = team_.part(on_.direction_.size());
+    std::fill(p_ + part.begin, p_ + part.end, 0.0f);
+    team_.barrier();
+  }
+
+  double precondition() {
+    on_.cycle(team_);
+    return sum([&](int64_t, int64_t at, int64_t n) { return rows_.dot(n, level_.x.data() + at, level_.b.data() + at); });
+  }
+
+  double conjugate() {
+    const Part &part = *on_.finest_;
+    const int64_t ny = part.end[1] - part.begin[1];
+    on_.for_own_rows(team_, [&](int64_t row, int64_t at, int64_t n) {
+      rows_.direction(n, level_.x.data() + at, cg.beta, p_ + at);
+      fill_periodic_ghosts(level_, p_, part.begin[0] + row / ny, part.begin[1] + row % ny, {0, level_.box.n[2]});
+    });
+    team_.barrier();
+    if (team_.rank == 0)
+      for (const Copies &ghosts : part.ghosts) ghosts.spread(p_, p_);
+    team_.barrier();
+    return sum([&](int64_t, int64_t at, int64_t n) {
+             return level_.unit ? rows_.curvature_unit(n, p_ + at, around(at), level_.code.data() + at)
+                                : rows_.curvature_weighted(n, p_ + at, around(at), weight_rows(level_, at, zeros_.data() + kLanes));
+           }) / on_.inverse_scale_;
+  }
+
+  double advance() {
+    return sum([&](int64_t row, int64_t at, int64_t n) {
+      double *x = x_ + row * n, *r = r_ + row * n;
+      float *b = level_.b.data() + at;
+      return level_.unit ? rows_.advance_unit(n, cg.alpha, on_.op_.unit, p_ + at, around(at), level_.code.data() + at, x, r, cg.scale, b)
+                         : rows_.advance_weighted(n, cg.alpha, p_ + at, around(at), weights_round(on_.op_, row, 0), x, r, cg.scale, b);
+    });
+  }
+
+ private:
+  template <class Body>
+  double sum(const Body &body) {
+    double own = 0.0;
+    on_.for_own_rows(team_, [&](int64_t row, int64_t at, int64_t n) { own += body(row, at, n); });
+    return on_.sum(own, team_);
+  }
+  Around<float> around(int64_t at) const { return neighbour_rows(level_, p_, at, zeros_.data() + kLanes); }
+
+  OnRanks &on_;
+  Level &level_;
+  const Team &team_;
+  const RowKernels &rows_ = best_rows();
+  double *x_, *r_;
+  float *p_;
+  const std::vector<float> zeros_;
+};
 
 Outcome OnRanks::conjugate_gradients(double *x, double *r, double target, int64_t maxiter, double *history, double *steps) {
   Outcome outcome;
   ranks_.check();  // that earlier messages worked
   const Ranks::Quiet quiet(ranks_);
   with_team(threads_, [&](const Team &team) {
-    const Outcome mine = iterate(x, r, team, target, maxiter, history, steps);
-    if (team.rank == 0) outcome = mine;
+    RankSpace space(*this, x, r, team);
+    space.cg.target = target, space.cg.maxiter = maxiter;
+    if (team.rank == 0) space.cg.history = history, space.cg.steps = steps;
+    dcg::conjugate_gradients(space);
+    if (team.rank == 0) outcome = {space.cg.iterations, space.cg.result};
   });
   ranks_.check();
   return outcome;

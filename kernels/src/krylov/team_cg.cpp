@@ -1,6 +1,5 @@
-// Hestenes and Stiefel's conjugate gradients (Saad 2003, algorithm 9.1). r and x are in double precision, z = M r and the
-// direction p in single: the step along the p that is stored is exact, so rounding costs conjugacy, not consistency
-// of x and r. A p is computed twice instead of being stored.
+// x and r are in double precision, z = M r and the direction p in single: the step along the stored p is exact, so rounding costs
+// conjugacy, not consistency of x and r. A p is computed twice instead of being stored.
 //
 // Ledger, bytes per cell and iteration beside the cycle, unit weights: direction 12, curvature 1, advance 41 = 54; to store
 // A p in double precision would make it 78.
@@ -8,54 +7,68 @@
 #include "krylov/team_cg.hpp"
 
 #include <algorithm>
-#include <cmath>
+
+#include "krylov/cg.hpp"
 
 namespace dcg {
 
-Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, Field<float> &direction, const RowKernels &rows,
-                            const Team &team, double target, int64_t maxiter, double *history, double *steps) {
-  const KrylovRows mine(system, finest, rows, team);
-  const int64_t planes = finest.box.n[0];
-  const bool turns = finest.periodic[0];
-  const float *z = finest.x.data();
-  float *p = direction.data();
+namespace {
 
-  double norm = std::sqrt(mine.residual_square());
-  const double inverse = norm > 0.0 ? 1.0 / norm : 1.0;  // keeps what the cycle sees near 1 at the start
-  mine.load_residual(inverse);
-  const Range all = team.part(direction.size());
-  std::fill(p + all.begin, p + all.end, 0.0f);
-  team.barrier();
+class TeamSpace : public CgOnHost<TeamSpace, float> {
+ public:
+  TeamSpace(Cycle &cycle, const System &system, Level &finest, Field<float> &direction, const RowKernels &rows, const Team &team)
+      : cycle_(cycle), system_(system), finest_(finest), direction_(direction), rows_(rows), team_(team), own_(system, finest, rows, team) {}
 
-  Outcome out;
-  double rho = 0.0;
-  for (; out.iterations < maxiter; ++out.iterations) {
-    if (norm <= target) break;
-    const double rho_new = cycle.run(team);
-    if (!(rho_new > 0.0) || !std::isfinite(rho_new)) return {out.iterations, 2};
-    const float beta = rho > 0.0 ? static_cast<float>(rho_new / rho) : 0.0f;
+  double residual_square() { return own_.residual_square(); }
+
+  void load() {
+    own_.load_residual(cg.scale);
+    const Range part = team_.part(direction_.size());
+    std::fill(direction_.data() + part.begin, direction_.data() + part.end, 0.0f);
+    team_.barrier();
+  }
+
+  double precondition() { return cycle_.run(team_); }
+
+  // The curvature follows the direction by two planes, whose neighbours are then done. Where planes are periodic, it waits for the last.
+  double conjugate() {
+    const float *z = finest_.x.data();
+    float *p = direction_.data();
+    const bool periodic = finest_.periodic[0];
+    const int64_t planes = finest_.box.n[0], lag = periodic ? planes : 2;
     double curvature = 0.0;
-    const int64_t lag = turns ? planes : 2;  // its neighbours are done then
     for (int64_t step = 0; step < planes + lag; ++step) {
       if (step < planes) {
-        mine.each(step, [&](int64_t at, int64_t n) { rows.direction(n, z + at, beta, p + at); });
-        mine.wrap(p, step);
+        own_.each(step, [&](int64_t at, int64_t n) { rows_.direction(n, z + at, cg.beta, p + at); });
+        own_.wrap(p, step);
       }
-      if (step >= lag) curvature += mine.curvature(p, step - lag);
-      if (!turns || step == planes - 1) team.barrier();
+      if (step >= lag) curvature += own_.curvature(p, step - lag);
+      if (!periodic || step == planes - 1) team_.barrier();
     }
-    curvature = team.sum(curvature) * system.scale;
-    if (!(curvature > 0.0) || !std::isfinite(curvature)) return {out.iterations, 2};
-    const double alpha = rho_new / (inverse * curvature);
-    norm = std::sqrt(mine.advance(alpha, p, inverse));
-    if (team.rank == 0) {
-      history[out.iterations] = norm;
-      steps[2 * out.iterations] = alpha, steps[2 * out.iterations + 1] = beta;
-    }
-    rho = rho_new;
+    return team_.sum(curvature) * system_.scale;
   }
-  out.result = norm <= target ? 0 : 1;
-  return out;
+
+  double advance() { return own_.advance(cg.alpha, direction_.data(), cg.scale); }
+
+ private:
+  Cycle &cycle_;
+  const System &system_;
+  Level &finest_;
+  Field<float> &direction_;
+  const RowKernels &rows_;
+  const Team &team_;
+  const KrylovRows own_;
+};
+
+}  // namespace
+
+Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, Field<float> &direction, const RowKernels &rows,
+                            const Team &team, double target, int64_t maxiter, double *history, double *steps) {
+  TeamSpace space(cycle, system, finest, direction, rows, team);
+  space.cg.target = target, space.cg.maxiter = maxiter;
+  if (team.rank == 0) space.cg.history = history, space.cg.steps = steps;
+  conjugate_gradients(space);
+  return {space.cg.iterations, space.cg.result};
 }
 
 }  // namespace dcg

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 
 namespace dcg {
@@ -67,7 +68,7 @@ Look block_look(const uint8_t *cells, const double *v, int64_t n) {
     const double size = std::fabs(v[i]);
     largest = size > largest ? size : largest;
     not_finite += 0.0 * v[i];
-    outside += (v[i] != 0.0) & (cells[i] != 0);
+    outside += (v[i] != 0.0) & (cells[i] != kFluid);
   }
   return {largest, block_sum(0, n, [=](int64_t i) { return v[i] * v[i]; }), not_finite, outside != 0};
 }
