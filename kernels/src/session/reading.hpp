@@ -53,6 +53,7 @@ class Reading {
   const dcg_matrix_result &facts() const { return facts_; }
   const Placement &placement() const { return placement_; }
   const LoneRows &lone() const { return lone_; }
+  const RowNumbers *numbers() const { return numbers_.get(); }  // NULL: there is one process
   int64_t rows() const { return rows_; }
   int64_t bytes() const;
 

@@ -33,10 +33,11 @@ Reading &dcg_solver::need_reading() const {
   return *reading;
 }
 
-void dcg_solver::find_null_space() {
-  if (null_space_known) return;
-  null_space.find(reading->op());
-  null_space_known = true;
+void dcg_solver::prepare_solve() {
+  if (solvable) return;
+  box.set(reading->op(), reading->placement(), messages.get(), reading->numbers());
+  null_space.find(box, messages.get());
+  solvable = true;
 }
 
 void dcg_solver::drop_levels() {
@@ -72,7 +73,7 @@ void dcg_solver::set_up() {
     pass_on(dcg_multilevel_update(levels, &read.op()));
   } else if (messages) {
     dcg_ranks given = messages->functions();
-    given.gather = settings.gather;
+    if (settings.gather > 0) given.gather = settings.gather;
     pass_on(dcg_multilevel_create_on_ranks(&read.op(), &weights, static_cast<int32_t>(settings.threads), &given, &levels));
   } else {
     pass_on(dcg_multilevel_create(&read.op(), &weights, static_cast<int32_t>(settings.threads), &levels));
@@ -134,7 +135,7 @@ extern "C" int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, 
     if (!solver->by_rows) solver->forget();
     const bool again = same_pattern && solver->reading;
     if (!solver->reading) solver->reading = std::make_unique<Reading>();
-    solver->by_rows = true, solver->ready = solver->null_space_known = false;
+    solver->by_rows = true, solver->ready = solver->solvable = false;
     const Threads threads(solver->settings.threads);
     solver->reading->read(*matrix, solver->grid, solver->settings.rounding, solver->settings.equality, solver->messages.get(), again);
     solver->setup_seconds = now() - started;
@@ -151,7 +152,7 @@ extern "C" int dcg_solver_set_operator(dcg_solver *solver, const dcg_operator *o
     made->take(*op, solver->ranks());
     if (solver->by_rows || !solver->reading) solver->forget();
     solver->reading = std::move(made);
-    solver->by_rows = false, solver->ready = solver->null_space_known = false;
+    solver->by_rows = false, solver->ready = solver->solvable = false;
     solver->setup_seconds = now() - started;
   });
   if (code && solver) solver->forget();

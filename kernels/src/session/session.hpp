@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "session/box_operator.hpp"
 #include "session/null_space.hpp"
 #include "session/reading.hpp"
 #include "session/settings.hpp"
@@ -29,8 +30,10 @@ struct dcg_solver {
   int32_t model_dim = 0;
   dcg_multilevel *levels = nullptr;
   bool ready = false;
+  // only a solve needs these
+  dcg::BoxOperator box;
   dcg::NullSpace null_space;
-  bool null_space_known = false;
+  bool solvable = false;
   double setup_seconds = 0.0;
   int64_t exchanges = 0, bytes = 0;  // of one application on several ranks, from the first one on
 
@@ -43,7 +46,7 @@ struct dcg_solver {
   // What was read and set up; throws where there is no matrix yet.
   dcg::Reading &need_reading() const;
   void set_up();
-  void find_null_space();  // only a solve needs it
+  void prepare_solve();
   void drop_levels();
   void forget();  // the matrix
   void read_model(int32_t dim, bool &in_python);

@@ -19,20 +19,22 @@ constexpr double kConsistent = 1e-12;                   // of ||b||: what roundi
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-double norm2(int64_t n, const double *v) {
+// Over all ranks.
+double norm2(dcg_solver &s, const double *v) {
   double square;
-  pass_on(dcg_dot(n, v, v, &square));
-  return std::sqrt(square);
+  pass_on(dcg_dot(static_cast<int64_t>(s.rhs.size()), v, v, &square));
+  return std::sqrt(s.ranks() ? s.ranks()->sum(square) : square);
 }
 
-double norm2(const std::vector<double> &v) { return norm2(static_cast<int64_t>(v.size()), v.data()); }
-
-double largest(int64_t n, const double *v, const char *name) {
+double largest(dcg_solver &s, const double *v, const char *name) {
+  const int64_t n = s.reading->rows();
   double most = 0.0;
   bool finite = true;
 #pragma omp parallel for schedule(static) reduction(max : most) reduction(&& : finite) if (n > 32768)
   for (int64_t i = 0; i < n; ++i) most = std::max(most, std::fabs(v[i])), finite = finite && std::isfinite(v[i]);
-  if (!finite) throw std::invalid_argument(std::string(name) + ": contains NaN or infinity; finite numbers are needed");
+  if (!finite) most = std::numeric_limits<double>::infinity();
+  if (s.ranks()) most = s.ranks()->largest(most);
+  if (std::isinf(most)) throw std::invalid_argument(std::string(name) + ": contains NaN or infinity; finite numbers are needed");
   return most;
 }
 
@@ -46,18 +48,19 @@ class RightHandSide {
     s.to_cells(read.facts().sign * scale, b, rhs.data());
     double square = 0.0;
     for (int64_t k = 0; k < lone.diagonal(); ++k) square += std::pow(scale * b[lone.row[k]], 2);
+    if (s.ranks()) square = s.ranks()->sum(square);
     if (read.facts().dropped) {
       fixed.assign(read.rows() + read.ghosts(), 0.0);
       for (int64_t k = 0; k < lone.diagonal(); ++k) fixed[lone.row[k]] = scale * b[lone.row[k]] * lone.inverse[k];
       read.fetch(fixed.data(), fixed.data() + read.rows());
     }
     move(-1.0);
-    const double norm = norm2(rhs);
+    const double norm = norm2(s, rhs.data());
     projected = s.null_space.project(rhs.data());
     if (projected <= kConsistent * norm) projected = 0.0;
     if (projected > 0.0 && s.settings.inconsistent == "error") refuse(projected / scale, norm / scale);
     move(1.0);  // as the caller's b has it
-    reference = std::hypot(norm2(rhs), std::sqrt(square));
+    reference = std::hypot(norm2(s, rhs.data()), std::sqrt(square));
     move(-1.0);
   }
 
@@ -95,6 +98,7 @@ class Iteration {
     double best = std::numeric_limits<double>::infinity(), bound = 0.0;
     pass_on(op.unit > 0.0 ? DCG_OK : dcg_norm_bound(&op, &bound));
     if (op.unit > 0.0) bound = 4.0 * s.dim() * op.unit;
+    if (s.ranks()) bound = s.ranks()->largest(bound);
     int unhalved = 0;
     std::vector<double> history(kCheckEvery), steps(2 * kCheckEvery);
     while (reason < 0) {
@@ -117,7 +121,7 @@ class Iteration {
       if (norm <= target) reason = 0;
       unhalved = norm > 0.5 * best ? unhalved + 1 : 0;
       best = std::min(best, norm);
-      const double rounding = 10 * DBL_EPSILON * bound * norm2(static_cast<int64_t>(r.size()), x);
+      const double rounding = 10 * DBL_EPSILON * bound * norm2(s, x);
       if (reason < 0 && norm <= rounding && (unhalved >= 1 || claimed < 0.1 * norm)) reason = 1;
       if (reason < 0 && (result == 2 || !(norm < 0.5 * before))) reason = 3;
     }
@@ -132,14 +136,13 @@ class Iteration {
   double *x;
   std::vector<double> r;
 
-  double start() { return r = s.rhs, norm2(r); }
+  double start() { return r = s.rhs, norm2(s, r.data()); }
 
   double residual() {
-    double square;
-    pass_on(dcg_residual(&op, s.rhs.data(), x, r.data(), &square, static_cast<int32_t>(s.settings.threads)));
-    if (s.null_space.empty()) return std::sqrt(square);
+    double square = s.box.residual(s.rhs.data(), x, r.data(), static_cast<int32_t>(s.settings.threads));
+    if (s.null_space.empty()) return std::sqrt(s.ranks() ? s.ranks()->sum(square) : square);
     s.null_space.project(r.data());
-    return norm2(r);
+    return norm2(s, r.data());
   }
 };
 
@@ -159,8 +162,8 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
     const Threads threads(s.settings.threads);
     const Reading &read = *s.reading;
     const LoneRows &lone = read.lone();
-    s.find_null_space();
-    const double size_b = largest(read.rows(), b, "b"), size_x = largest(read.rows(), x, "x");
+    s.prepare_solve();
+    const double size_b = largest(s, b, "b"), size_x = largest(s, x, "x");
     const double moderate = std::max(size_b, size_x);
     const double scale = moderate > 0.0 && (moderate < kSmallest || moderate > kLargest) ? std::exp2(std::min(-std::ilogb(moderate) - 1, 1000)) : 1.0;
     const RightHandSide rhs(s, b, scale);
