@@ -130,16 +130,17 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_vector": (pointer, i32, i32, pointer),
-        "dcg_rows_create": (pointer,),
-        "dcg_matrix_kinds": (pointer, pointer, i32, pointer),
-        "dcg_matrix_read": (pointer, pointer, pointer, real, pointer, pointer, pointer, pointer),
+        "dcg_matrix_scan_create": (pointer,),
+        "dcg_matrix_scan_rows": (pointer, pointer, i32, pointer),
+        "dcg_matrix_read": (pointer, pointer, pointer, pointer, pointer, pointer, pointer),
+        "dcg_place_rows": (i32, i64, pointer, pointer, pointer, pointer, pointer),
         "dcg_weights_read": (ctypes.c_char_p, pointer, pointer),
         "dcg_weights_classical": (pointer,),
     }
     for name, arguments in signatures.items():
         getattr(library, name).argtypes = arguments
     library.dcg_last_error.restype = ctypes.c_char_p
-    for name in ("dcg_multilevel_destroy", "dcg_rows_destroy"):
+    for name in ("dcg_multilevel_destroy", "dcg_matrix_scan_destroy"):
         getattr(library, name).argtypes = (pointer,)
         getattr(library, name).restype = None
 

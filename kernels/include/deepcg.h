@@ -182,43 +182,62 @@ typedef struct {
   const int64_t *ghost;        /* of each column of the second block: its cell, a flat index into the whole grid */
   int (*sum)(void *context, int64_t n, double *values); /* over all processes, 0 or an error; NULL: there is only this one */
   void *context;
-  double alike;                /* weights that differ relatively by no more are taken for one; 0: 1e-9 */
+  double rounding;             /* differences up to this fraction of the diagonal count as none; 0: 1e-10 */
+  double equality;             /* weights that differ relatively by no more are taken for one; 0: 1e-9 */
+  const uint8_t *cells;        /* the box's cells where the caller knows them: rows of cells that are not FLUID must be diagonal only, and
+                                * a diagonal says nothing of faces to SOLID cells; NULL: nothing is known */
+  int32_t dim;                 /* 2: messages name a cell by (y, x); 0 or 3: by (z, y, x) */
+  int32_t keep_uncoupled;      /* nonzero, with one process only: zero rows of FLUID cells are unknowns, singular components of their own;
+                                * where there is no unknown then, all rows of FLUID cells are */
 } dcg_matrix;
 
 typedef struct {
   double sign;                 /* the operator is sign * A */
-  double unit;                 /* as in dcg_operator, then without weights and shift; 0: not all faces are alike */
+  double unit;                 /* as in dcg_operator, then without weights and shift; 0: faces have weights of their own */
   int32_t periodic, open;      /* as in dcg_operator */
   int32_t shifted;             /* whether there is a shift */
   int64_t unknowns, diagonal, empty; /* rows of each kind, all processes' */
   int64_t dropped;             /* couplings to rows that are diagonal only */
-} dcg_matrix_found;
+} dcg_matrix_result;
 
-/* What one pass over a matrix's rows tells the reading after it, and a matrix with the same columns after that. The caller's. */
-typedef struct dcg_rows dcg_rows;
+/* What the pass over a matrix's entries keeps for dcg_matrix_read, and for the next matrix with the same columns. The caller's. */
+typedef struct dcg_matrix_scan dcg_matrix_scan;
 
-DCG_API int dcg_rows_create(dcg_rows **rows);
-DCG_API void dcg_rows_destroy(dcg_rows *rows);
+DCG_API int dcg_matrix_scan_create(dcg_matrix_scan **scan);
+DCG_API void dcg_matrix_scan_destroy(dcg_matrix_scan *scan);
 
-/* What the rows are: coupled to others, diagonal only, or zero. kinds: the box's cells with a layer of ghosts,
+/* The kinds of the rows: coupled to others, diagonal only, or zero. kinds: the box's cells with a layer of ghosts,
  * (nz + 2) (ny + 2) (nx + 2) bytes. The ghosts are NONE, or the cells of the other end where the box is the whole grid along an axis;
  * a caller with several processes copies the others' cells into them before dcg_matrix_read.
  *
- * same_columns  nonzero: start, column, cell, ghost and the sizes hold what they held at the last call with these `rows` */
-DCG_API int dcg_matrix_kinds(const dcg_matrix *matrix, dcg_rows *rows, int32_t same_columns, uint8_t *kinds);
+ * same_columns  nonzero: start, column, cell, ghost and the sizes hold what they held at the last call with this scan */
+DCG_API int dcg_matrix_scan_rows(const dcg_matrix *matrix, dcg_matrix_scan *scan, int32_t same_columns, uint8_t *kinds);
 
-/* The operator behind a 5- or 7-point matrix of either sign; deepcg/problem/from_matrix/reader.py has the rules.
+/* The operator behind a 5- or 7-point matrix of either sign.
  *
- * rows      as dcg_matrix_kinds left them for this matrix; a second reading needs that call again
- * rounding  differences up to this fraction of the diagonal count as none
- * cells     the box's: FLUID where the row is coupled, OPEN beside a row whose diagonal (or one-sided coupling) says so, else SOLID
- * weights   the box's faces, n+1 along their own axis; not all NULL-able: along an axis of one cell too
- * shift     the box's
+ * A row is a cell's. Off-diagonals are minus the face weights, and must be symmetric. A row that is diagonal only is no unknown: couplings
+ * to it are faces to an OPEN cell. An axis is periodic where a weight joins its two ends; one of two cells has both faces in one weight.
+ * The diagonal may exceed the sum of a row's couplings. The excess that rows with all neighbours have in common is shift. The rest
+ * lies in open faces where neighbours are missing, and is shift elsewhere. Any other matrix is refused with the row and the reason.
  *
- * What a diagonal has beyond its couplings, and beyond what rows with all neighbours have, lies in open faces to the neighbours that
- * it lacks; the rest is shift. Collective where there are several processes: it fails on all of them. */
-DCG_API int dcg_matrix_read(const dcg_matrix *matrix, dcg_rows *rows, const uint8_t *kinds, double rounding,
-                            uint8_t *cells, double *const weights[3], double *shift, dcg_matrix_found *found);
+ * scan      as dcg_matrix_scan_rows left it for this matrix; a second reading needs that call again
+ * cells     the box's: FLUID unknowns, OPEN beside an open face, else as matrix->cells has it; SOLID where that says FLUID or is NULL
+ * weights   the box's faces, n+1 along their own axis. None may be NULL, even for an axis of one cell. Undefined where unit > 0
+ * shift     the box's; undefined where unit > 0
+ *
+ * Collective where there are several processes: it fails on all of them. */
+DCG_API int dcg_matrix_read(const dcg_matrix *matrix, dcg_matrix_scan *scan, const uint8_t *kinds, uint8_t *cells,
+                            double *const weights[3], double *shift, dcg_matrix_result *result);
+
+/* The grid of a matrix whose rows have cell centres: the rectilinear one that the centres span.
+ *
+ * centres   dim values a row, x first; coordinates that differ by noise are taken for one
+ * shape     result, nz, ny, nx; a 2-D grid is (ny, 1, nx), a 1-D one (1, 1, nx)
+ * cell      result, each row's as a flat index
+ * widths    results, the cells' along each axis, with room for `rows` values each (faces half-way between centres); NULL: not wanted
+ * in_order  result, nonzero: row i is cell i, and every cell has a row */
+DCG_API int dcg_place_rows(int32_t dim, int64_t rows, const double *centres, int64_t shape[3], int64_t *cell, double *const widths[3],
+                           int32_t *in_order);
 
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 
@@ -233,6 +252,129 @@ DCG_API int dcg_weights_read(const char *path, dcg_weights *weights, dcg_model *
 
 /* A geometric multigrid cycle: no learned factors. */
 DCG_API int dcg_weights_classical(dcg_weights *weights);
+
+/* ---- a solver session: a matrix in, solutions out ----------------------------------------------------------------
+ *
+ * All that a program needs to solve its pressure equation A x = b, A the 5-point (2-D) or 7-point (3-D) matrix of a grid:
+ *
+ *     dcg_solver *s;
+ *     dcg_solver_create(&s);
+ *     dcg_solver_set_grid(s, 3, (int64_t[]){nz, ny, nx}, NULL);    the grid whose cells the rows of A are, x fastest
+ *     dcg_solver_set_matrix(s, &A, 0);                             compressed rows, 32- or 64-bit indices
+ *     dcg_solver_solve(s, b, x, &result);                          x: the guess before, the solution after
+ *     dcg_solver_destroy(s);
+ *
+ * A must be symmetric and positive or negative (semi-)definite, with off-diagonals of one sign. Boundary conditions, holes, coefficients and the
+ * null space are read from its entries; a matrix that is no such one is refused with the row and the reason. Every function returns 0 or a
+ * dcg_error, whose text is dcg_last_error(). One session serves one thread at a time. integrations/c has a program.
+ *
+ * Rows. A row that couples to others is an unknown. A row that is diagonal only is solved on its own, x_i = b_i / a_ii, and what other rows have of
+ * it moves to the right-hand side. A row that is zero is left out: its b does not count and its x is 0.
+ *
+ * Vectors run over the rows, in the order of the rows. With dcg_solver_set_operator they run over the cells. */
+typedef struct dcg_solver dcg_solver;
+
+DCG_API int dcg_solver_create(dcg_solver **solver);
+DCG_API void dcg_solver_destroy(dcg_solver *solver);
+
+/* Options, by name, as text. A change counts from the next set-up or solve on.
+ *
+ *   model          auto: the shipped network of the grid's dimension; multigrid: the same cycle without learned factors; jacobi; none;
+ *                  the name of a shipped model; or a model file                                                                  (auto)
+ *   models         the folder of the shipped models              (models/ beside the library, or ../share/deepcg/models from there)
+ *   method         cg: conjugate gradients; dcd: truncated flexible conjugate gradients; auto: cg                               (auto)
+ *   window         of dcd: how many earlier directions each new one is made A-orthogonal to                                      (32)
+ *   rtol, atol     converged means ||b - A x||_2 <= max(rtol ||b||_2, atol), evaluated, not by recurrence                   (1e-6, 0)
+ *   maxiter        most iterations of a solve; 0: only judge the guess; default: ten for every unknown                      (default)
+ *   inconsistent   of a singular A, a b outside its range: project: solve for its part inside; error: refuse                (project)
+ *   threads        OpenMP threads; 0: as many as OpenMP would take                                                                (0)
+ *   rounding       differences up to this fraction of a row's diagonal count as none                                          (1e-10)
+ *   equality       weights that differ relatively by no more are taken for one                                                (1e-14)
+ *   gather         on several ranks: levels of at most so many cells live on one of them; 0: 32768                                 (0)
+ *   source         what dcg_solver_view says the grid is from */
+DCG_API int dcg_solver_set_option(dcg_solver *solver, const char *name, const char *value);
+
+/* The grid whose cells the rows are. Set it once, before the first matrix.
+ *
+ * shape   the numbers of cells, the slowest axis of the rows' order first: nz, ny, nx; ny, nx; or nx
+ * cells   NULL: there is a row for every cell. Else a kind for every cell (0 FLUID, 1 SOLID, 2 OPEN): the rows are then those of the FLUID cells,
+ *         or of all cells, where those of the others are diagonal only */
+DCG_API int dcg_solver_set_grid(dcg_solver *solver, int32_t dim, const int64_t *shape, const uint8_t *cells);
+
+/* The same by the centres of the rows' cells, x, y[, z] of one row after the other (dim is 2 or 3), in any order. The cells of the rectilinear
+ * grid through them that have no row are walls. For one process. */
+DCG_API int dcg_solver_set_coordinates(dcg_solver *solver, int32_t dim, int64_t rows, const double *centres);
+
+/* The processes among which planes cut the grid into boxes (see dcg_ranks), and their messages; NULL: there is only this one. Each has the rows of
+ * its box's cells, x fastest, and rows are numbered by ranks: those of rank 0 first. All functions but set_option, set_grid, set_coordinates
+ * and destroy are then collective. *ranks and what it points to may go, the context must stay. */
+DCG_API int dcg_solver_set_ranks(dcg_solver *solver, const dcg_ranks *ranks);
+
+/* A matrix by compressed rows: the entries of row i are value[start[i]] to value[start[i + 1] - 1], in the columns column[...]. */
+typedef struct {
+  int64_t rows;                     /* of this process */
+  int32_t index_bytes;              /* of start, column and ghost: 4 (int32_t) or 8 (int64_t) */
+  const void *start[2], *column[2]; /* [0]: columns of this process's rows, numbered from 0. [1]: other ranks' columns, or NULL: numbers in ghost */
+  const double *value[2];
+  int64_t ghosts;                   /* how many columns of other ranks there are */
+  const void *ghost;                /* the row of the whole matrix that each of them belongs to */
+} dcg_csr;
+
+/* The matrix. It is read once; the arrays are the caller's again afterwards.
+ *
+ * same_pattern   nonzero: only values differ from the last matrix, so that the grid and all memory are kept */
+DCG_API int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, int32_t same_pattern);
+
+/* Instead of grid and matrix, an operator over cells. Its arrays must stay valid and unchanged as long as it is served. */
+DCG_API int dcg_solver_set_operator(dcg_solver *solver, const dcg_operator *op);
+
+/* Builds the preconditioner for the matrix; what needs one does this itself, so that a program calls it only to see its time apart. */
+DCG_API int dcg_solver_set_up(dcg_solver *solver);
+
+/* What a solve reports. Texts and residuals are the session's, until the next solve. */
+typedef struct {
+  int32_t reason;              /* dcg_reason: 0 converged */
+  const char *text;            /* the same in words */
+  int64_t iterations;
+  int64_t fallbacks;           /* iterations along Jacobi's directions, where the preconditioner's were poor */
+  const double *residuals;     /* ||b - A x||_2 of the guess and after every iteration: iterations + 1 values */
+  double projected;            /* 2-norm of what was taken off b, for A is singular; else 0 */
+  double condition;            /* of the preconditioned matrix, as cg's coefficients show it; 0: not known */
+  double setup_seconds, solve_seconds;
+} dcg_result;
+
+/* Solves A x = b. x holds the guess: zeros where there is none. 0 is returned where the iteration ended, converged or not: result says which.
+ * result may be NULL. Of a singular A, x has zero mean on every component. */
+DCG_API int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, dcg_result *result);
+
+/* ---- the parts of a session, for programs that iterate themselves -------------------------------------------------- */
+
+/* z = M r: one application of the preconditioner, which is symmetric and has the matrix's sign. Rows that are diagonal only: r_i / a_ii. */
+DCG_API int dcg_solver_apply(dcg_solver *solver, const double *r, double *z);
+
+/* The preconditioner's own iteration on A e = r, x += e: dcg_multilevel_cg where window is 1, else dcg_multilevel_directions. x and r run over rows;
+ * on return r is undefined, and rows that are no unknowns are as they were in x. */
+DCG_API int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x, double *r, double target, int64_t maxiter, double *history,
+                               double *steps, int64_t *iterations, int32_t *result);
+
+/* The model that the option names, for a grid of this dimension: fills *model and, if weights is not NULL, *weights. DCG_UNSUPPORTED where it runs
+ * in Python only (*model is filled). */
+DCG_API int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_weights *weights, dcg_model *model);
+
+/* What was read from the matrix: facts, the operator over cells, and the rows that are no unknowns, those that are diagonal only first, with
+ * 1 / a_ii for each of those. Pointers may be NULL; what they get is the session's, until the next matrix. */
+typedef struct {
+  dcg_matrix_result facts;
+  dcg_operator op;             /* times facts.sign: A */
+  const int64_t *cell;         /* each row's cell, a flat index; NULL: row i is cell i */
+  int64_t diagonal, alone;     /* how many of this process's rows are diagonal only, and how many are no unknowns */
+  const int64_t *row;
+  const double *inverse;
+} dcg_read;
+DCG_API int dcg_solver_read(const dcg_solver *solver, dcg_read *read);
+
+/* Lines of text about model, grid, matrix, levels and memory, at most `size` bytes with the final 0. */
+DCG_API int dcg_solver_view(dcg_solver *solver, char *text, int64_t size);
 
 #ifdef __cplusplus
 }

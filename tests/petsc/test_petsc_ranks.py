@@ -53,7 +53,7 @@ def test_what_is_refused_on_ranks():
     output = python(2, "refused_on_ranks.py")
     for text in (
         "one-sided: not symmetric: for two vectors x and y",
-        "inside: not symmetric: the cell (",
+        "inside: not symmetric: row 10 (cell (1, 2)) couples to row 11 (cell (1, 3)) with weight",
         "parts: -pc_deepcg_grid on several ranks needs whole layers of the grid on each of them",
         "dealt: the matrix's rows are dealt out to the ranks in another way than the DMDA's points",
         "slabs: differ by 0.0",

@@ -1,8 +1,4 @@
-"""The kernels' reader of matrices: one pass over the entries, where NumPy takes many.
-
-It takes what it can read without doubt. Everything else (refusals, zero rows, cells that contradict the matrix) is left to `matrix_reader`,
-whose rules it follows and whose messages name what is wrong.
-"""
+"""The kernels' reading of matrices (`kernels/src/matrix`), which has all the rules."""
 
 from __future__ import annotations
 
@@ -13,11 +9,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ...native import library as native
-from ..face_weights import back, front
-from ..grid import FLUID, OPEN, SOLID, Grid
-from ..stencil import Stencil, uniform_stencil
-from .dirichlet_faces import SAME, boundary_words, open_sides
-from .row_numbering import RowPlaces
 
 UNKNOWN, DIAGONAL, EMPTY, NONE = range(4)  # what a row is
 
@@ -39,12 +30,16 @@ class Matrix(ctypes.Structure):
         ("ghost", ctypes.c_void_p),
         ("sum", ctypes.c_void_p),
         ("context", ctypes.c_void_p),
-        ("alike", ctypes.c_double),
+        ("rounding", ctypes.c_double),
+        ("equality", ctypes.c_double),
+        ("cells", ctypes.c_void_p),
+        ("dim", ctypes.c_int32),
+        ("keep_uncoupled", ctypes.c_int32),
     )
 
 
-class Found(ctypes.Structure):
-    """`dcg_matrix_found`."""
+class MatrixResult(ctypes.Structure):
+    """`dcg_matrix_result`."""
 
     _fields_ = (
         ("sign", ctypes.c_double),
@@ -60,7 +55,7 @@ class Found(ctypes.Structure):
 
 
 class Reading:
-    """A matrix over the cells of a grid as the kernel reads it.
+    """The operator behind a matrix over the cells of a grid.
 
     Parameters
     ----------
@@ -72,8 +67,12 @@ class Reading:
         Each row's cell; None where row i is cell i.
     rounding : float
         Differences up to this fraction of the diagonal count as none.
-    alike : float
-        Weights that differ relatively by no more are taken for one.
+    equality : float
+        Weights that differ relatively by no more are taken for one; 0: the kernels' own bound.
+    cells : uint8 array of the grid's shape, or None
+        What the user says of the cells.
+    keep_uncoupled : bool
+        Zero rows of FLUID cells are unknowns, and all their rows are where none is coupled.
 
     Attributes
     ----------
@@ -82,97 +81,60 @@ class Reading:
         UNKNOWN, DIAGONAL, EMPTY, or NONE where there is no row.
     cells : uint8 array
     weights : list of three float64 arrays, n+1 along their own axis; shift : float64 array
-        Undefined where `found.unit` is the one weight of all faces.
-    found : Found
+        Undefined where `result.unit` is the one weight of all faces.
+    result : MatrixResult
 
     Raises
     ------
     ArgumentError
-        With the reader's reason.
+        With the reason why the matrix is none of a Poisson problem.
+    KernelError
+        The kernels were not built.
     """
 
-    def __init__(self, A: sp.csr_array, shape, cell: NDArray[np.int64] | None, rounding: float, alike: float = 0.0):
-        self._rows = ctypes.c_void_p()
+    def __init__(
+        self,
+        A: sp.csr_array,
+        shape: tuple[int, ...],
+        cell: NDArray[np.int64] | None,
+        *,
+        rounding: float = 0.0,
+        equality: float = 0.0,
+        cells: NDArray[np.uint8] | None = None,
+        keep_uncoupled: bool = False,
+    ):
+        self._scan = ctypes.c_void_p()
         self.shape = shape if len(shape) == 3 else (shape[0], 1, shape[1])
-        self.A, self._cell = A, cell
+        self.A, self._cell, self._known = A, cell, cells
         m = Matrix(
-            shape=self.shape, count=self.shape, rows=A.shape[0], index_bytes=A.indptr.dtype.itemsize, alike=alike
-        )
+            shape=self.shape, count=self.shape, rows=A.shape[0], index_bytes=A.indptr.dtype.itemsize, rounding=rounding,
+            equality=equality, dim=len(shape), keep_uncoupled=keep_uncoupled,
+        )  # fmt: skip
         m.start[0], m.column[0], m.value[0] = (v.ctypes.data for v in (A.indptr, A.indices, A.data))
         m.cell = None if cell is None else cell.ctypes.data
+        m.cells = None if cells is None else cells.ctypes.data
         self.kinds = np.empty([n + 2 for n in self.shape], np.uint8)
         self.cells = np.empty(self.shape, np.uint8)
         self.weights = [np.empty([n + (a == axis) for a, n in enumerate(self.shape)]) for axis in range(3)]
         self.shift = np.empty(self.shape)
-        self.found = Found()
-        self._matrix, self._rounding = m, rounding
-        native.call("dcg_rows_create", ctypes.byref(self._rows))
+        self.result = MatrixResult()
+        self._matrix = m
+        native.call("dcg_matrix_scan_create", ctypes.byref(self._scan))
         self.read()
 
     def __del__(self):
-        if self._rows:
-            native.destroy(self._rows, "rows")
+        if self._scan:
+            native.destroy(self._scan, "matrix_scan")
 
     def read(self, same_columns: bool = False) -> None:
         """Read what the matrix holds now; `same_columns`: only its values have changed since the last time."""
         addresses = (ctypes.c_void_p * 3)(*(w.ctypes.data for w in self.weights))
-        native.call("dcg_matrix_kinds", ctypes.byref(self._matrix), self._rows, same_columns, self.kinds)
+        native.call("dcg_matrix_scan_rows", ctypes.byref(self._matrix), self._scan, same_columns, self.kinds)
         native.call(
-            "dcg_matrix_read", ctypes.byref(self._matrix), self._rows, self.kinds, self._rounding, self.cells, addresses,
-            self.shift, ctypes.byref(self.found),
+            "dcg_matrix_read", ctypes.byref(self._matrix), self._scan, self.kinds, self.cells, addresses, self.shift,
+            ctypes.byref(self.result),
         )  # fmt: skip
 
     @property
     def inner_kinds(self) -> NDArray[np.uint8]:
         return self.kinds[1:-1, 1:-1, 1:-1]
-
-
-def read_quickly(A: sp.csr_array, places: RowPlaces, rounding: float) -> tuple[Grid, Stencil, float, NDArray] | None:
-    """The grid and operator behind A, its sign, and the kind of each row; None where the rules want a closer look."""
-    if native.unavailable is not None or A.indptr.dtype != A.indices.dtype:
-        return None
-    shape, cell = places.kinds.shape, None if places.cell is None else places.cell.astype(np.int64)
-    try:
-        reading = Reading(A, shape, cell, rounding, SAME)
-    except native.ArgumentError:
-        return None
-    found, kinds = reading.found, reading.inner_kinds.reshape(shape)
-    unknown, told = kinds == UNKNOWN, reading.cells.reshape(shape)
-    if found.empty or not found.unknowns or (unknown & (places.kinds != FLUID)).any():
-        return None
-    if places.walls is not None and (places.walls & (told == OPEN)).any():
-        return None
-
-    axes = (0, 1, 2) if len(shape) == 3 else (0, 2)
-    periodic = tuple(bool(found.periodic >> axis & 1) for axis in axes)
-    cells = np.where(unknown, np.uint8(FLUID), places.kinds)
-    cells[~unknown & (cells == FLUID)] = SOLID
-    cells[told == OPEN] = OPEN
-    cells.setflags(write=False)
-    if found.unit == 0.0:
-        weights = tuple(
-            reading.weights[axis].reshape([n + (a == axis) for a, n in zip(axes, shape, strict=True)]) for axis in axes
-        )
-        shift = reading.shift.reshape(shape) if found.shifted else None
-        grid = Grid(cells, places.widths, boundary_words(open_sides(weights, periodic), periodic))
-        stencil = Stencil(cells, weights, shift, periodic)
-    else:
-        if _beside(unknown, periodic)[(cells == OPEN) & (told == SOLID)].any():
-            return None  # the cells call a face open, and the matrix closed
-        sides = tuple((bool(found.open >> 2 * axis & 1), bool(found.open >> 2 * axis + 1 & 1)) for axis in axes)
-        grid = Grid(cells, places.widths, boundary_words(sides, periodic))
-        stencil = uniform_stencil(grid, found.unit)
-    return grid, stencil, found.sign, kinds.reshape(-1)[places.of(np.arange(A.shape[0]))]
-
-
-def _beside(mask: NDArray[np.bool_], periodic: tuple[bool, ...]) -> NDArray[np.bool_]:
-    """The cells that have a cell of the mask as a neighbour."""
-    near = np.zeros_like(mask)
-    for axis, turns in enumerate(periodic):
-        near[back(axis)] |= mask[front(axis)]
-        near[front(axis)] |= mask[back(axis)]
-        if turns:
-            first, last = ((slice(None),) * axis + (end,) for end in (0, -1))
-            near[first] |= mask[last]
-            near[last] |= mask[first]
-    return near

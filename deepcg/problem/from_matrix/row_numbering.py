@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -9,11 +10,8 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..grid import FLUID, SOLID, Array, check_cells
-
-LEVEL_GAP = 1e-4  # of the widest gap between centres along an axis: closer coordinates are the same level
-LEVEL_FLOOR = 1e-7  # of the box's largest extent: likewise, and what decides in a plane of one level
-SPARSEST = 100  # cells of the bounding grid per row, beyond which centres are taken for unstructured
+from ...native import library as native
+from ..grid import FLUID, Array, check_cells
 
 
 @dataclass(frozen=True)
@@ -22,41 +20,22 @@ class RowPlaces:
 
     Attributes
     ----------
-    kinds : uint8 array
-        The cells: as given, or FLUID where there is a row and SOLID elsewhere.
-    cell : int array, (n,), or None
-        Each row's cell as a flat index; None where row i is cell i.
     widths : one array per axis
         Cell widths.
-    walls : bool array of the cells' shape, or None
-        The cells that the user says are SOLID.
+    cell : int64 array, (n,), or None
+        Each row's cell as a flat index; None where row i is cell i.
+    cells : uint8 array, or None
+        The cells where the user gave them.
     """
 
-    kinds: NDArray[np.uint8]
-    cell: NDArray[np.intp] | None
     widths: tuple[Array, ...]
-    walls: NDArray[np.bool_] | None = None
+    cell: NDArray[np.int64] | None = None
+    cells: NDArray[np.uint8] | None = None
 
-    def of(self, rows: NDArray) -> NDArray:
-        """The cells of these rows."""
-        return rows if self.cell is None else self.cell[rows]
-
-    def spread(self, values: NDArray) -> NDArray:
-        """Values per row as an array of the cells' shape, 0 in cells without a row."""
-        if self.cell is None:
-            return values.reshape(self.kinds.shape)
-        full = np.zeros(self.kinds.shape, dtype=values.dtype)
-        full.reshape(-1)[self.cell] = values
-        return full
-
-    def name(self, row) -> str:
-        """A row as an error message names it."""
-        index = np.unravel_index(int(self.of(np.asarray(row))), self.kinds.shape)
-        return f"row {int(row)} (cell {tuple(int(i) for i in index)})"
-
-    def name_cell(self, index: tuple[int, ...]) -> str:
-        flat = int(np.ravel_multi_index(index, self.kinds.shape))
-        return self.name(flat if self.cell is None else np.flatnonzero(self.cell == flat)[0])
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The grid's."""
+        return tuple(h.size for h in self.widths)
 
 
 def place_rows(n: int, cells=None, shape=None, coordinates=None) -> RowPlaces:
@@ -82,7 +61,7 @@ def _place_on_cells(n: int, cells: ArrayLike) -> RowPlaces:
             f"cells: {kinds.size} cells, {fluid.size} of them FLUID, given for a matrix of {n} rows; "
             "A needs a row for every cell or for every FLUID cell"
         )
-    return RowPlaces(kinds, None if n == kinds.size else fluid, _unit_widths(kinds.shape), kinds == SOLID)
+    return RowPlaces(_unit_widths(kinds.shape), None if n == kinds.size else fluid.astype(np.int64, copy=False), kinds)
 
 
 def _place_on_shape(n: int, shape: Sequence[int]) -> RowPlaces:
@@ -98,7 +77,7 @@ def _place_on_shape(n: int, shape: Sequence[int]) -> RowPlaces:
             f"shape: {sizes} has {total} cells but A has {n} rows; they must agree "
             "(pass cells= if only the FLUID cells have rows)"
         )
-    return RowPlaces(np.full(sizes, FLUID, dtype=np.uint8), None, _unit_widths(sizes))
+    return RowPlaces(_unit_widths(sizes))
 
 
 def _place_by_coordinates(n: int, coordinates: ArrayLike) -> RowPlaces:
@@ -109,51 +88,17 @@ def _place_by_coordinates(n: int, coordinates: ArrayLike) -> RowPlaces:
         raise ValueError(
             f"coordinates: shape {centres.shape} given; ({n}, 2) or ({n}, 3), one centre per row of A, is needed"
         )
-    if not np.isfinite(centres).all():
-        raise ValueError("coordinates: contains NaN or infinity")
-    # columns are (x, y[, z]), array axes (z, y, x)
-    centres = centres.astype(np.float64)
-    floor = LEVEL_FLOOR * float(np.ptp(centres, axis=0).max())
-    found = [find_levels(column, floor) for column in centres.T[::-1]]
-    levels, index = tuple(level for level, _ in found), tuple(which for _, which in found)
-    sizes = tuple(level.size for level in levels)
-    if prod(sizes) > SPARSEST * n:
-        raise ValueError(
-            f"coordinates: the {n} centres take {' x '.join(map(str, sizes))} different coordinates along (z,) y, x; "
-            "cell centres of a rectilinear grid are needed"
-        )
-    cell = np.ravel_multi_index(index, sizes)
-    order = np.argsort(cell, kind="stable")
-    if (same := cell[order[1:]] == cell[order[:-1]]).any():
-        k = int(np.argmax(same))
-        raise ValueError(
-            f"coordinates: rows {order[k]} and {order[k + 1]} have the same cell centre, "
-            f"{tuple(centres[order[k]].tolist())}; every row needs a cell of its own"
-        )
-    kinds = np.full(sizes, SOLID, dtype=np.uint8)
-    kinds.reshape(-1)[cell] = FLUID
-    in_order = cell.size == kinds.size and np.array_equal(cell, np.arange(cell.size))
-    return RowPlaces(kinds, None if in_order else cell, tuple(map(estimate_widths, levels)))
-
-
-def find_levels(values: Array, floor: float) -> tuple[Array, NDArray[np.intp]]:
-    """The distinct values up to noise, ascending, and for each value the number of its level.
-
-    Gaps below `floor`, or small against the axis's widest gap, are noise.
-    """
-    distinct, which = np.unique(values, return_inverse=True)
-    gaps = np.diff(distinct)
-    noise = max(LEVEL_GAP * gaps.max(initial=0.0), floor)
-    level = np.concatenate([[0], np.cumsum(gaps > noise)]).astype(np.intp)
-    return np.bincount(level, weights=distinct) / np.bincount(level), level[which]
-
-
-def estimate_widths(centres: Array) -> Array:
-    """Cell widths with faces half-way between the centres (exact on uniform grids; the operator does not use them)."""
-    if centres.size == 1:
-        return np.ones(1)
-    gaps = np.diff(centres)
-    return 0.5 * (np.concatenate([gaps[:1], gaps]) + np.concatenate([gaps, gaps[-1:]]))
+    dim = centres.shape[1]
+    centres = np.ascontiguousarray(centres, dtype=np.float64)
+    sizes, in_order = (ctypes.c_int64 * 3)(), ctypes.c_int32()
+    cell, widths = np.empty(n, np.int64), np.empty((3, n))
+    addresses = (ctypes.c_void_p * 3)(*(w.ctypes.data for w in widths))
+    try:
+        native.call("dcg_place_rows", dim, n, centres, sizes, cell, addresses, ctypes.byref(in_order))
+    except native.ArgumentError as error:
+        raise ValueError(str(error)) from None
+    axes = (0, 1, 2) if dim == 3 else (0, 2)
+    return RowPlaces(tuple(widths[a, : sizes[a]].copy() for a in axes), None if in_order.value else cell)
 
 
 def _unit_widths(shape: tuple[int, ...]) -> tuple[Array, ...]:

@@ -1,4 +1,4 @@
-// A matrix's rows on a grid: frames of indices, what a pass over the rows finds, refusals that all processes share.
+// A matrix's rows on a grid: index frames, names of rows in messages, refusals that all processes share.
 #pragma once
 
 #include <cstdint>
@@ -10,15 +10,21 @@
 
 namespace dcg {
 
-constexpr double kNegligible = 1e-2;  // of `rounding`: an entry with a forbidden sign or place counts as 0 below it
+constexpr uint8_t kFluid = 0, kSolid = 1, kOpen = 2;
 
-// A box of cells in C order. A step to a neighbour adds a stride, or turns to the other end of an axis that the frame spans.
+constexpr double kNegligible = 1e-2;   // of the rounding: an entry with a forbidden sign or place counts as 0 below it
+constexpr double kUncoupled = 1e-12;   // of the diagonal: a row whose couplings are all below it is diagonal only
+
+inline double rounding_of(const dcg_matrix &m) { return m.rounding > 0.0 ? m.rounding : 1e-10; }
+inline double equality_of(const dcg_matrix &m) { return m.equality > 0.0 ? m.equality : 1e-9; }
+
+// A box of cells in C order. A step to a neighbour adds a stride, or wraps to the other end of an axis that the box spans.
 struct Frame {
   int64_t n[3], stride[3];
-  bool turns[3];
+  bool whole[3], wraps[3];
 
-  Frame(const int64_t size[3], const int64_t whole[3]) {
-    for (int a = 0; a < 3; ++a) n[a] = size[a], turns[a] = size[a] == whole[a] && size[a] > 2;
+  Frame(const int64_t size[3], const int64_t grid[3]) {
+    for (int a = 0; a < 3; ++a) n[a] = size[a], whole[a] = size[a] == grid[a], wraps[a] = whole[a] && size[a] > 2;
     stride[2] = 1, stride[1] = n[2], stride[0] = n[1] * n[2];
   }
 
@@ -26,17 +32,29 @@ struct Frame {
   int64_t flat(const int64_t c[3]) const { return c[0] * stride[0] + c[1] * stride[1] + c[2]; }
   void place(int64_t u, int64_t c[3]) const { c[0] = u / stride[0], c[1] = u / stride[1] % n[1], c[2] = u % n[2]; }
 
-  // Which neighbour lies `offset` away from the cell at c: 2 axis + side, plus 8 across a turn; -1 if none.
+  // The side on which the cell `offset` away from the cell at c is its neighbour: 2 axis + (0 low, 1 high), plus 8 across a wrap; -1 if none.
   int side(int64_t offset, const int64_t c[3]) const {
     for (int a = 2; a >= 0; --a) {
       if (offset == stride[a] && c[a] + 1 < n[a]) return 2 * a + 1;
       if (offset == -stride[a] && c[a] > 0) return 2 * a;
-      if (!turns[a]) continue;
-      const int64_t turn = (n[a] - 1) * stride[a];
-      if (offset == -turn && c[a] == n[a] - 1) return 2 * a + 1 + 8;
-      if (offset == turn && c[a] == 0) return 2 * a + 8;
+      if (!wraps[a]) continue;
+      const int64_t wrap = (n[a] - 1) * stride[a];
+      if (offset == -wrap && c[a] == n[a] - 1) return 2 * a + 1 + 8;
+      if (offset == wrap && c[a] == 0) return 2 * a + 8;
     }
     return -1;
+  }
+
+  // The cell on that side, across the ends of axes that the box spans; -1 where it is another box's.
+  int64_t neighbour(const int64_t c[3], int side) const {
+    const int a = side >> 1;
+    int64_t at[3] = {c[0], c[1], c[2]};
+    at[a] += side & 1 ? 1 : -1;
+    if (at[a] < 0 || at[a] >= n[a]) {
+      if (!whole[a]) return -1;
+      at[a] = at[a] < 0 ? n[a] - 1 : 0;
+    }
+    return flat(at);
   }
 };
 
@@ -47,7 +65,19 @@ struct Padded {
   int64_t at(const int64_t c[3]) const { return (c[0] + 1) * stride[0] + (c[1] + 1) * stride[1] + c[2] + 1; }
 };
 
-// The first row (in order of rows) that cannot be served, and why. All processes learn of it in `Processes::sum`.
+// Index of the face below cell c along an axis, and the step to the face above it.
+inline int64_t face_below(const int64_t n[3], const int64_t c[3], int axis) {
+  return (c[0] * (n[1] + (axis == 1)) + c[1]) * (n[2] + (axis == 2)) + c[2];
+}
+inline int64_t face_step(const int64_t n[3], int axis) { return axis == 0 ? n[1] * n[2] : axis == 1 ? n[2] : 1; }
+
+// Whether a side of the cell at c of the box is a side of the whole grid. periodic: bit a for axis a.
+inline bool at_grid_side(const dcg_matrix &m, int32_t periodic, const int64_t c[3], int side) {
+  const int a = side >> 1;
+  return !(periodic >> a & 1) && m.first[a] + c[a] == (side & 1 ? m.shape[a] - 1 : 0);
+}
+
+// The first row (in order of rows) that is refused, and the reason. All processes learn of it in `Processes::sum`.
 struct Refusal {
   int64_t row = std::numeric_limits<int64_t>::max();
   std::string text;
@@ -62,6 +92,7 @@ class Processes {
   explicit Processes(const dcg_matrix &m) : m_(m) {}
   // Sums over all processes; throws on all of them if one has a refusal.
   void sum(std::vector<double> &values, const Refusal &refusal) const;
+  bool all(bool mine) const;
 
  private:
   const dcg_matrix &m_;
@@ -69,26 +100,12 @@ class Processes {
 
 void check(const dcg_matrix &m);
 
-std::string name_row(const dcg_matrix &m, int64_t row, const int64_t c[3]);
+// As messages name them. Rows and columns are numbered from the process's first; u is a cell of the box.
+std::string name_row(const dcg_matrix &m, int64_t row);
+std::string name_row_of(const dcg_matrix &m, int64_t u);
+std::string name_column(const dcg_matrix &m, int block, int64_t column);
 
-// Couplings, as positive weights, of every unknown to its six neighbours.
-struct Couplings {
-  double *up[3];                // where the caller wants the face weights: at each cell's high face
-  std::vector<double> down[3];  // at each cell
-  std::vector<double> excess;   // what the diagonal has beyond their sum; 0 up to rounding
-  std::vector<double> diagonal;
-  double least = std::numeric_limits<double>::infinity(), most = 0.0;
-  int64_t wraps[3] = {0, 0, 0};
-  int64_t dropped = 0;
-};
-
-// The pass over the rows. diagonal: |a_ii|.
-void read_rows(const dcg_matrix &m, const uint8_t *kinds, double sign, double rounding, Couplings &couplings, Refusal &refusal);
-
-// Index of the face below cell c along an axis.
-inline int64_t face_below(const int64_t n[3], const int64_t c[3], int axis) {
-  return (c[0] * (n[1] + (axis == 1)) + c[1]) * (n[2] + (axis == 2)) + c[2];
-}
-inline int64_t face_step(const int64_t n[3], int axis) { return axis == 0 ? n[1] * n[2] : axis == 1 ? n[2] : 1; }
+// The text for a diagonal that is negative in one row and positive in the other; -1 for a row of another process.
+std::string name_signs(const dcg_matrix &m, int64_t negative, int64_t positive);
 
 }  // namespace dcg

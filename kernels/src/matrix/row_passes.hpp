@@ -16,6 +16,13 @@ void for_entries(const dcg_matrix &m, int64_t row, Body &&body) {
   }
 }
 
+// The side on which an off-diagonal entry's column lies of the cell u at c, as Frame::side has it. grid: the frame of the whole grid.
+inline int side_of(const dcg_matrix &m, const Frame &box, const Frame &grid, int64_t u, const int64_t c[3], int block, int64_t column) {
+  if (block == 0) return box.side((m.cell ? m.cell[column] : column) - u, c);
+  const int64_t g[3] = {c[0] + m.first[0], c[1] + m.first[1], c[2] + m.first[2]};
+  return grid.side(m.ghost[column] - grid.flat(g), g);
+}
+
 // Calls body(row, cell, place of the cell in the box) for every row, by planes where rows are cells.
 template <class Body>
 void for_rows(const dcg_matrix &m, Body &&body) {
@@ -36,8 +43,7 @@ void for_rows(const dcg_matrix &m, Body &&body) {
   }
 }
 
-// How the row of a cell with neighbours on these sides of it in this box looks where columns ascend and rows are cells: most rows, told at a
-// glance.
+// The columns of a cell's row, where they ascend and rows are cells: the neighbours on some sides, and the diagonal. Most rows are so.
 struct Pattern {
   int count = 0;
   int64_t offset[7];
@@ -52,7 +58,7 @@ struct Pattern {
       if (box.n[a] > 1 && sides >> (2 * a + 1) & 1) add(box.stride[a], 2 * a + 1);
   }
 
-  // The row's values in this order, or NULL where it looks different.
+  // The row's values in this order, or NULL where it has other columns.
   template <class Index>
   const double *match(const dcg_matrix &m, const Frame &box, int64_t row, const int64_t c[3]) const {
     if (m.cell) return nullptr;

@@ -1,5 +1,5 @@
-// The pass over the rows of a matrix: what kind each is, and whether all couplings may have one weight (equal_faces.hpp). It reads every
-// entry once, and most of them eight rows at a time.
+// The pass over the rows of a matrix: what kind each is, and whether all couplings may have one weight (constant_coefficient.hpp). It reads
+// every entry once, and most of them eight rows at a time.
 //
 // Ledger, bytes per row of seven entries with 32-bit indices: values 56, columns 28, starts 4; 56 where the columns are known from before.
 
@@ -12,142 +12,147 @@
 
 #include "core/error.hpp"
 #include "matrix/row_groups.hpp"
+#include "matrix/row_kind.hpp"
 #include "matrix/row_passes.hpp"
 
 namespace dcg {
 
 namespace {
 
-uint8_t kind_of(double diagonal, double strongest) {
-  if (!(strongest <= 1e-12 * std::fabs(diagonal)) || !std::isfinite(diagonal)) return DCG_ROW_UNKNOWN;
-  return diagonal != 0.0 ? DCG_ROW_DIAGONAL : DCG_ROW_EMPTY;
-}
-
-// A row's diagonal and its strongest entry elsewhere.
-template <class Index>
-void find_strongest(const dcg_matrix &m, int64_t row, double &diagonal, double &strongest) {
-  diagonal = strongest = 0.0;
-  for_entries<Index>(m, row, [&](int64_t column, double value, int block) {
-    if (block == 0 && column == row) {
-      diagonal += value;
-    } else if (std::fabs(value) > std::fabs(strongest)) {
-      strongest = value;
-    }
-  });
-}
+constexpr int64_t kNoRow = std::numeric_limits<int64_t>::max();
 
 template <class Index>
-class Notes {
+class Scan {
  public:
-  Notes(const dcg_matrix &m, dcg_rows &rows, uint8_t *kinds)
-      : m(m), rows(rows), box(m.count, m.shape), grid(m.shape, m.shape), padded(m.count), kinds(kinds), needed(rows_needed(m)),
-        all_faces(__builtin_popcount(needed)), alike(find_example()), group(Pattern(box), alike, all_faces) {
+  Scan(const dcg_matrix &m, dcg_matrix_scan &scan, uint8_t *kinds)
+      : m(m), scan(scan), box(m.count, m.shape), grid(m.shape, m.shape), padded(m.count), kinds(kinds), needed(sides_of_grid(m)),
+        all_faces(__builtin_popcount(needed)), negligible(rounding_of(m) * kNegligible), equal(find_example()),
+        group(Pattern(box), equal, all_faces) {
     for (int sides = 0; sides < 64; ++sides) patterns.emplace_back(box, sides);
   }
 
   void run() {
     const int64_t lines = m.cell ? 0 : m.count[0] * m.count[1];
-    rows.known.resize(lines, 0);
-    std::vector<Found> found(m.rows > 16384 ? omp_get_max_threads() : 1);
-    found[0].odd.swap(rows.odd);  // its memory
-    found[0].odd.clear();
-#pragma omp parallel num_threads(static_cast<int>(found.size()))
+    scan.regular_lines.resize(lines, 0);
+    std::vector<Part> parts(m.rows > 16384 ? omp_get_max_threads() : 1);
+    parts[0].irregular.swap(scan.irregular);  // its memory
+    parts[0].irregular.clear();
+#pragma omp parallel num_threads(static_cast<int>(parts.size()))
     {
-      Found &mine = found[omp_get_thread_num()];
-      mine.alike = alike.weight > 0.0 || rows.weight == 0.0;
+      Part &mine = parts[omp_get_thread_num()];
+      mine.constant = equal.weight > 0.0 || scan.example < 0;
 #pragma omp for schedule(static)
-      for (int64_t line = 0; line < lines; ++line) note_line(line, mine);
+      for (int64_t line = 0; line < lines; ++line) scan_line(line, mine);
 #pragma omp for schedule(static)
       for (int64_t row = 0; row < (m.cell ? m.rows : 0); ++row) {
         int64_t c[3];
         box.place(m.cell[row], c);
-        ++mine.count[kinds[padded.at(c)] = look<false>(row, m.cell[row], c, nullptr, mine)];
+        ++mine.count[kinds[padded.at(c)] = scan_row<false>(row, m.cell[row], c, nullptr, mine)];
       }
     }
-    rows.odd.swap(found[0].odd);
-    rows.alike = true;
-    std::fill(rows.count, rows.count + 3, 0);
-    for (const Found &part : found) {
-      rows.alike &= part.alike;
-      for (int k = 0; k < 3; ++k) rows.count[k] += part.count[k];
-      if (&part != &found[0]) rows.odd.insert(rows.odd.end(), part.odd.begin(), part.odd.end());
+    scan.irregular.swap(parts[0].irregular);
+    scan.constant = true;
+    std::fill(scan.count, scan.count + 3, 0);
+    int64_t infinite = kNoRow, opposed = kNoRow;
+    for (const Part &part : parts) {
+      scan.constant &= part.constant;
+      for (int k = 0; k < 3; ++k) scan.count[k] += part.count[k];
+      if (&part != &parts[0]) scan.irregular.insert(scan.irregular.end(), part.irregular.begin(), part.irregular.end());
+      infinite = std::min(infinite, part.infinite), opposed = std::min(opposed, part.opposed);
     }
+    refuse(infinite, opposed);
+    if (m.keep_uncoupled) keep_uncoupled();
   }
 
  private:
-  struct Found {  // by a thread
+  struct Part {  // a thread's
     int64_t count[3] = {0, 0, 0};
-    bool alike = false;
-    std::vector<AlikeRow> odd;
+    bool constant = false;
+    std::vector<IrregularRow> irregular;
+    int64_t infinite = kNoRow, opposed = kNoRow;  // the first row with a number that is not finite; with a diagonal of the other sign
   };
 
   const dcg_matrix &m;
-  dcg_rows &rows;
+  dcg_matrix_scan &scan;
   const Frame box, grid;
   const Padded padded;
   uint8_t *kinds;
   const int needed, all_faces;
-  const Alike alike;
+  const double negligible;
+  const Equal equal;
   const Group<Index> group;
   std::vector<Pattern> patterns;  // by the sides on which the box goes on
 
   const Index *start(int block) const { return static_cast<const Index *>(m.start[block]); }
   const Index *column() const { return static_cast<const Index *>(m.column[0]); }
 
-  Alike find_example() {
-    rows.diagonal = rows.weight = 0.0;
-    for (int64_t row = 0; row < m.rows; ++row) {
-      double diagonal, strongest;
-      find_strongest<Index>(m, row, diagonal, strongest);
-      if (kind_of(diagonal, std::fabs(strongest)) != DCG_ROW_UNKNOWN || strongest == 0.0) continue;
-      rows.diagonal = diagonal, rows.weight = strongest;
-      break;
-    }
-    const double sign = rows.diagonal < 0.0 ? -1.0 : 1.0, weight = -sign * rows.weight;
-    return {sign, weight, alike_by(m) * weight};
+  int64_t place(int64_t row, int64_t c[3]) const {
+    const int64_t u = m.cell ? m.cell[row] : row;
+    box.place(u, c);
+    return u;
   }
 
-  void note_line(int64_t line, Found &found) {
+  Equal find_example() {
+    scan.example = -1, scan.diagonal = scan.weight = 0.0;
+    for (int64_t row = 0; row < m.rows && scan.example < 0; ++row) {
+      int64_t c[3];
+      const int64_t u = place(row, c);
+      RowSums sums;
+      add_row(row, u, c, sums);
+      if (sums.coupling() == 0.0 || sums.diagonal == 0.0 || sums.kind(negligible) != DCG_ROW_UNKNOWN) continue;
+      scan.example = row, scan.diagonal = sums.diagonal, scan.weight = sums.coupling();
+    }
+    return {scan.diagonal < 0.0 ? -1.0 : 1.0, scan.weight, equality_of(m) * scan.weight};
+  }
+
+  void add_row(int64_t row, int64_t u, const int64_t c[3], RowSums &sums) const {
+    for_entries<Index>(m, row, [&](int64_t column, double entry, int block) {
+      if (block == 0 && column == row) sums.diagonal += entry, sums.magnitude += std::fabs(entry);
+      else sums.add(entry, entry == 0.0 ? 0 : side_of(m, box, grid, u, c, block, column));
+    });
+  }
+
+  void scan_line(int64_t line, Part &part) {
     const int64_t n = m.count[2], first = line * n;
     int64_t c[3] = {line / m.count[1], line % m.count[1], 0};
     int sides = 0;
     for (int s = 0; s < 4; ++s) sides |= (s & 1 ? c[s >> 1] + 1 < m.count[s >> 1] : c[s >> 1] > 0) << s;
     uint8_t *kind = kinds + padded.at(c);
-    const bool known = rows.known[line];
+    const bool known = scan.regular_lines[line];
     const bool alone = !m.start[1] || start(1)[first + n] == start(1)[first];  // no columns of other processes
     bool regular = alone;
     const double *value = m.value[0] + start(0)[first];
-    const bool in_groups = alone && alike.weight > 0.0 && group.count == 1 + all_faces && group.count == patterns[sides | 3 << 4].count &&
+    const bool in_groups = alone && equal.weight > 0.0 && group.count == 1 + all_faces && group.count == patterns[sides | 3 << 4].count &&
                            (group.count == 7 || group.count == 5);
     for (int64_t i = 0; i < n;) {
-      if (in_groups && found.alike && i > 0 && i + kGroup < n) {
-        const int64_t groups = look_at_groups(first + i, (n - 1 - i) / kGroup, known, value), length = groups * kGroup;
+      if (in_groups && part.constant && i > 0 && i + kGroup < n) {
+        const int64_t groups = count_groups_from(first + i, (n - 1 - i) / kGroup, known, value), length = groups * kGroup;
         std::fill(kind + i, kind + i + length, uint8_t{DCG_ROW_UNKNOWN});
-        found.count[DCG_ROW_UNKNOWN] += length, value += length * group.count, i += length;
+        part.count[DCG_ROW_UNKNOWN] += length, value += length * group.count, i += length;
       }
       for (const int64_t end = i == 0 ? 1 : std::min(i + kGroup, n); i < end; ++i) {
         const Pattern &pattern = patterns[sides | (i > 0) << 4 | (i + 1 < n) << 5];
         c[2] = i;
-        if (known || (alone && has(pattern, first + i))) {
-          kind[i] = look<true>(first + i, first + i, c, value, found, &pattern);
+        if (known || (alone && has_columns(pattern, first + i))) {
+          kind[i] = scan_row<true>(first + i, first + i, c, value, part, &pattern);
           value += pattern.count;
         } else {
-          kind[i] = look<false>(first + i, first + i, c, nullptr, found);
+          kind[i] = scan_row<false>(first + i, first + i, c, nullptr, part);
           value = m.value[0] + start(0)[first + i + 1], regular = false;
         }
-        ++found.count[kind[i]];
+        ++part.count[kind[i]];
       }
     }
-    rows.known[line] = regular;
+    scan.regular_lines[line] = regular;
   }
 
-  int64_t look_at_groups(int64_t row, int64_t most, bool known, const double *value) const {
+  int64_t count_groups_from(int64_t row, int64_t most, bool known, const double *value) const {
     const Index *begin = known ? nullptr : start(0) + row, *columns = known ? nullptr : column() + *begin;
     return group.count == 7 ? count_sevens(group, most, begin, columns, value, static_cast<Index>(row))
                             : count_fives(group, most, begin, columns, value, static_cast<Index>(row));
   }
 
-  bool has(const Pattern &pattern, int64_t row) const {
+  bool has_columns(const Pattern &pattern, int64_t row) const {
     const Index *begin = start(0) + row;
     if (begin[1] - begin[0] != pattern.count) return false;
     int same = 1;
@@ -155,70 +160,116 @@ class Notes {
     return same;
   }
 
-  // The kind of a row; if it is an unknown, whether its couplings are as a grid with equal faces may have them. Known: by its pattern.
+  // The kind of a row; if it is an unknown, whether its couplings may be those of a constant coefficient. Known: its columns are the pattern's.
   template <bool Known>
-  uint8_t look(int64_t row, int64_t u, const int64_t c[3], const double *value, Found &found, const Pattern *pattern = nullptr) const {
-    double diagonal = 0.0, strongest = 0.0;
-    int coupled = 0, turned = 0;
-    bool fits = true;
-    const auto couple = [&](double entry, auto &&find_side) {
-      strongest = std::max(strongest, std::fabs(entry));
-      if (entry == 0.0) return;
-      fits &= std::fabs(-alike.sign * entry - alike.weight) <= alike.tolerance;
-      const int side = find_side();
-      if (side < 0 || coupled >> (side & 7) & 1) {
-        fits = false;
-        return;
-      }
-      coupled |= 1 << (side & 7);
-      if (side & 8) turned |= 1 << ((side & 7) >> 1);
-    };
+  uint8_t scan_row(int64_t row, int64_t u, const int64_t c[3], const double *value, Part &part, const Pattern *pattern = nullptr) const {
+    RowSums sums(equal);
     if (Known) {
       for (int e = 0; e < pattern->count; ++e) {
         const int side = pattern->side[e];
-        if (side < 0) diagonal = value[e];
-        else couple(value[e], [=] { return side; });
+        if (side < 0) sums.diagonal = value[e], sums.magnitude += std::fabs(value[e]);
+        else sums.add(value[e], side);
       }
     } else {
-      for_entries<Index>(m, row, [&](int64_t column, double entry, int block) {
-        if (block == 0 && column == row) {
-          diagonal += entry;
-          return;
-        }
-        couple(entry, [&] {
-          if (block == 0) return box.side((m.cell ? m.cell[column] : column) - u, c);
-          const int64_t g[3] = {c[0] + m.first[0], c[1] + m.first[1], c[2] + m.first[2]};
-          return grid.side(m.ghost[column] - grid.flat(g), g);
-        });
-      });
+      add_row(row, u, c, sums);
     }
-    const uint8_t kind = kind_of(diagonal, strongest);
-    if (kind != DCG_ROW_UNKNOWN || !found.alike) return kind;
-    const double faces = alike.sign * diagonal / alike.weight;
+    if (!std::isfinite(sums.magnitude)) part.infinite = std::min(part.infinite, row);
+    const uint8_t kind = sums.kind(negligible);
+    if (kind != DCG_ROW_UNKNOWN) return kind;
+    if (equal.sign * sums.diagonal < 0.0) part.opposed = std::min(part.opposed, row);
+    if (!part.constant) return kind;
+    const double faces = equal.sign * sums.diagonal / equal.weight;
     const double whole = std::round(std::min(std::max(faces, -1.0), 100.0));
-    found.alike = fits && std::fabs(faces - whole) <= alike_by(m) * std::max(faces, 1.0);
-    if (!found.alike) return kind;
-    if (coupled != needed || whole != all_faces || turned)
-      found.odd.push_back({{static_cast<int32_t>(c[0]), static_cast<int32_t>(c[1]), static_cast<int32_t>(c[2])},
-                           static_cast<uint8_t>(coupled), 0, static_cast<uint8_t>(turned), static_cast<int8_t>(whole)});
+    part.constant = sums.fits && std::fabs(faces - whole) <= equality_of(m) * std::max(faces, 1.0);
+    if (part.constant && (sums.coupled != needed || whole != all_faces || sums.wrapped))
+      part.irregular.push_back({{static_cast<int32_t>(c[0]), static_cast<int32_t>(c[1]), static_cast<int32_t>(c[2])},
+                                static_cast<uint8_t>(sums.coupled), 0, static_cast<uint8_t>(sums.wrapped), static_cast<int8_t>(whole)});
     return kind;
+  }
+
+  // What the reading will not be asked for: the refusal goes to all processes with its first sum.
+  void refuse(int64_t infinite, int64_t opposed) {
+    scan.refusal = {};
+    if (infinite != kNoRow) refuse_infinite(infinite);
+    if (scan.refusal.text.empty() && opposed != kNoRow && scan.example >= 0) refuse_signs(opposed);
+    if (!scan.refusal.text.empty() || !m.cells) return;
+    int64_t misplaced = kNoRow;
+    for_rows(m, [&](int64_t row, int64_t u, const int64_t c[3]) {
+      if (m.cells[u] == kFluid || kinds[padded.at(c)] != DCG_ROW_UNKNOWN) return;
+#pragma omp critical(dcg_matrix_refusal)
+      misplaced = std::min(misplaced, row);
+    });
+    if (misplaced != kNoRow)
+      scan.refusal.note(misplaced, "cells: " + name_row(m, misplaced) +
+                                       " is not FLUID but its row of the matrix has off-diagonal entries; the rows of cells that are not "
+                                       "FLUID must be diagonal only");
+  }
+
+  void refuse_signs(int64_t opposed) {
+    scan.refusal.note(opposed, scan.diagonal < 0.0 ? name_signs(m, scan.example, opposed) : name_signs(m, opposed, scan.example));
+  }
+
+  void refuse_infinite(int64_t row) {
+    for_entries<Index>(m, row, [&](int64_t column, double value, int block) {
+      if (std::isfinite(value) || !scan.refusal.text.empty()) return;
+      const std::string where = block == 0 ? "column " + std::to_string(m.first_row + column) : name_column(m, block, column);
+      scan.refusal.note(row, "the entry in row " + std::to_string(m.first_row + row) + ", " + where + " is " +
+                                 (std::isnan(value) ? "nan" : value > 0.0 ? "inf" : "-inf") + "; finite numbers are needed");
+    });
+  }
+
+  // Rows of FLUID cells that are unknowns without couplings: zero rows, and where that leaves no unknown, all.
+  void keep_uncoupled() {
+    if (!scan.refusal.text.empty()) return;
+    if (scan.example < 0) find_sign_of_diagonals();
+    if (scan.count[DCG_ROW_EMPTY] > 0) keep(DCG_ROW_EMPTY);
+    if (scan.count[DCG_ROW_UNKNOWN] == 0) keep(DCG_ROW_DIAGONAL);
+  }
+
+  bool is_fluid(int64_t u) const { return !m.cells || m.cells[u] == kFluid; }
+
+  // Where no row is coupled, all rows of FLUID cells say which sign the matrix has.
+  void find_sign_of_diagonals() {
+    int64_t opposed = -1;
+    for (int64_t row = 0; row < m.rows && opposed < 0; ++row) {
+      int64_t c[3];
+      const int64_t u = place(row, c);
+      if (!is_fluid(u)) continue;
+      RowSums sums;
+      add_row(row, u, c, sums);
+      if (scan.diagonal == 0.0 && sums.diagonal != 0.0) scan.example = row, scan.diagonal = sums.diagonal;
+      if (scan.diagonal * sums.diagonal < 0.0) opposed = row;
+    }
+    if (opposed >= 0) refuse_signs(opposed);
+  }
+
+  void keep(uint8_t kept) {
+    for (int64_t row = 0; row < m.rows; ++row) {
+      int64_t c[3];
+      const int64_t u = place(row, c);
+      uint8_t &kind = kinds[padded.at(c)];
+      if (kind != kept || !is_fluid(u)) continue;
+      --scan.count[kind], ++scan.count[DCG_ROW_UNKNOWN];
+      kind = DCG_ROW_UNKNOWN;
+      scan.constant = false;
+    }
   }
 };
 
 // Along an axis of which the box is all, ghosts are the other end's cells.
-void turn_kinds(const dcg_matrix &m, uint8_t *kinds) {
+void wrap_kinds(const dcg_matrix &m, uint8_t *kinds) {
   const Padded padded(m.count);
   for (int a = 0; a < 3; ++a) {
     if (m.count[a] != m.shape[a]) continue;
     const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
-    const int64_t turn = (m.count[a] - 1) * padded.stride[a];
+    const int64_t wrap = (m.count[a] - 1) * padded.stride[a];
     for (int64_t i = 0; i < m.count[p]; ++i)
       for (int64_t j = 0; j < m.count[q]; ++j) {
         int64_t c[3];
         c[a] = 0, c[p] = i, c[q] = j;
         const int64_t first = padded.at(c);
-        kinds[first - padded.stride[a]] = kinds[first + turn];
-        kinds[first + turn + padded.stride[a]] = kinds[first];
+        kinds[first - padded.stride[a]] = kinds[first + wrap];
+        kinds[first + wrap + padded.stride[a]] = kinds[first];
       }
   }
 }
@@ -227,23 +278,23 @@ void turn_kinds(const dcg_matrix &m, uint8_t *kinds) {
 
 }  // namespace dcg
 
-extern "C" int dcg_rows_create(dcg_rows **rows) {
+extern "C" int dcg_matrix_scan_create(dcg_matrix_scan **scan) {
   return dcg::guarded([&] {
-    dcg::require(rows, "rows must not be NULL");
-    *rows = new dcg_rows;
+    dcg::require(scan, "scan must not be NULL");
+    *scan = new dcg_matrix_scan;
   });
 }
 
-extern "C" void dcg_rows_destroy(dcg_rows *rows) { delete rows; }
+extern "C" void dcg_matrix_scan_destroy(dcg_matrix_scan *scan) { delete scan; }
 
-extern "C" int dcg_matrix_kinds(const dcg_matrix *matrix, dcg_rows *rows, int32_t same_columns, uint8_t *kinds) {
+extern "C" int dcg_matrix_scan_rows(const dcg_matrix *matrix, dcg_matrix_scan *scan, int32_t same_columns, uint8_t *kinds) {
   return dcg::guarded([&] {
-    dcg::require(matrix && rows && kinds, "matrix, rows and kinds must not be NULL");
+    dcg::require(matrix && scan && kinds, "matrix, scan and kinds must not be NULL");
     dcg::check(*matrix);
     const int64_t *n = matrix->count;
-    if (!same_columns) rows->known.clear();
+    if (!same_columns) scan->regular_lines.clear();
     std::fill(kinds, kinds + (n[0] + 2) * (n[1] + 2) * (n[2] + 2), uint8_t{DCG_ROW_NONE});
-    matrix->index_bytes == 4 ? dcg::Notes<int32_t>(*matrix, *rows, kinds).run() : dcg::Notes<int64_t>(*matrix, *rows, kinds).run();
-    if (matrix->rows) dcg::turn_kinds(*matrix, kinds);
+    matrix->index_bytes == 4 ? dcg::Scan<int32_t>(*matrix, *scan, kinds).run() : dcg::Scan<int64_t>(*matrix, *scan, kinds).run();
+    if (matrix->rows) dcg::wrap_kinds(*matrix, kinds);
   });
 }

@@ -1,0 +1,65 @@
+// The operator while it is read: the box's cells and face weights, and what lies on each side of a cell.
+#pragma once
+
+#include "matrix/matrix.hpp"
+
+namespace dcg {
+
+struct BoxFaces {
+  const dcg_matrix &m;
+  const Frame box;
+  const Padded padded;
+  const uint8_t *kinds;
+  uint8_t *cells;
+  double *weight[3];
+  int32_t periodic = 0;  // bit a: a weight joins the ends of axis a
+
+  BoxFaces(const dcg_matrix &m, const uint8_t *kinds, uint8_t *cells, double *const weights[3])
+      : m(m), box(m.count, m.shape), padded(m.count), kinds(kinds), cells(cells), weight{weights[0], weights[1], weights[2]} {}
+
+  double &at(const int64_t c[3], int side) const {
+    const int a = side >> 1;
+    return weight[a][face_below(m.count, c, a) + (side & 1 ? face_step(m.count, a) : 0)];
+  }
+
+  bool is_unknown(const int64_t c[3]) const { return kinds[padded.at(c)] == DCG_ROW_UNKNOWN; }
+  bool at_side(const int64_t c[3], int side) const { return at_grid_side(m, periodic, c, side); }
+
+  bool has_unknown(const int64_t c[3], int side) const {
+    return !at_side(c, side) && kinds[padded.at(c) + (side & 1 ? 1 : -1) * padded.stride[side >> 1]] == DCG_ROW_UNKNOWN;
+  }
+
+  // Whether the caller knows that the cell on that side is SOLID.
+  bool has_wall(const int64_t c[3], int side) const {
+    if (!m.cells || at_side(c, side)) return false;
+    const int64_t u = box.neighbour(c, side);
+    return u >= 0 && m.cells[u] == kSolid;
+  }
+
+  // Calls body(cell, its place) for every cell of the box, by planes.
+  template <class Body>
+  void for_cells(Body &&body) const {
+#pragma omp parallel for schedule(static) if (box.size() > 16384)
+    for (int64_t k = 0; k < m.count[0]; ++k)
+      for (int64_t j = 0; j < m.count[1]; ++j)
+        for (int64_t i = 0; i < m.count[2]; ++i) {
+          const int64_t c[3] = {k, j, i};
+          body(box.flat(c), c);
+        }
+  }
+
+  // Calls body(first, last) with the places at both ends of every line along an axis.
+  template <class Body>
+  void for_ends(int axis, Body &&body) const {
+    const int p = axis == 0 ? 1 : 0, q = axis == 2 ? 1 : 2;
+    for (int64_t i = 0; i < m.count[p]; ++i)
+      for (int64_t j = 0; j < m.count[q]; ++j) {
+        int64_t first[3], last[3];
+        first[axis] = 0, last[axis] = m.count[axis] - 1;
+        first[p] = last[p] = i, first[q] = last[q] = j;
+        body(first, last);
+      }
+  }
+};
+
+}  // namespace dcg

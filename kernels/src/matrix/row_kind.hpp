@@ -1,0 +1,49 @@
+// What one row's entries say: whether its cell is an unknown, and whether its couplings may be those of a constant coefficient.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "matrix/matrix.hpp"
+#include "matrix/row_groups.hpp"
+
+namespace dcg {
+
+struct RowSums {
+  double diagonal = 0.0;
+  double positive = 0.0, negative = 0.0;  // the strongest entries of either sign at faces
+  double far = 0.0;                       // the strongest entry at no face
+  double magnitude = 0.0;                 // the sum of all, which is finite only if they are
+  int coupled = 0, wrapped = 0;           // bit s: an entry at side s; bit a: across the ends of axis a
+  bool fits = true;                       // one entry a side, of the equal weight
+  Equal equal = {1.0, 0.0, 0.0};
+
+  RowSums() = default;
+  explicit RowSums(const Equal &equal) : equal(equal) {}
+
+  void add(double entry, int side) {
+    magnitude += std::fabs(entry);
+    if (entry == 0.0) return;
+    fits &= std::fabs(-equal.sign * entry - equal.weight) <= equal.tolerance;
+    if (side < 0) {
+      far = std::max(far, std::fabs(entry)), fits = false;
+      return;
+    }
+    positive = std::max(positive, entry), negative = std::max(negative, -entry);
+    fits &= !(coupled >> (side & 7) & 1);
+    coupled |= 1 << (side & 7);
+    if (side & 8) wrapped |= 1 << ((side & 7) >> 1);
+  }
+
+  // The strongest entry of the sign that couplings have, which is not the diagonal's.
+  double coupling() const { return diagonal > 0.0 ? negative : diagonal < 0.0 ? positive : std::max(positive, negative); }
+
+  // negligible: the fraction of the diagonal up to which an entry of another sign or place counts as 0.
+  uint8_t kind(double negligible) const {
+    const double size = std::fabs(diagonal), other = std::max(far, diagonal > 0.0 ? positive : diagonal < 0.0 ? negative : 0.0);
+    if (coupling() > kUncoupled * size || other > negligible * size || !std::isfinite(magnitude)) return DCG_ROW_UNKNOWN;
+    return diagonal != 0.0 ? DCG_ROW_DIAGONAL : DCG_ROW_EMPTY;
+  }
+};
+
+}  // namespace dcg
