@@ -444,7 +444,7 @@ DCG_API int dcg_solver_set_up(dcg_solver *solver);
 
 /* What a solve reports. Texts and residuals are the session's, until the next solve. */
 typedef struct {
-  int32_t reason;              /* dcg_reason: 0 converged */
+  int32_t reason;              /* enum dcg_reason */
   const char *text;            /* the same in words */
   int64_t iterations;
   int64_t fallbacks;           /* iterations along Jacobi's directions, where the preconditioner's were poor */
