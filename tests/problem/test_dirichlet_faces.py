@@ -6,10 +6,11 @@ import scipy.sparse as sp
 
 import deepcg
 from deepcg import OPEN, SOLID, Poisson
+from deepcg.native import library as native
 from deepcg.problem.face_weights import back, front
 from deepcg.scenes import gallery
 
-pytestmark = pytest.mark.usefixtures("matrix_reading")
+pytestmark = pytest.mark.skipif(native.unavailable is not None, reason=f"kernels not built: {native.unavailable}")
 
 
 def box(shape, **options):

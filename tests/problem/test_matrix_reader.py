@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepcg import FLUID, OPEN, SOLID, Poisson
-from deepcg.problem.from_matrix.row_numbering import estimate_widths, find_levels
+from deepcg.native import library as native
+from deepcg.problem.from_matrix.row_numbering import place_rows
 
 SHAPES = [(5, 7), (1, 4), (2, 3), (3, 1), (4, 3, 5), (1, 5, 4), (2, 2, 3), (3, 1, 3)]
 WORDS = ["wall", "open", "periodic", ("open", "wall"), ("wall", "open")]
 
 
-pytestmark = pytest.mark.usefixtures("matrix_reading")
+pytestmark = pytest.mark.skipif(native.unavailable is not None, reason=f"kernels not built: {native.unavailable}")
 
 
 @st.composite
@@ -390,13 +391,40 @@ def test_solid_given_for_a_fixed_value_becomes_open():
 # ------------------------------------------------------------------------------------------------------- coordinates
 
 
+def places_on_a_line(x):
+    """Rows whose centres are x on a line."""
+    return place_rows(len(x), coordinates=np.stack([x, np.zeros(len(x))], axis=1))
+
+
 def test_levels_and_widths():
-    levels, which = find_levels(np.array([3.0, 1.0, 1.0 + 1e-12, 2.0, 3.0]), 0.0)
-    np.testing.assert_allclose(levels, [1, 2, 3])
-    assert np.array_equal(which, [2, 0, 0, 1, 2])
-    assert np.array_equal(find_levels(np.array([0.5, 0.5 + 1e-9, 0.5, 0.5]), 1e-8)[1], np.zeros(4))
-    np.testing.assert_allclose(estimate_widths(np.array([0.5, 1.5, 2.5])), 1.0)
-    np.testing.assert_allclose(estimate_widths(np.array([4.0])), 1.0)
+    noisy = place_rows(5, coordinates=[[3.0, 0], [1.0, 0], [1.0 + 1e-12, 1], [2.0, 0], [3.0, 1]])
+    assert noisy.shape == (2, 3) and np.array_equal(noisy.cell, [2, 0, 3, 1, 5])
+    places = places_on_a_line([3.0, 1.0, 2.0])
+    assert np.array_equal(places.cell, [2, 0, 1])
+    np.testing.assert_allclose(places.widths[1], 1.0)
+    np.testing.assert_allclose(places.widths[0], 1.0)  # one level: nothing to measure
+    assert places_on_a_line([0.5, 1.5, 2.5]).cell is None  # in order
+    np.testing.assert_allclose(places_on_a_line([0.0, 1.0, 3.0]).widths[1], [1.0, 1.5, 2.0])
+    graded = places_on_a_line([0.0, 1.0, 1.0 + 2e-4, 2.0])
+    assert graded.shape == (1, 4)  # a narrow gap, but more than noise
+
+
+def test_noise_in_a_plane_of_one_level_is_measured_by_the_whole_extent():
+    x, y = np.array([0.0, 1.0, 2.0, 3.0]), 0.5 + 1e-8 * np.array([0.0, 1.0, 0.0, 2.0])
+    assert place_rows(4, coordinates=np.stack([x, y], axis=1)).shape == (1, 4)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_coordinates_of_cells_in_any_order(dim):
+    """Rows found again on graded axes, each centre with noise, beside NumPy's own levels."""
+    rng = np.random.default_rng(dim)
+    axes = [np.cumsum(rng.uniform(0.5, 2.0, n)) for n in (5, 4, 6)[:dim]]  # x, y[, z]
+    index = np.argwhere(rng.random([axis.size for axis in axes]) < 0.9)
+    index = rng.permutation(index)
+    centres = np.stack([axis[i] for axis, i in zip(axes, index.T, strict=True)], axis=1)
+    places = place_rows(len(index), coordinates=centres + 1e-9 * rng.uniform(-1, 1, centres.shape))
+    assert places.shape == tuple(axis.size for axis in axes[::-1])
+    assert np.array_equal(places.cell, np.ravel_multi_index(index.T[::-1], places.shape))
 
 
 def test_coordinates_in_single_precision():

@@ -63,9 +63,7 @@ def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
     row_kinds = reading.inner_kinds.reshape(-1)
     if places.cell is not None:
         row_kinds = row_kinds[places.cell]
-    layout = MatrixLayout(
-        A, grid.cells, places.cell, reading.result.sign, row_kinds == UNKNOWN, row_kinds == DIAGONAL
-    )
+    layout = MatrixLayout(A, grid.cells, places.cell, reading.result.sign, row_kinds == UNKNOWN, row_kinds == DIAGONAL)
     return problem_class.assemble(grid, stencil, layout)
 
 

@@ -21,7 +21,7 @@ namespace {
 
 void set_up(dcg_multilevel &m) {
   m.set_up();
-  m.cycle.prepare(m.levels, m.weights, best_rows(), m.threads);
+  m.cycle.prepare(m.levels, m.weights, 0, best_rows(), m.threads);
 }
 
 }  // namespace
