@@ -7,9 +7,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from .krylov.fcg import WINDOW
 from .krylov.report import SolveInfo
 from .native.device_array import on_gpu
+from .native.krylov import WINDOW
 from .preconditioners.base import PreconditionerOperator
 from .preconditioners.registry import build
 from .problem.grid import Array

@@ -14,7 +14,7 @@ SRC = {
     "matrix": ("core",),
     "setup": ("core",),
     "cycle": ("core", "setup"),
-    "krylov": ("core", "setup", "cycle"),
+    "krylov": ("core", "operator", "setup", "cycle"),
     "distributed": ("core", "setup", "cycle", "krylov"),
     "model": ("core", "setup"),
     "session": ("core", "operator", "matrix", "setup", "krylov", "distributed", "model"),

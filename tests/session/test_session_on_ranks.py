@@ -173,7 +173,7 @@ def test_refusals_reach_every_rank():
         cut.matrix(sp.csr_array(A))
     assert len(error.value.of_ranks) == 3
     with pytest.raises(
-        ValueError, match="coordinates say where the rows lie on one process only|another process refused"
+        ValueError, match=r"coordinates say where the rows lie on one process only|another process refused"
     ):
         cut.each(
             lambda n, session: session.coordinates(np.array([[0.0, 0.0], [1.0, 0.0]])).matrix(sp.eye_array(2).tocsr())
