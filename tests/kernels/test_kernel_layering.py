@@ -17,6 +17,7 @@ SRC = {
     "krylov": ("core", "operator", "setup", "cycle"),
     "distributed": ("core", "setup", "cycle", "krylov"),
     "model": ("core", "setup"),
+    "session": ("core", "operator", "matrix", "setup", "krylov", "distributed", "model"),
     "abi": ("core", "setup", "cycle", "krylov", "distributed"),
 }
 # The same for kernels/cuda; rooms of kernels/src by their bare names.

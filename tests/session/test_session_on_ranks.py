@@ -29,7 +29,10 @@ class Cut:
         self.starts = [np.array([0, *cut, n], np.int64) for cut, n in zip(cuts, shape, strict=True)]
         self.places = list(itertools.product(*[range(len(s) - 1) for s in self.starts]))
         cells = np.arange(np.prod(shape)).reshape(shape)
-        boxes = [cells[tuple(slice(s[p], s[p + 1]) for s, p in zip(self.starts, at, strict=True))].ravel() for at in self.places]
+        boxes = [
+            cells[tuple(slice(s[p], s[p + 1]) for s, p in zip(self.starts, at, strict=True))].ravel()
+            for at in self.places
+        ]
         self.order = np.concatenate(boxes)  # the cell of each row
         self.first = np.cumsum([0, *map(len, boxes)])
         crowd = Crowd(len(boxes))
@@ -158,12 +161,20 @@ def test_new_values_and_a_guess():
 
 
 def test_refusals_reach_every_rank():
-    A = Poisson(np.zeros(SHAPE, np.uint8), boundary="open", coefficient=np.linspace(1, 2, 16 * 14 * 13).reshape(SHAPE)).matrix().tolil()
+    A = (
+        Poisson(np.zeros(SHAPE, np.uint8), boundary="open", coefficient=np.linspace(1, 2, 16 * 14 * 13).reshape(SHAPE))
+        .matrix()
+        .tolil()
+    )
     plane = 14 * 13
     A[5 * plane, 6 * plane] *= 1.5  # across the border of the first two ranks, in one direction
     cut = Cut(SHAPE, CUTS["slabs"]).set_grid()
     with pytest.raises(ValueError, match="not symmetric: for two vectors x and y") as error:
         cut.matrix(sp.csr_array(A))
     assert len(error.value.of_ranks) == 3
-    with pytest.raises(ValueError, match="coordinates say where the rows lie on one process only|another process refused"):
-        cut.each(lambda n, session: session.coordinates(np.array([[0.0, 0.0], [1.0, 0.0]])).matrix(sp.eye_array(2).tocsr()))
+    with pytest.raises(
+        ValueError, match=r"coordinates say where the rows lie on one process only|another process refused"
+    ):
+        cut.each(
+            lambda n, session: session.coordinates(np.array([[0.0, 0.0], [1.0, 0.0]])).matrix(sp.eye_array(2).tocsr())
+        )

@@ -60,6 +60,29 @@ void BoxOperator::product(const double *x, double *y, int32_t threads) {
   mend(x, y, 1.0);
 }
 
+void BoxOperator::diagonal(double *d) const {
+  const dcg_operator &op = local_;
+  const int64_t *n = op.shape, stride[3] = {n[1] * n[2], n[2], 1};
+#pragma omp parallel for schedule(static) if (n[0] * stride[0] > 16384)
+  for (int64_t u = 0; u < n[0] * stride[0]; ++u) {
+    const int64_t c[3] = {u / stride[0], u / stride[1] % n[1], u % n[2]};
+    d[u] = op.shift ? op.shift[u] : 0.0;
+    for (int a = 0; a < 3; ++a)
+      for (int side = 0; side < 2; ++side) {
+        if (op.unit == 0.0) {
+          if (op.weights[a]) d[u] += op.weights[a][face_below(n, c, a) + (side ? face_step(n, a) : 0)];
+          continue;
+        }
+        const bool end = c[a] == (side ? n[a] - 1 : 0), turns = op.periodic >> a & 1;
+        if (end && turns && n[a] == 1) continue;  // its own neighbour
+        const int64_t there = u + (side ? 1 : -1) * stride[a] * (end ? 1 - n[a] : 1);
+        if (end && !turns ? op.open >> (2 * a + side) & 1 : op.cells[there] != 1) d[u] += op.unit;
+      }
+  }
+  for (const Seam &seam : seams_)
+    if (seam.kind == 1 && op.unit > 0.0) d[seam.cell] -= seam.weight;
+}
+
 double BoxOperator::residual(const double *b, const double *x, double *r, int32_t threads) {
   double square;
   pass_on(dcg_residual(&local_, b, x, r, &square, threads));

@@ -23,6 +23,8 @@ class BoxOperator {
   // r = b - A x; this box's part of r . r.
   double residual(const double *b, const double *x, double *r, int32_t threads);
 
+  void diagonal(double *d) const;  // of A, where there is an unknown
+
   const dcg_operator &local() const { return local_; }  // beyond a seam lie OPEN cells
   const std::vector<Seam> &seams() const { return seams_; }
   // What the cells beyond the seams hold of an array over cells, in the order of the seams. Collective.

@@ -100,6 +100,7 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, dou
   pass_on(dcg_matrix_read(&m, scan_, kinds, cells_.make(size), weights, shift_.make(size), &facts_));
   if (messages && !linked_ && (facts_.unit == 0.0 || facts_.dropped)) link_ghosts(matrix, *messages);
   if (messages && facts_.unit == 0.0) check_symmetry(matrix, *ranks);  // equal faces all round are told by each side's rows
+  if (messages && facts_.unit == 0.0 && (facts_.diagonal || facts_.empty)) agree_on_faces(weights);
   find_lone_rows(matrix);
   find_dropped(matrix);
   set_operator();
@@ -175,6 +176,34 @@ void Reading::link_ghosts(const dcg_csr &matrix, Messages &messages) {
   }
   others_.link(messages.ranks(), rows_);
   linked_ = true;
+}
+
+// The face between an unknown and another rank's cell that is none: only the unknown's row tells its weight, and both ranks need it.
+void Reading::agree_on_faces(double *const weights[3]) {
+  const int64_t *n = placement_.count;
+  const Padded padded(n);
+  std::vector<double> of_cell((n[0] + 2) * (n[1] + 2) * (n[2] + 2), 0.0);
+  for (int s = 0; s < 6; ++s) {
+    const int a = s >> 1, p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
+    const bool at_end = s & 1 ? placement_.first[a] + n[a] == placement_.shape[a] : placement_.first[a] == 0;
+    const auto for_side = [&](int side, auto &&body) {  // body(cell in the box, the face on that side of it)
+      for (int64_t i = 0; i < n[p]; ++i)
+        for (int64_t j = 0; j < n[q]; ++j) {
+          int64_t c[3];
+          c[a] = side & 1 ? n[a] - 1 : 0, c[p] = i, c[q] = j;
+          body(c, weights[a][face_below(n, c, a) + (side & 1 ? face_step(n, a) : 0)]);
+        }
+    };
+    for_side(s ^ 1, [&](const int64_t c[3], double &weight) { of_cell[padded.at(c)] = weight; });
+    around_.spread(of_cell.data(), of_cell.data());
+    if (!at_end || facts_.periodic >> a & 1) for_side(s, [&](const int64_t c[3], double &weight) {
+      const int64_t here = padded.at(c), there = here + (s & 1 ? 1 : -1) * padded.stride[a];
+      if (kinds_.data()[here] == DCG_ROW_UNKNOWN || kinds_.data()[there] != DCG_ROW_UNKNOWN || !(of_cell[there] > 0.0)) return;
+      weight = of_cell[there];
+      cells_.data()[(c[0] * n[1] + c[1]) * n[2] + c[2]] = 2;
+    });
+    std::fill(of_cell.begin(), of_cell.end(), 0.0);
+  }
 }
 
 void Reading::fetch(const double *rows, double *ghosts) const {

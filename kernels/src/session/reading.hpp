@@ -66,6 +66,7 @@ class Reading {
   void link_kinds(Messages &messages);
   void link_ghosts(const dcg_csr &matrix, Messages &messages);
   void check_symmetry(const dcg_csr &matrix, Ranks &ranks);
+  void agree_on_faces(double *const weights[3]);
   void find_lone_rows(const dcg_csr &matrix);
   void find_dropped(const dcg_csr &matrix);
   void set_operator();

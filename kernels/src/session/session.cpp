@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include <chrono>
+#include <cstdio>
 
 #include "core/error.hpp"
 #include "model/lookup.hpp"
@@ -37,6 +38,7 @@ void dcg_solver::prepare_solve() {
   if (solvable) return;
   box.set(reading->op(), reading->placement(), messages.get(), reading->numbers());
   null_space.find(box, messages.get());
+  inverse_diagonal.clear();
   solvable = true;
 }
 
@@ -56,6 +58,11 @@ void dcg_solver::read_model(int32_t of_dim, bool &in_python) {
   in_python = false;
   if (model_name == settings.model && model_dim == kind) return;
   model_name.clear();
+  if (!by_levels()) {
+    model = {};
+    std::snprintf(model.name, sizeof model.name, "%s", settings.model.c_str());
+    return;
+  }
   in_python = !find_model(settings.model, settings.models, of_dim, weights, model);
   if (!in_python) model_name = settings.model, model_dim = kind;
 }
@@ -67,7 +74,7 @@ void dcg_solver::set_up() {
   bool in_python = false;
   read_model(dim(), in_python);
   require(!in_python, "model: it runs in Python only; auto, multigrid or a model file of the kind \"multilevel\" is needed");
-  if (read.facts().unknowns == 0) {  // a diagonal matrix
+  if (read.facts().unknowns == 0 || !by_levels()) {  // a diagonal matrix, or another preconditioner
     drop_levels();
   } else if (levels) {
     pass_on(dcg_multilevel_update(levels, &read.op()));

@@ -37,6 +37,8 @@ struct dcg_solver {
   double setup_seconds = 0.0;
   int64_t exchanges = 0, bytes = 0;  // of one application on several ranks, from the first one on
 
+  std::vector<double> inverse_diagonal;  // over cells; empty: not asked for yet
+
   // of the last solve
   std::vector<double> residuals;
   std::vector<double> r, z, rhs;  // over cells
@@ -52,10 +54,13 @@ struct dcg_solver {
   void read_model(int32_t dim, bool &in_python);
 
   // Vectors over rows to vectors over cells, 0 where there is no unknown, and back; times a number.
+  bool by_levels() const { return settings.model != "jacobi" && settings.model != "none"; }
   bool direct() const { return reading->placement().cell.empty(); }
   void to_cells(double scale, const double *rows, double *cells) const;
   void from_cells(double scale, const double *cells, double *rows) const;
-  void apply(const double *r, double *z);
+  const double *find_inverse_diagonal();              // 1 for unknowns without a diagonal, 0 where there is no unknown
+  void precondition(const double *r, double *z);      // over cells, both 0 where there is no unknown
+  void apply(const double *r, double *z);             // over rows
   void iterate(int32_t window, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
                int32_t *result);
   void count_messages(int64_t cycles);
