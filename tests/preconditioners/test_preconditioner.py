@@ -18,7 +18,6 @@ import deepcg
 from deepcg import FLUID, ModelFileError, Poisson, preconditioner, solve
 from deepcg.dcdm.preconditioner import mean_face_weight
 from deepcg.io import model_file
-from deepcg.native import library as native
 from deepcg.preconditioners.registry import automatic, build
 from tests.support import reference
 

@@ -11,7 +11,6 @@ import scipy.sparse as sp
 
 import deepcg
 from deepcg import FLUID, InconsistentError, Poisson, Solver, solve
-from deepcg.native import library as native
 from deepcg.problem.stencil import Stencil
 from tests.support import reference
 
