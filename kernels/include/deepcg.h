@@ -22,6 +22,9 @@ extern "C" {
 
 enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4 };
 
+/* What a cell is. Faces between a FLUID cell and one that is not SOLID belong to the operator; the value in OPEN cells is 0. */
+enum dcg_cell { DCG_FLUID = 0, DCG_SOLID = 1, DCG_OPEN = 2 };
+
 /* The version this library was compiled with; a caller compares it with its own DCG_ABI_VERSION before anything else. */
 DCG_API int dcg_abi_version(void);
 
@@ -43,10 +46,16 @@ DCG_API int dcg_look(int64_t n, const uint8_t *cells, const double *v, double re
 
 enum { DCG_LEVELS = 8, DCG_SWEEPS = 4, DCG_CODES = 16, DCG_FEATURES = 5, DCG_HIDDEN = 8, DCG_OUTPUTS = 3 };
 
+/* Bounds of learned numbers, exclusive. Any within them keep the network SPD: what a pass relaxes by stays below
+ * DCG_OMEGA_BELOW (1 + DCG_FACTOR_SPREAD) = 15/8 < 2. */
+#define DCG_OMEGA_BELOW 1.5f    /* relaxation is above 0 and below this */
+#define DCG_FACTOR_SPREAD 0.25f /* factors of relaxation and of edges are within this of 1: in (3/4, 5/4) */
+#define DCG_ODDS_SPREAD 0.5f    /* factors of the odds of leaning on the neighbour likewise: in (1/2, 3/2) */
+
 /* The operator. A 2-D grid (ny, nx) is given as (ny, 1, nx). */
 typedef struct {
   int64_t shape[3];        /* nz, ny, nx */
-  const uint8_t *cells;    /* nz*ny*nx bytes: 0 FLUID, 1 SOLID, 2 OPEN */
+  const uint8_t *cells;    /* nz*ny*nx of enum dcg_cell */
   double unit;             /* > 0: every face between a FLUID cell and one that is not SOLID has this weight */
   const double *weights[3]; /* unit == 0: face weights with n+1 entries on their own axis; NULL = no faces across that axis */
   const double *shift;     /* nz*ny*nx values added to the diagonal, or NULL; only with unit == 0 */
@@ -91,8 +100,8 @@ DCG_API int dcg_project(int64_t runs, const int64_t *first, const int64_t *lengt
 /* The learned weights (deepcg/multigrid/reference/network.py defines them and proves that any within these bounds keep the network SPD). */
 typedef struct {
   int32_t sweeps[DCG_LEVELS];          /* per level from the finest, 1..DCG_SWEEPS; the last holds for all below */
-  float omega[2][DCG_SWEEPS][2];       /* relaxation on the finest and on coarser levels, by sweep and colour, in (0, 3/2) */
-  float codebook[DCG_CODES];           /* factors of it for the finest level's cell codes, in (3/4, 5/4) */
+  float omega[2][DCG_SWEEPS][2];       /* relaxation on the finest and on coarser levels, by sweep and colour, in (0, DCG_OMEGA_BELOW) */
+  float codebook[DCG_CODES];           /* factors of it for the finest level's cell codes, within DCG_FACTOR_SPREAD of 1 */
   int32_t local;                       /* 0: the function below is constant, and all its factors 1 */
   float hidden_weight[DCG_HIDDEN][DCG_FEATURES], hidden_bias[DCG_HIDDEN];
   float output_weight[DCG_OUTPUTS][DCG_HIDDEN], output_bias[DCG_OUTPUTS];
@@ -146,8 +155,13 @@ DCG_API int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double
  * target     stops at ||r||_2 <= target
  * history    maxiter values: ||r||_2 after each iteration
  * steps      2 maxiter values: alpha and beta of each iteration
- * result     0 target reached; 1 maxiter; 2 the direction lost positive curvature or slope (x and r are those before it)
+ * result     enum dcg_cg_result
  */
+enum dcg_cg_result {
+  DCG_CG_CONVERGED = 0, /* target reached */
+  DCG_CG_MAXITER = 1,
+  DCG_CG_BREAKDOWN = 2 /* the direction lost positive curvature or slope; x and r are those before it */
+};
 DCG_API int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, double target, int64_t maxiter, double *history,
                               double *steps, int64_t *iterations, int32_t *result);
 
@@ -161,8 +175,18 @@ DCG_API int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, do
 DCG_API int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels, int64_t *bytes, int32_t capacity, int64_t *per_level,
                                 const char **name);
 
-/* Some vector of a level, for tests: what = 0 diagonal, 1 relax, 2..4 weight z y x, 5..10 keep, 11..16 toward (axis-major,
- * low then high); values over the level's cells, then its extra unknowns. */
+/* The vectors of a level. Weights are of the face above a cell, z y x; what interpolation takes of the parent (KEEP) and of its
+ * neighbour (TOWARD) is axis-major, low half then high half. */
+enum dcg_level_vector {
+  DCG_LEVEL_DIAGONAL = 0,
+  DCG_LEVEL_RELAX = 1,
+  DCG_LEVEL_WEIGHT = 2,  /* 3 of them */
+  DCG_LEVEL_KEEP = 5,    /* 6 */
+  DCG_LEVEL_TOWARD = 11, /* 6 */
+  DCG_LEVEL_VECTORS = 17
+};
+
+/* Some vector of a level, for tests: what = enum dcg_level_vector; values over the level's cells, then its extra unknowns. */
 DCG_API int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values);
 
 /* ---- a problem read from a matrix -------------------------------------------------------------------------------- */
