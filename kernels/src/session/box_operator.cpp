@@ -5,14 +5,13 @@
 
 namespace dcg {
 
-void BoxOperator::set(const dcg_operator &op, const Placement &placement, Messages *messages, const RowNumbers *numbers) {
-  local_ = op;
-  seams_.clear(), beside_.clear();
+BoxOperator::BoxOperator(const dcg_operator &op, const Placement &placement, Messages *messages, const RowNumbers *numbers) : local_(op) {
   if (messages) link(op, placement, *messages, *numbers);
 }
 
 void BoxOperator::link(const dcg_operator &op, const Placement &placement, Messages &messages, const RowNumbers &numbers) {
   const int64_t *n = placement.count;
+  beside_.reset(messages.ranks());
   for (int a = 0; a < 3; ++a) {
     if (messages.ranks().ranks[a] == 1) continue;
     const bool periodic = op.periodic >> a & 1;
@@ -28,15 +27,14 @@ void BoxOperator::link(const dcg_operator &op, const Placement &placement, Messa
           for (int b = 0; b < 3; ++b) cell[b] = placement.first[b] + at[b];
           cell[a] = (cell[a] + (side ? 1 : -1) + placement.shape[a]) % placement.shape[a];
           const int32_t owner = numbers.owner(cell, inside, count);
-          beside_.add(static_cast<int64_t>(seams_.size()), owner, (inside[0] * count[1] + inside[1]) * count[2] + inside[2],
-                      messages.ranks().number);
+          beside_.add(static_cast<int64_t>(seams_.size()), owner, (inside[0] * count[1] + inside[1]) * count[2] + inside[2]);
           const int64_t face = face_below(n, at, a) + (side ? face_step(n, a) : 0);
           const double weight = op.unit > 0.0 ? op.unit : op.weights[a] ? op.weights[a][face] : 0.0;
           seams_.push_back({(at[0] * n[1] + at[1]) * n[2] + at[2], face, weight, static_cast<uint8_t>(2 * a + side), 0});
         }
     }
   }
-  beside_.link(messages.ranks(), n[0] * n[1] * n[2]);
+  beside_.create(n[0] * n[1] * n[2]);
   std::vector<uint8_t> kinds(seams_.size());
   fetch(op.cells, kinds.data());
   for (size_t s = 0; s < seams_.size(); ++s) seams_[s].kind = kinds[s];

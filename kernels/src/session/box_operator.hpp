@@ -17,7 +17,7 @@ struct Seam {
 class BoxOperator {
  public:
   // Collective. messages, numbers NULL: there is one process.
-  void set(const dcg_operator &op, const Placement &placement, Messages *messages, const RowNumbers *numbers);
+  BoxOperator(const dcg_operator &op, const Placement &placement, Messages *messages, const RowNumbers *numbers);
 
   void product(const double *x, double *y, int32_t threads);
   // r = b - A x; this box's part of r . r.
@@ -30,17 +30,17 @@ class BoxOperator {
   // What the cells beyond the seams hold of an array over cells, in the order of the seams. Collective.
   template <class T>
   void fetch(const T *cells, T *beyond) const {
-    beside_.spread(cells, beyond);
+    beside_.broadcast(cells, beyond);
   }
 
  private:
   void link(const dcg_operator &op, const Placement &placement, Messages &messages, const RowNumbers &numbers);
   void mend(const double *x, double *y, double times);  // y += times the seams' part of A x that local_ lacks
 
-  dcg_operator local_{};
+  dcg_operator local_;
   std::vector<Seam> seams_;
   std::vector<double> beyond_;
-  Copies beside_;
+  Halo beside_;
 };
 
 }  // namespace dcg

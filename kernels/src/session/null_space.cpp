@@ -45,7 +45,7 @@ void NullSpace::find(const BoxOperator &op, Messages *messages) {
   if (ranks_) components[0] = join(op, components[0]);
   std::vector<double> sizes(components[0], 0.0);
   for (size_t n = 0; n < first_.size(); ++n) sizes[length_and_component_[2 * n + 1]] += static_cast<double>(length_and_component_[2 * n]);
-  if (ranks_ && components[0]) ranks_->sum(sizes.data(), components[0]);
+  if (ranks_ && components[0]) ranks_->allreduce(sizes.data(), components[0]);
   sizes_.assign(sizes.begin(), sizes.end());
 }
 
@@ -54,7 +54,7 @@ int64_t NullSpace::join(const BoxOperator &op, int64_t count) {
   const int64_t cells = op.local().shape[0] * op.local().shape[1] * op.local().shape[2];
   std::vector<double> counts(ranks_->count, 0.0), label(count), of_cell(cells, kAnchored), beyond(op.seams().size());
   counts[ranks_->number] = static_cast<double>(count);
-  ranks_->sum(counts.data(), ranks_->count);
+  ranks_->allreduce(counts.data(), ranks_->count);
   double first = 0.0, all = 0.0;
   for (int r = 0; r < ranks_->count; ++r) first += r < ranks_->number ? counts[r] : 0.0, all += counts[r];
   std::vector<int64_t> component(cells, -1);
@@ -73,7 +73,7 @@ int64_t NullSpace::join(const BoxOperator &op, int64_t count) {
       const double there = seam.kind == 0 ? beyond[s] : kAnchored;
       if (there < mine) mine = there, changed = 1.0;
     }
-    changed = ranks_->sum(changed);
+    changed = ranks_->allreduce(changed);
   }
 
   std::vector<double> number(static_cast<size_t>(all), 0.0);  // by label: from 1, of those that a component kept
@@ -81,12 +81,12 @@ int64_t NullSpace::join(const BoxOperator &op, int64_t count) {
   for (int64_t c = 0; c < count; ++c) kept += label[c] == first + static_cast<double>(c);
   std::fill(counts.begin(), counts.end(), 0.0);
   counts[ranks_->number] = kept;
-  ranks_->sum(counts.data(), ranks_->count);
+  ranks_->allreduce(counts.data(), ranks_->count);
   double next = 0.0, singular = 0.0;
   for (int r = 0; r < ranks_->count; ++r) next += r < ranks_->number ? counts[r] : 0.0, singular += counts[r];
   for (int64_t c = 0; c < count; ++c)
     if (label[c] == first + static_cast<double>(c)) number[static_cast<size_t>(label[c])] = ++next;
-  if (all > 0.0) ranks_->sum(number.data(), static_cast<int64_t>(all));
+  if (all > 0.0) ranks_->allreduce(number.data(), static_cast<int64_t>(all));
 
   size_t runs = 0;
   for (size_t n = 0; n < first_.size(); ++n) {
@@ -114,7 +114,7 @@ double NullSpace::project(double *v) const {
       for (int64_t u = first_[n]; u < first_[n] + length_and_component_[2 * n]; ++u) body(v[u], mean[length_and_component_[2 * n + 1]]);
   };
   for_runs([](double value, double &sum) { sum += value; });
-  ranks_->sum(mean.data(), static_cast<int64_t>(mean.size()));
+  ranks_->allreduce(mean.data(), static_cast<int64_t>(mean.size()));
   for (size_t c = 0; c < mean.size(); ++c) {
     mean[c] /= static_cast<double>(sizes_[c]);
     removed += static_cast<double>(sizes_[c]) * mean[c] * mean[c];

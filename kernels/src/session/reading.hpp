@@ -81,7 +81,7 @@ class Reading {
   dcg_operator op_{};
   dcg_matrix_result facts_{};
   LoneRows lone_;
-  Copies around_, others_;  // of kinds beside the box; of rows that the ghosts belong to
+  Halo around_, others_;  // of kinds beside the box; of rows that the ghosts belong to
   bool linked_ = false;     // others_
   std::vector<int64_t> ghost_cell_;
 };

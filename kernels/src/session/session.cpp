@@ -36,8 +36,8 @@ Reading &dcg_solver::need_reading() const {
 
 void dcg_solver::prepare_solve() {
   if (solvable) return;
-  box.set(reading->op(), reading->placement(), messages.get(), reading->numbers());
-  null_space.find(box, messages.get());
+  box = std::make_unique<BoxOperator>(reading->op(), reading->placement(), messages.get(), reading->numbers());
+  null_space.find(*box, messages.get());
   inverse_diagonal.clear();
   solvable = true;
 }
@@ -50,7 +50,8 @@ void dcg_solver::drop_levels() {
 
 void dcg_solver::forget() {
   drop_levels();
-  reading.reset();
+  box.reset(), reading.reset();
+  solvable = false;
 }
 
 void dcg_solver::read_model(int32_t of_dim, bool &in_python) {

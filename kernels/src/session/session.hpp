@@ -31,7 +31,7 @@ struct dcg_solver {
   dcg_multilevel *levels = nullptr;
   bool ready = false;
   // only a solve needs these
-  dcg::BoxOperator box;
+  std::unique_ptr<dcg::BoxOperator> box;
   dcg::NullSpace null_space;
   bool solvable = false;
   double setup_seconds = 0.0;

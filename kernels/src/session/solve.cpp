@@ -22,7 +22,7 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 double norm2(dcg_solver &s, const double *v) {
   double square;
   pass_on(dcg_dot(static_cast<int64_t>(s.rhs.size()), v, v, &square));
-  return std::sqrt(s.ranks() ? s.ranks()->sum(square) : square);
+  return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
 }
 
 double largest(dcg_solver &s, const double *v, const char *name) {
@@ -32,7 +32,7 @@ double largest(dcg_solver &s, const double *v, const char *name) {
 #pragma omp parallel for schedule(static) reduction(max : most) reduction(&& : finite) if (n > 32768)
   for (int64_t i = 0; i < n; ++i) most = std::max(most, std::fabs(v[i])), finite = finite && std::isfinite(v[i]);
   if (!finite) most = std::numeric_limits<double>::infinity();
-  if (s.ranks()) most = s.ranks()->largest(most);
+  if (s.ranks()) most = s.ranks()->maximum(most);
   if (std::isinf(most)) throw std::invalid_argument(std::string(name) + ": contains NaN or infinity; finite numbers are needed");
   return most;
 }
@@ -47,7 +47,7 @@ class RightHandSide {
     s.to_cells(read.facts().sign * scale, b, rhs.data());
     double square = 0.0;
     for (int64_t k = 0; k < lone.diagonal(); ++k) square += std::pow(scale * b[lone.row[k]], 2);
-    if (s.ranks()) square = s.ranks()->sum(square);
+    if (s.ranks()) square = s.ranks()->allreduce(square);
     if (read.facts().dropped) {
       fixed.assign(read.rows() + read.ghosts(), 0.0);
       for (int64_t k = 0; k < lone.diagonal(); ++k) fixed[lone.row[k]] = scale * b[lone.row[k]] * lone.inverse[k];
@@ -90,24 +90,24 @@ class CellSystem : public LinearSystem {
  public:
   explicit CellSystem(dcg_solver &s) : s(s), threads(static_cast<int32_t>(s.settings.threads)) { n = static_cast<int64_t>(s.rhs.size()); }
 
-  void product(const double *x, double *y) override { s.box.product(x, y, threads); }
+  void product(const double *x, double *y) override { s.box->product(x, y, threads); }
   double residual(const double *b, const double *x, double *r) override {
-    const double square = s.box.residual(b, x, r, threads);
-    if (s.null_space.empty()) return std::sqrt(s.ranks() ? s.ranks()->sum(square) : square);
+    const double square = s.box->residual(b, x, r, threads);
+    if (s.null_space.empty()) return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
     s.null_space.project(r);
     return norm2(s, r);
   }
   void project(double *v) override { s.null_space.project(v); }
   void precondition(const double *r, double *z) override { s.precondition(r, z); }
   void sum(double *values, int64_t count) override {
-    if (s.ranks()) s.ranks()->sum(values, count);
+    if (s.ranks()) s.ranks()->allreduce(values, count);
   }
   const double *inverse_diagonal() override { return s.find_inverse_diagonal(); }
   double norm_bound() override {
     const dcg_operator &op = s.reading->op();
     double bound = 4.0 * s.dim() * op.unit;  // Gershgorin
     if (op.unit == 0.0) pass_on(dcg_norm_bound(&op, &bound));
-    return s.ranks() ? s.ranks()->largest(bound) : bound;
+    return s.ranks() ? s.ranks()->maximum(bound) : bound;
   }
   bool run(double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations) override {
     int32_t result = 0;

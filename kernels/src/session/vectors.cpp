@@ -39,7 +39,7 @@ const double *dcg_solver::find_inverse_diagonal() {
   if (inverse_diagonal.empty() && reading->placement().cells() > 0) {
     prepare_solve();
     inverse_diagonal.resize(reading->placement().cells());
-    box.diagonal(inverse_diagonal.data());
+    box->diagonal(inverse_diagonal.data());
     for (size_t u = 0; u < inverse_diagonal.size(); ++u) {
       double &d = inverse_diagonal[u];
       d = reading->op().cells[u] != 0 ? 0.0 : d > 0.0 ? 1.0 / d : 1.0;
