@@ -161,7 +161,7 @@ def far():
         (lambda: refusal(box(4, 5).matrix()), "nothing says on what grid the 20 rows lie: call KSPSetDM"),
         (lambda: refusal(box(4, 5).matrix(), pc_deepcg_grid="4,4"), "-pc_deepcg_grid has 16 cells and the matrix 20 rows"),
         (lambda: refusal(box(4, 5).matrix(), (4, 4)), "the DMDA has 16 points and the matrix 20 rows"),
-        (lambda: refusal(far(), (4, 5)), "row 3 (cell (0, 0, 3)) and column 17 are coupled but no face neighbours"),
+        (lambda: refusal(far(), (4, 5)), "row 3 (cell (0, 3)) and column 17 (cell (3, 2)) are coupled but no face neighbours"),
         (lambda: refusal(far(), (4, 5)), "-pc_deepcg_fallback gamg (or any other type)"),
         (lambda: refusal(box(4, 5).matrix(), (4, 5), pc_deepcg_model="multilevel-3d"), "a model for 3-D grids and this one is 2-D"),
         (lambda: refusal(box(4, 5).matrix(), (4, 5), pc_deepcg_model="nothing"), "neither a file nor a shipped model"),
