@@ -3,6 +3,7 @@
 # Both set up what they need: a virtual environment in .venv and the compiled kernels.
 # make petsc   the PETSc plugin: installs PETSc and MPI where they are not there, builds deepcg/libdeepcg_petsc.so and petsc4py
 #              (for another PETSc than the system's: PETSC_DIR=... PKG_CONFIG_PATH=$$PETSC_DIR/$$PETSC_ARCH/lib/pkgconfig)
+# make install PREFIX=/usr/local   header, library, models and pkg-config file, for programs in C (integrations/c); no Python needed
 # make bench          the quick benchmark suite, under ten minutes on two cores, peers installed by it; interrupted, it goes on where it was
 # make bench-full     all of it, many hours; HOURS=8 does that much, the next call goes on
 # make bench-peers    install the libraries that the benchmarks compare with: PETSc with hypre, AMGCL
@@ -18,7 +19,7 @@ TORCH := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo "torch>=2.6" || e
 
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: all setup build petsc demo test test-all lint format bench bench-full bench-peers results clean
+.PHONY: all setup build petsc install demo test test-all lint format bench bench-full bench-peers results clean
 
 all: setup
 
@@ -52,6 +53,9 @@ $(VENV)/.petsc4py: | $(STAMP)
 	  $(BIN)/python -m pip install --quiet "cython<3" && \
 	  PETSC_DIR="$$dir" CFLAGS="-O0 -g0" $(BIN)/python -m pip install --quiet --no-build-isolation "petsc4py==$${version%.*}.*"
 	@touch $@
+
+install:
+	@$(MAKE) --no-print-directory -C kernels install
 
 demo: setup
 	$(BIN)/python -m benchmarks.studies.demo --output out/demo

@@ -14,7 +14,7 @@ from deepcg.dcdm.preconditioner import Network
 from deepcg.krylov.fcg import WINDOW
 from deepcg.multigrid.cycle import MultilevelCycle
 from deepcg.multigrid.parameters import Weights
-from deepcg.preconditioners.registry import multilevel
+from deepcg.preconditioners.registry import multilevel_cycle
 from deepcg.problem.poisson import Poisson
 
 
@@ -84,7 +84,7 @@ class Classical(Own):
     def model(self, problem: Poisson) -> Any:
         if self._device == "cpu":
             return MultilevelCycle(problem, self._weights)
-        return multilevel(problem, self._weights, "multigrid", self._device)
+        return multilevel_cycle(problem, self._weights, "multigrid", self._device)
 
 
 class InPrecision(Own):

@@ -17,6 +17,7 @@ except ImportError as error:  # the program's first breath: nobody above could t
 
 from .. import __version__
 from ..krylov.fcg import WINDOW
+from ..preconditioners import registry
 from .bench import bench
 from .options import DEVICE, FILE, Numbers, check_target
 from .train import train
@@ -88,7 +89,9 @@ def main(traceback: bool) -> None:
 )  # fmt: skip
 @click.option("--grid", type=Numbers("NX,NY[,NZ]", (2, 3), "64,64,32"), help="Grid of a matrix, x first.")
 @click.option("--rhs", type=FILE, help="Right-hand side of a matrix, .npy or .mtx. [default: A x of a seeded random x]")
-@click.option("--model", default="auto", show_default=True, help="auto, none, jacobi, a shipped name, or a model file.")
+@click.option(
+    "--model", default="auto", show_default=True, help=f"auto, {', '.join(registry.names())}, or a model file."
+)
 @click.option("--method", type=click.Choice(["auto", "cg", "dcd"]), default="auto", show_default=True)
 @click.option("--rtol", type=float, default=1e-6, show_default=True, help="Relative residual to reach.")
 @click.option("--maxiter", type=int, help="At most this many iterations.")
@@ -185,11 +188,12 @@ def _save_npy(path: Path, x: np.ndarray, force: bool) -> Path:
 @main.command()
 @click.argument("model", required=False)
 def info(model: str | None) -> None:
-    """Print what a model file says about itself, and test it. Without MODEL: the models that come with deepcg.
+    """Print what a model file says about itself, and test it. Without MODEL: all preconditioners that there are, and the shipped models.
 
     \b
     Examples:
       deepcg info
+      deepcg info multigrid
       deepcg info dcdm-3d
       deepcg info out/quick.safetensors
     """
@@ -197,11 +201,17 @@ def info(model: str | None) -> None:
 
     shipped = model_file.shipped()
     if model is None:
+        for entry in registry.ENTRIES.values():
+            click.echo(f"{entry.name:<12} {entry.summary} ({entry.capabilities})")
+        click.echo("\nModels for them:")
         for name, path in sorted(shipped.items()):
             facts = model_file.load(path)[1]
             click.echo(f"{name:<12} {_summary(facts)}, {path.stat().st_size / 1000:.0f} kB")
         if not shipped:
             click.echo("No model comes with this installation; deepcg train --dim 3 trains one.")
+        return
+    if model in registry.ENTRIES and not registry.ENTRIES[model].from_file:
+        _describe_entry(registry.ENTRIES[model])
         return
     several = [shipped[name] for name in (f"{model}-2d", f"{model}-3d") if name in shipped]
     for number, path in enumerate(several or [model_file.resolve(model, 3)]):
@@ -213,19 +223,33 @@ def _summary(facts: dict[str, Any]) -> str:
     return f"{facts['architecture']}, {facts['dimension']}-D, {facts.get('parameters', 0):,} parameters"
 
 
+def _describe_entry(entry: registry.Entry) -> None:
+    lacking = entry.needs()
+    rows = {
+        "name": entry.name,
+        "is": entry.summary,
+        "capabilities": entry.capabilities,
+        "here": f"needs {lacking}" if lacking else "runs",
+    }
+    for key, value in rows.items():
+        click.echo(f"{key:<14} {value}")
+
+
 def _describe(path: Path) -> None:
     from ..io import model_file
 
+    entry = registry.entry_of(path)
     facts = model_file.load(path)[1]
     training = dict(facts["training"])
     rows = {
         "file": f"{path} ({path.stat().st_size / 1000:.0f} kB)",
         "name": facts.get("name", path.stem),
         "network": _summary(facts),
+        "capabilities": entry.capabilities,
         "sizes": ", ".join(f"{key} {_value(value)}" for key, value in facts["sizes"].items()),
         "hash": facts["hash"],
         "normalisation": facts["normalisation"],
-        "self-test": _self_test(path, facts["architecture"]),
+        "self-test": _self_test(entry, path),
         "trained by": training.pop("command", "(not recorded)"),
     }
     for key, value in rows.items():
@@ -245,20 +269,10 @@ def _value(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _self_test(path: Path, architecture: str) -> str:
-    if architecture == "multilevel":
-        from ..multigrid.parameters_file import check_self_test
-        from ..native import library as native
-
-        if native.unavailable:
-            return "not run: it needs the compiled kernels"
-        check_self_test(path)
-        return "passed"
-    if importlib.util.find_spec("torch") is None:
-        return "not run: it needs PyTorch (pip install 'deepcg[network]')"
-    from ..dcdm.file import load_network
-
-    load_network(path)  # refuses a network that fails
+def _self_test(entry: registry.Entry, path: Path) -> str:
+    if lacking := entry.needs():
+        return f"not run: it needs {lacking}"
+    entry.self_test(path)
     return "passed"
 
 

@@ -242,14 +242,18 @@ def _models() -> list[Check]:
     shipped = model_file.shipped()
     if not shipped:
         return [Check("(none)", False, "no model comes with this installation", "deepcg train --dim 3 trains one")]
-    again = "needs deepcg[network]; where that is installed, install deepcg again"
-    return [_guarded(name, partial(_self_test, path), again) for name, path in sorted(shipped.items())]
+    again = "where it lacks nothing, its file is damaged: install deepcg again"
+    return [_guarded(name, partial(_model, path), again) for name, path in sorted(shipped.items())]
 
 
-def _self_test(path: Path) -> str:
-    from ..dcdm.file import load_network
+def _model(path: Path) -> str:
+    from ..io import model_file
+    from ..preconditioners.registry import entry_of
 
-    _, description = load_network(path)
+    entry, description = entry_of(path), model_file.describe(path)
+    if lacking := entry.needs():
+        raise RuntimeError(f"needs {lacking}")
+    entry.self_test(path)
     return f"{description['parameters']:,} parameters, self-test passed"
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..native import device
+from ..native import device as gpu
 from ..native import library as native
+from ..native.constants import CUDA_COPY, CUDA_CYCLE, CUDA_SWEEP
 from ..native.device_array import current_stream, device_array, empty_like, on_gpu
 from ..problem.poisson import Poisson
 from .cycle import Run
@@ -44,13 +45,14 @@ class CudaCycle:
     """
 
     linear, spd = True, True
+    device = "cuda"
 
     def __init__(self, problem: Poisson, weights: Weights, name: str = "multigrid", threads: int = 0):
         self._handle = ctypes.c_void_p()
-        self._library = device.library()
+        self._library = gpu.library()
         self.name, self.weights = name, weights
         self.description: dict[str, Any] = {}
-        self._buffers: list[device.Buffer] = []
+        self._buffers: list[gpu.Buffer] = []
         self._cells = problem.stencil.cells.size
         self._components_of: Poisson | None = None
         self._call(
@@ -91,7 +93,7 @@ class CudaCycle:
         )
         return z
 
-    def conjugate_gradients(self, x, r, target: float, maxiter: int) -> Run:
+    def native_cg(self, x, r, target: float, maxiter: int) -> Run:
         """Preconditioned conjugate gradients on A e = r, x += e, on the device throughout.
 
         Parameters
@@ -162,7 +164,7 @@ class CudaCycle:
     def seconds(self, what: str, repeats: int = 20) -> tuple[float, int]:
         """For benchmarks: the median time of a "copy", of a "sweep" over the finest level or of a "cycle", and the bytes moved."""
         taken, moved = ctypes.c_double(), ctypes.c_int64()
-        number = ("copy", "sweep", "cycle").index(what)
+        number = {"copy": CUDA_COPY, "sweep": CUDA_SWEEP, "cycle": CUDA_CYCLE}[what]
         self._call("dcg_cuda_time", self._handle, number, repeats, ctypes.byref(taken), ctypes.byref(moved))
         return taken.value, moved.value
 
@@ -182,13 +184,13 @@ class CudaCycle:
             raise ValueError(f"{name}: a C-contiguous float64 array of {self._cells} values is needed")
         return v
 
-    def _buffer(self, which: int) -> device.Buffer:
+    def _buffer(self, which: int) -> gpu.Buffer:
         while len(self._buffers) <= which:
-            self._buffers.append(device.Buffer(self._library, 8 * self._cells))
+            self._buffers.append(gpu.Buffer(self._library, 8 * self._cells))
         return self._buffers[which]
 
     def _call(self, name: str, *arguments) -> None:
-        device.call(self._library, name, *arguments)
+        gpu.call(self._library, name, *arguments)
 
     def __del__(self):
         if getattr(self, "_handle", None):

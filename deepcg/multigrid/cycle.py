@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..native import library as native
+from ..native.constants import CG_BREAKDOWN
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
 from .parameters import Weights
@@ -43,7 +44,7 @@ class Run:
         iterations, result = ctypes.c_int64(), ctypes.c_int32()
         iterate(history.ctypes.data, steps.ctypes.data, ctypes.byref(iterations), ctypes.byref(result))
         n = iterations.value
-        return cls(history[:n].tolist(), steps[:n, 0].tolist(), steps[1:n, 1].tolist(), result.value == 2)
+        return cls(history[:n].tolist(), steps[:n, 0].tolist(), steps[1:n, 1].tolist(), result.value == CG_BREAKDOWN)
 
 
 class MultilevelCycle:
@@ -99,7 +100,7 @@ class MultilevelCycle:
         native.call("dcg_multilevel_apply", self._handle, r, z)
         return z
 
-    def conjugate_gradients(self, x: Array, r: Array, target: float, maxiter: int) -> Run:
+    def native_cg(self, x: Array, r: Array, target: float, maxiter: int) -> Run:
         """Preconditioned conjugate gradients on A e = r, x += e, in one call.
 
         Parameters
@@ -114,7 +115,7 @@ class MultilevelCycle:
             maxiter, lambda *told: native.call("dcg_multilevel_cg", self._handle, x, r, target, maxiter, *told)
         )
 
-    def conjugate_directions(self, x: Array, r: Array, target: float, maxiter: int, window: int) -> Run:
+    def native_directions(self, x: Array, r: Array, target: float, maxiter: int, window: int) -> Run:
         """The same with each direction made A-orthogonal to the last `window` ones (Kaneda et al. 2023, algorithm 1)."""
         native.check_vectors(self._stencil.cells.size, x=x, r=r)
         arguments = self._handle, window, x, r, target, maxiter

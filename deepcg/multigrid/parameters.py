@@ -13,11 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io import model_file
-
-LEVELS, SWEEPS, CODES, FEATURES, HIDDEN, OUTPUTS = 8, 4, 16, 5, 8, 3
-
-OMEGA_BELOW = 1.5
-FACTOR = 0.75, 1.25
+from ..native.constants import CODES, FACTOR_SPREAD, FEATURES, HIDDEN, LEVELS, OMEGA_BELOW, OUTPUTS, SWEEPS
 
 _SHAPES = {
     "sweeps": (LEVELS,),
@@ -66,8 +62,10 @@ class Weights:
             raise ValueError(f"sweeps: {self.sweeps.tolist()} given; 1 to {SWEEPS} are needed")
         if not (self.omega.min() > 0 and self.omega.max() < OMEGA_BELOW):
             raise ValueError(f"omega: values between 0 and {OMEGA_BELOW}, exclusive, are needed")
-        if not (self.codebook.min() > FACTOR[0] and self.codebook.max() < FACTOR[1]):
-            raise ValueError(f"codebook: values between {FACTOR[0]} and {FACTOR[1]}, exclusive, are needed")
+        if not np.abs(self.codebook - 1.0).max() < FACTOR_SPREAD:
+            raise ValueError(
+                f"codebook: values between {1 - FACTOR_SPREAD} and {1 + FACTOR_SPREAD}, exclusive, are needed"
+            )
 
     @classmethod
     def classical(cls, sweeps: int | Sequence[int] = (2, 3, 4), omega: float = 1.2) -> Weights:

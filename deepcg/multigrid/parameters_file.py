@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..io import model_file
+from ..native.constants import FEATURES, HIDDEN, OUTPUTS
 from ..problem.poisson import Poisson
 from .cycle import MultilevelCycle
-from .parameters import FEATURES, HIDDEN, OUTPUTS, Weights, load
+from .parameters import Weights, load
 
 SELF_TEST_SIZES = {2: (19, 22), 3: (9, 10, 12)}
 SELF_TEST_SEED = 20220510

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .constants import CODES, FEATURES, HIDDEN, INVALID_ARGUMENT, LEVELS, OUTPUTS, SWEEPS
+
 ABI_VERSION = 5
-INVALID_ARGUMENT = 1
 LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
 
 
@@ -36,14 +37,14 @@ class Weights(ctypes.Structure):
     """`dcg_weights`."""
 
     _fields_ = (
-        ("sweeps", ctypes.c_int32 * 8),
-        ("omega", ctypes.c_float * 2 * 4 * 2),
-        ("codebook", ctypes.c_float * 16),
+        ("sweeps", ctypes.c_int32 * LEVELS),
+        ("omega", ctypes.c_float * 2 * SWEEPS * 2),
+        ("codebook", ctypes.c_float * CODES),
         ("local", ctypes.c_int32),
-        ("hidden_weight", ctypes.c_float * 5 * 8),
-        ("hidden_bias", ctypes.c_float * 8),
-        ("output_weight", ctypes.c_float * 8 * 3),
-        ("output_bias", ctypes.c_float * 3),
+        ("hidden_weight", ctypes.c_float * FEATURES * HIDDEN),
+        ("hidden_bias", ctypes.c_float * HIDDEN),
+        ("output_weight", ctypes.c_float * HIDDEN * OUTPUTS),
+        ("output_bias", ctypes.c_float * OUTPUTS),
     )
 
 

@@ -1,12 +1,8 @@
-"""What a preconditioner is: the protocol, and any of them as an operator of SciPy's.
-
-Each maps a residual over all cells (flat float64, 0 outside FLUID) to a direction laid out alike, and says whether it
-is linear and symmetric positive definite: that decides which iteration may use it.
-"""
+"""What a preconditioner is: a map from residuals to directions that says what may be done with it; and any as an operator of SciPy's."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse.linalg as spla
@@ -16,17 +12,54 @@ from ..problem.poisson import Poisson
 
 
 class Preconditioner(Protocol):
-    """What `deepcg.solve` takes as `model=` besides names and paths."""
+    """M in z = M r. What `deepcg.solve` takes as `model=` besides names and paths has these members.
+
+    Attributes
+    ----------
+    name : str
+        What reports call it.
+    linear, spd : bool
+        Whether M is linear, and symmetric positive definite. Both: conjugate gradients by default; else flexible ones.
+
+    Notes
+    -----
+    More may be declared, and is what `OPTIONAL` says where it is not. Solvers ask by `capability`:
+
+    trusted : bool
+        Whether `spd` holds by construction. Where it does not, beta of conjugate gradients is the flexible one.
+    native_cg : (x, r, target, maxiter) -> deepcg.multigrid.cycle.Run, or None
+        Preconditioned conjugate gradients that M brings along, compiled around itself.
+    native_directions : (x, r, target, maxiter, window) -> deepcg.multigrid.cycle.Run, or None
+        Truncated flexible conjugate gradients, likewise.
+    device : "cpu" or "cuda"
+        Where M works. "cuda": it also takes vectors that live on the GPU.
+    description : dict
+        Of the model file that M was read from.
+    """
 
     name: str
     linear: bool
     spd: bool
 
     def __call__(self, r: Array) -> Array:
-        """A new array with the direction for r; both flat over all cells."""
+        """A new array with the direction for r; both flat float64 over all cells, 0 outside FLUID."""
 
     def update(self, problem: Poisson) -> None:
         """Serve another problem of the same shape."""
+
+
+OPTIONAL: dict[str, Any] = {
+    "trusted": True,
+    "native_cg": None,
+    "native_directions": None,
+    "device": "cpu",
+    "description": {},
+}
+
+
+def capability(preconditioner: Any, name: str) -> Any:
+    """What a preconditioner, or its class, declares under a name of `OPTIONAL`."""
+    return getattr(preconditioner, name, OPTIONAL[name])
 
 
 class PreconditionerOperator(spla.LinearOperator):

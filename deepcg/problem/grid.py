@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FLUID, SOLID, OPEN = 0, 1, 2
+from ..native.constants import FLUID, OPEN, SOLID
 
 KINDS = {"wall": SOLID, "open": OPEN, "periodic": None}
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..krylov.cg import conjugate_gradients, jacobi, lanczos_condition
 from ..krylov.stopping import CHECK_EVERY, CONVERGED, Iterate
-from ..multigrid.cuda import CudaCycle
 from ..native.device import to_device, to_host
 from ..native.device_array import device_array, empty_like, on_gpu
+from ..preconditioners.base import capability
 from ..problem.poisson import Poisson
 
 
@@ -25,7 +25,7 @@ class DeviceIterate:
     reason, residuals, iterations, fallbacks, condition : as `deepcg.krylov.stopping.Iterate` has them
     """
 
-    def __init__(self, problem: Poisson, cycle: CudaCycle, b: Any, x0: Any, rtol: float, atol: float):
+    def __init__(self, problem: Poisson, cycle: Any, b: Any, x0: Any, rtol: float, atol: float):
         shape = device_array(b, "b").shape
         if problem.layout.of_matrix or shape not in (problem.shape, (int(np.prod(problem.shape)),)):
             raise ValueError(
@@ -50,7 +50,7 @@ class DeviceIterate:
         """Iterate until `reason` is set. Where the GPU's iteration does not halve the residual, Jacobi CG on the host ends it."""
         while self.reason is None:
             before, steps = self.residuals[-1], min(CHECK_EVERY, maxiter - self.iterations)
-            run = self._cycle.conjugate_gradients(self.x, self._r, self.target, steps)
+            run = self._cycle.native_cg(self.x, self._r, self.target, steps)
             self.iterations += len(run.residuals)
             self.residuals += run.residuals
             self.residuals[-1] = self._true_residual()
@@ -74,9 +74,9 @@ class DeviceIterate:
         self.reason, self.condition = it.reason, None
 
 
-def refuse(cycle: Any, callback: Callable | None) -> CudaCycle:
+def refuse(cycle: Any, callback: Callable | None) -> Any:
     """The cycle, if a b on the GPU can be solved for with it."""
-    if not isinstance(cycle, CudaCycle):
+    if capability(cycle, "device") != "cuda":
         raise ValueError(
             f"b: lives on a GPU, and {cycle.name} runs on the CPU; use a multilevel model with device='cuda', or bring b to the CPU"
         )

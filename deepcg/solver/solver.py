@@ -16,12 +16,9 @@ from ..krylov.cg import compiled, conjugate_gradients
 from ..krylov.fcg import WINDOW, conjugate_directions
 from ..krylov.report import SolveInfo
 from ..krylov.stopping import CHECK_EVERY, Iterate
-from ..multigrid.cuda import CudaCycle
-from ..multigrid.cycle import MultilevelCycle
 from ..native.device import check_device
 from ..native.device_array import on_gpu
-from ..preconditioners.base import Preconditioner
-from ..preconditioners.external import Foreign
+from ..preconditioners.base import Preconditioner, capability
 from ..preconditioners.registry import build
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
@@ -45,8 +42,8 @@ class Solver:
     ----------
     problem : Poisson, or whatever `deepcg.solve` takes as A
     model : str, path or preconditioner object
-        "auto": the shipped network of the problem's dimension where PyTorch is installed, else "jacobi". "none": plain
-        CG. "jacobi". A shipped name such as "dcdm". A model file. A SciPy LinearOperator or a function over the unknowns.
+        "auto": the shipped multilevel network. A name that `deepcg info` lists, such as "multigrid", "jacobi" or "none". A model file.
+        A SciPy LinearOperator, matrix or function over the unknowns. An object as `deepcg.preconditioners.base.Preconditioner` describes it.
     method : "auto", "cg" or "dcd"
         "auto" takes "cg" for linear SPD preconditioners and conjugate directions ("dcd") for others.
     device : "auto", "cpu" or "cuda"
@@ -137,9 +134,8 @@ class Solver:
         if own is not None:
             compiled(it, own)
         elif self.method == "cg":
-            # a foreign operator is believed to be SPD, as in SciPy, but not to the point of standing still if it is not
-            doubtful = isinstance(self.preconditioner, Foreign) or not self.preconditioner.spd
-            conjugate_gradients(it, self.preconditioner, flexible=doubtful)
+            certain = self.preconditioner.spd and capability(self.preconditioner, "trusted")
+            conjugate_gradients(it, self.preconditioner, flexible=not certain)
         else:
             conjugate_directions(it, self.preconditioner, self.window)
         self._operator.project(it.x)
@@ -155,13 +151,13 @@ class Solver:
 
     def _compiled_iteration(self) -> Callable | None:
         """The method as the preconditioner itself has it, where it has."""
-        cycle = self.preconditioner
-        if self.method == "cg" and isinstance(cycle, (MultilevelCycle, CudaCycle)):
-            return cycle.conjugate_gradients
-        if self.method == "dcd" and isinstance(cycle, MultilevelCycle):
-            window = CHECK_EVERY if self.window is None else self.window
-            return lambda x, r, target, maxiter: cycle.conjugate_directions(x, r, target, maxiter, window)
-        return None
+        if self.method == "cg":
+            return capability(self.preconditioner, "native_cg")
+        directions = capability(self.preconditioner, "native_directions")
+        if directions is None:
+            return None
+        window = CHECK_EVERY if self.window is None else self.window
+        return lambda x, r, target, maxiter: directions(x, r, target, maxiter, window)
 
     def _solve_on_gpu(self, b: Any, x0: Any, callback: Callable | None) -> tuple[Any, SolveInfo]:
         """The same for a b that lives on a GPU, without moving it; x is made there."""

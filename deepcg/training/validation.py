@@ -102,7 +102,7 @@ def _fractional_iterations(problem: Poisson, weights: Weights, b: np.ndarray) ->
     r = problem.layout.rhs(b)
     problem.components.project(r)
     target = float(MULTILEVEL_RTOL * np.linalg.norm(r))
-    run = cycle.conjugate_gradients(np.zeros_like(r), r, target, MULTILEVEL_MAXITER)
+    run = cycle.native_cg(np.zeros_like(r), r, target, MULTILEVEL_MAXITER)
     norms = [target / MULTILEVEL_RTOL, *run.residuals]
     if norms[-1] > target:
         return float(MULTILEVEL_MAXITER)

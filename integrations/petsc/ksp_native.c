@@ -16,7 +16,7 @@ PetscErrorCode KSPDeepcgFindNative(KSP ksp, PC_Deepcg **found)
   if (!is || !kd->native || kd->asked == 0) PetscFunctionReturn(PETSC_SUCCESS);
   pd = (PC_Deepcg *)ksp->pc->data;
   if (kd->asked > 1 && pd->ranks) PetscFunctionReturn(PETSC_SUCCESS); /* the kernels keep windows on one rank only */
-  if (pd->inner || !pd->cycle || ksp->pc->mat != ksp->pc->pmat || ksp->transpose_solve) PetscFunctionReturn(PETSC_SUCCESS);
+  if (pd->inner || !pd->read.facts.unknowns || ksp->pc->mat != ksp->pc->pmat || ksp->transpose_solve) PetscFunctionReturn(PETSC_SUCCESS);
   if (ksp->normtype != KSP_NORM_UNPRECONDITIONED || ksp->converged != KSPConvergedDefault) PetscFunctionReturn(PETSC_SUCCESS);
   if (ksp->pc->reusepreconditioner) { /* its operator may be an earlier one */
     PetscObjectState state;
@@ -35,44 +35,17 @@ typedef struct {
   int32_t  result;
 } Run;
 
-static PetscErrorCode RunKernels(PC_Deepcg *pd, PetscInt window, double *x, double *r, PetscReal target, Run *run)
-{
-  PetscFunctionBegin;
-  if (window == 1)
-    PetscCallDeepcg(PETSC_COMM_SELF,
-                    dcg_multilevel_cg(pd->cycle, x, r, target, run->maxit, run->history, run->steps, &run->done, &run->result));
-  else
-    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_directions(pd->cycle, (int32_t)window, x, r, target, run->maxit, run->history,
-                                                               run->steps, &run->done, &run->result));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 /* At most run->maxit iterations on A e = r, x += e. */
 static PetscErrorCode Iterate(KSP ksp, PC_Deepcg *pd, Vec r, PetscReal target, Run *run)
 {
   PetscScalar *x, *residual;
-  PetscBool    count = (PetscBool)(pd->ranks && !pd->exchanges);
 
   PetscFunctionBegin;
-  if (count) PetscCall(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes)); /* the set-up's */
   PetscCall(PetscLogEventBegin(DEEPCG_CG, ksp, 0, 0, 0));
   PetscCall(VecGetArray(ksp->vec_sol, &x));
   PetscCall(VecGetArray(r, &residual));
-  if (pd->direct) {
-    for (PetscInt i = 0; i < pd->nalone; ++i) residual[pd->alone[i]] = 0.0;
-    if (pd->found.sign < 0.0)
-      for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) residual[i] = -residual[i];
-    PetscCall(RunKernels(pd, ((KSP_Deepcg *)ksp->data)->window, x, residual, target, run));
-  } else {
-    DeepcgToCells(pd, pd->found.sign, residual, pd->r);
-    DeepcgToCells(pd, 1.0, x, pd->z);
-    PetscCall(RunKernels(pd, ((KSP_Deepcg *)ksp->data)->window, pd->z, pd->r, target, run));
-    DeepcgFromCells(pd, 1.0, pd->z, x);
-  }
-  if (count) {
-    PetscCall(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes));
-    pd->exchanges /= PetscMax((PetscInt)run->done, 1), pd->bytes /= PetscMax((PetscInt)run->done, 1);
-  }
+  PetscCallDeepcg(PETSC_COMM_SELF, dcg_solver_iterate(pd->solver, (int32_t)((KSP_Deepcg *)ksp->data)->window, x, residual, target, run->maxit,
+                                                      run->history, run->steps, &run->done, &run->result));
   PetscCall(VecRestoreArray(r, &residual));
   PetscCall(VecRestoreArray(ksp->vec_sol, &x));
   PetscCall(PetscLogEventEnd(DEEPCG_CG, ksp, 0, 0, 0));
@@ -96,13 +69,13 @@ static PetscErrorCode Start(KSP ksp, const PC_Deepcg *pd, Vec r)
   PetscScalar *residual;
 
   PetscFunctionBegin;
-  if (!pd->zero_guess || pd->found.dropped) {
+  if (!pd->zero_guess || pd->read.facts.dropped) {
     PetscCall(KSPDeepcgStart(ksp, r));
     PetscFunctionReturn(PETSC_SUCCESS);
   }
   PetscCall(VecCopy(ksp->vec_rhs, r));
   PetscCall(VecGetArray(r, &residual));
-  for (PetscInt i = 0; i < pd->ndiagonal; ++i) residual[pd->alone[i]] = 0.0;
+  for (int64_t i = 0; i < pd->read.diagonal; ++i) residual[pd->read.row[i]] = 0.0;
   PetscCall(VecRestoreArray(r, &residual));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

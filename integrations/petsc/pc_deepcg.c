@@ -1,4 +1,6 @@
 /* The preconditioner: one application of the multilevel network to the residual, by the kernels. */
+#include <string.h>
+
 #include "deepcg_petsc.h"
 
 /*MC
@@ -39,67 +41,14 @@ static PetscErrorCode PCReset_Deepcg(PC pc)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* ---- vectors of rows, vectors over cells --------------------------------------------------------------------------- */
-
-void DeepcgToCells(const PC_Deepcg *pd, double scale, const double *rows, double *cells)
-{
-  const int64_t *cell = pd->grid.cell;
-
-#pragma omp parallel for schedule(static) if (pd->matrix.rows.rows > 32768)
-  for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) {
-    const int64_t u = cell ? cell[i] : i;
-
-    cells[u] = pd->cells[u] == 0 ? scale * rows[i] : 0.0;
-  }
-}
-
-void DeepcgFromCells(const PC_Deepcg *pd, double scale, const double *cells, double *rows)
-{
-  const int64_t *cell = pd->grid.cell;
-
-#pragma omp parallel for schedule(static) if (pd->matrix.rows.rows > 32768)
-  for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) {
-    const int64_t u = cell ? cell[i] : i;
-
-    if (pd->cells[u] == 0) rows[i] = scale * cells[u];
-  }
-}
-
 /* ---- application --------------------------------------------------------------------------------------------------- */
-
-static PetscErrorCode ApplyCycle(PC pc, Vec x, Vec y)
-{
-  PC_Deepcg         *pd   = (PC_Deepcg *)pc->data;
-  const double       sign = pd->found.sign;
-  const PetscScalar *r;
-  PetscScalar       *z;
-
-  PetscFunctionBegin;
-  PetscCall(VecGetArrayRead(x, &r));
-  PetscCall(VecGetArrayWrite(y, &z));
-  if (pd->direct && pd->cycle) {
-    PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_apply(pd->cycle, r, z)); /* 0 where there is no unknown */
-    if (sign < 0.0)
-      for (int64_t i = 0; i < pd->matrix.rows.rows; ++i) z[i] = -z[i];
-  } else {
-    PetscCall(PetscArrayzero(z, pd->matrix.rows.rows));
-    if (pd->cycle) {
-      DeepcgToCells(pd, sign, r, pd->r);
-      PetscCallDeepcg(PETSC_COMM_SELF, dcg_multilevel_apply(pd->cycle, pd->r, pd->z));
-      DeepcgFromCells(pd, 1.0, pd->z, z);
-    }
-  }
-  for (PetscInt i = 0; i < pd->ndiagonal; ++i) z[pd->alone[i]] = pd->diagonal_inverse[i] * r[pd->alone[i]];
-  PetscCall(VecRestoreArrayWrite(y, &z));
-  PetscCall(VecRestoreArrayRead(x, &r));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
 
 static PetscErrorCode PCApply_Deepcg(PC pc, Vec x, Vec y)
 {
-  PC_Deepcg   *pd = (PC_Deepcg *)pc->data;
-  MatNullSpace null;
-  PetscBool    count;
+  PC_Deepcg         *pd = (PC_Deepcg *)pc->data;
+  MatNullSpace       null;
+  const PetscScalar *r;
+  PetscScalar       *z;
 
   PetscFunctionBegin;
   if (pd->inner) {
@@ -113,10 +62,11 @@ static PetscErrorCode PCApply_Deepcg(PC pc, Vec x, Vec y)
     PetscCall(MatNullSpaceRemove(null, pd->work));
     x = pd->work;
   }
-  count = (PetscBool)(pd->ranks && !pd->exchanges);
-  if (count) PetscCall(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes)); /* the set-up's */
-  PetscCall(ApplyCycle(pc, x, y));
-  if (count) PetscCall(DeepcgRanksCount(pd->ranks, &pd->exchanges, &pd->bytes));
+  PetscCall(VecGetArrayRead(x, &r));
+  PetscCall(VecGetArrayWrite(y, &z));
+  PetscCallDeepcg(PETSC_COMM_SELF, dcg_solver_apply(pd->solver, r, z));
+  PetscCall(VecRestoreArrayWrite(y, &z));
+  PetscCall(VecRestoreArrayRead(x, &r));
   if (null && pd->work) PetscCall(MatNullSpaceRemove(null, y));
   PetscCall(PetscLogEventEnd(DEEPCG_Apply, pc, x, y, 0));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -144,16 +94,16 @@ static PetscErrorCode PCPreSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
   PetscFunctionBegin;
   pd->zero_guess = PETSC_FALSE;
   if (pd->inner && pd->inner->ops->presolve) PetscCall((*pd->inner->ops->presolve)(pd->inner, ksp, b, x));
-  if (pd->inner || !pd->found.diagonal) PetscFunctionReturn(PETSC_SUCCESS);
+  if (pd->inner || !pd->read.facts.diagonal) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(PetscObjectTypeCompare((PetscObject)ksp, KSPPREONLY, &once)); /* takes no guess, and needs none */
   if (once) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(KSPGetInitialGuessNonzero(ksp, &pd->zero_guess));
   pd->zero_guess = (PetscBool)!pd->zero_guess;
   PetscCall(VecGetArrayRead(b, &from));
-  if (pd->zero_guess && !pd->found.dropped) {
+  if (pd->zero_guess && !pd->read.facts.dropped) {
     int any = 0;
 
-    for (PetscInt i = 0; i < pd->ndiagonal; ++i) any |= from[pd->alone[i]] != 0.0;
+    for (int64_t i = 0; i < pd->read.diagonal; ++i) any |= from[pd->read.row[i]] != 0.0;
     PetscCallMPI(MPIU_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, PetscObjectComm((PetscObject)pc)));
     if (!any) { /* 0 solves them, and the iteration need not evaluate its first residual */
       pd->zero_guess = PETSC_FALSE;
@@ -166,7 +116,7 @@ static PetscErrorCode PCPreSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
     PetscCall(KSPSetInitialGuessNonzero(ksp, PETSC_TRUE));
   }
   PetscCall(VecGetArray(x, &to));
-  for (PetscInt i = 0; i < pd->ndiagonal; ++i) to[pd->alone[i]] = pd->diagonal_inverse[i] * from[pd->alone[i]];
+  for (int64_t i = 0; i < pd->read.diagonal; ++i) to[pd->read.row[i]] = pd->read.inverse[i] * from[pd->read.row[i]];
   PetscCall(VecRestoreArray(x, &to));
   PetscCall(VecRestoreArrayRead(b, &from));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -183,7 +133,31 @@ static PetscErrorCode PCPostSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* ---- options, the object -------------------------------------------------------------------------------------- */
+/* ---- view, options, the object -------------------------------------------------------------------------------------- */
+
+static PetscErrorCode PCView_Deepcg(PC pc, PetscViewer viewer)
+{
+  PC_Deepcg *pd = (PC_Deepcg *)pc->data;
+  PetscBool  ascii;
+  char       text[8192], *line = text;
+
+  PetscFunctionBegin;
+  PetscCall(PetscObjectTypeCompare((PetscObject)viewer, PETSCVIEWERASCII, &ascii));
+  if (!ascii) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscViewerASCIIPushTab(viewer));
+  if (pd->inner && pd->why[0]) PetscCall(PetscViewerASCIIPrintf(viewer, "fallback, because: %s\n", pd->why));
+  else if (pd->inner) PetscCall(PetscViewerASCIIPrintf(viewer, "model: %s (%s), in Python\n", pd->python_model.name, pd->python_model.hash));
+  if (pd->inner) {
+    PetscCall(PCView(pd->inner, viewer));
+  } else if (!pc->setupcalled) {
+    PetscCall(PetscViewerASCIIPrintf(viewer, "model: %s; not set up yet\n", pd->model));
+  } else {
+    PetscCallDeepcg(PETSC_COMM_SELF, dcg_solver_view(pd->solver, text, sizeof(text)));
+    for (char *end; (end = strchr(line, '\n')); line = end + 1) PetscCall(PetscViewerASCIIPrintf(viewer, "%.*s\n", (int)(end - line), line));
+  }
+  PetscCall(PetscViewerASCIIPopTab(viewer));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
 
 enum { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA };
 static const char *const BACKENDS[] = {"auto", "cpu", "cuda"};
@@ -191,18 +165,14 @@ static const char *const BACKENDS[] = {"auto", "cpu", "cuda"};
 static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOptionsObject)
 {
   PC_Deepcg *pd = (PC_Deepcg *)pc->data;
-  char       before[PETSC_MAX_PATH_LEN];
   PetscInt   backend = BACKEND_AUTO;
-  PetscInt   n = 3, sizes[3] = {pd->hints.given[0], pd->hints.given[1], pd->hints.given[2]}, threads = pd->threads, gather = pd->gather;
-  PetscBool  same, given;
+  PetscInt   n = 3, sizes[3] = {pd->hints.given[0], pd->hints.given[1], pd->hints.given[2]}, gather = pd->gather;
+  PetscBool  same = PETSC_TRUE, given;
 
   PetscFunctionBegin;
   PetscOptionsHeadBegin(PetscOptionsObject, "deepcg options");
-  PetscCall(PetscStrncpy(before, pd->name, sizeof(before)));
-  PetscCall(PetscOptionsString("-pc_deepcg_model", "auto, multigrid, a shipped model's name, or a model file", NULL, pd->name, pd->name,
-                               sizeof(pd->name), NULL));
-  PetscCall(PetscStrcmp(before, pd->name, &same));
-  if (!same) pd->model_dim = 0;
+  PetscCall(PetscOptionsString("-pc_deepcg_model", "auto, multigrid, a shipped model's name, or a model file", NULL, pd->model, pd->model,
+                               sizeof(pd->model), NULL));
   PetscCall(PetscOptionsIntArray("-pc_deepcg_grid", "NX,NY[,NZ] of the grid whose cells the rows are", NULL, sizes, &n, &given));
   if (given) {
     PetscCheck(n >= 1, PetscObjectComm((PetscObject)pc), PETSC_ERR_ARG_WRONG, "deepcg: -pc_deepcg_grid: NX,NY or NX,NY,NZ is needed");
@@ -229,7 +199,7 @@ static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOpti
              "used from Python: deepcg.Solver(problem, device=\"cuda\"))");
   PetscCall(PetscOptionsString("-pc_deepcg_python", "Interpreter for models that run in Python", NULL, pd->python, pd->python,
                                sizeof(pd->python), NULL));
-  if (!same || threads != pd->threads || gather != pd->gather) pd->grid.source = NULL; /* nothing of an earlier set-up is kept */
+  if (!same || gather != pd->gather) pd->source = NULL; /* the grid is asked for anew */
   PetscOptionsHeadEnd();
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -254,6 +224,7 @@ static PetscErrorCode PCDestroy_Deepcg(PC pc)
 
   PetscFunctionBegin;
   PetscCall(PCReset_Deepcg(pc));
+  dcg_solver_destroy(pd->solver);
   PetscCall(PetscFree(pd->hints.coordinates));
   PetscCall(PetscObjectComposeFunction((PetscObject)pc, "PCSetCoordinates_C", NULL));
   PetscCall(PetscFree(pc->data));
@@ -267,10 +238,11 @@ PetscErrorCode PCCreate_Deepcg(PC pc)
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&pd));
+  PetscCallDeepcg(PETSC_COMM_SELF, dcg_solver_create(&pd->solver));
   PetscCallMPI(MPI_Comm_size(PetscObjectComm((PetscObject)pc), &ranks));
   pd->threads  = ranks > 1 ? 1 : 0;
   pd->rounding = 1e-10;
-  PetscCall(PetscStrncpy(pd->name, "auto", sizeof(pd->name)));
+  PetscCall(PetscStrncpy(pd->model, "auto", sizeof(pd->model)));
   PetscCall(PetscStrncpy(pd->fallback, "none", sizeof(pd->fallback)));
   pc->data                = pd;
   pc->ops->setup          = PCSetUp_Deepcg;

@@ -26,22 +26,6 @@ __attribute__((constructor)) static void CheckName(void)
           name);
 }
 
-/* The folder that the plugin lies in; models are in models/ there. */
-PetscErrorCode DeepcgLibraryFolder(char *folder, size_t size)
-{
-  Dl_info info;
-  char   *slash;
-
-  PetscFunctionBegin;
-  PetscCheck(dladdr((void *)DeepcgRegister, &info) && info.dli_fname, PETSC_COMM_SELF, PETSC_ERR_LIB,
-             "deepcg: cannot find out where its library lies");
-  PetscCall(PetscStrncpy(folder, info.dli_fname, size));
-  slash = strrchr(folder, '/');
-  if (slash) *slash = 0;
-  else PetscCall(PetscStrncpy(folder, ".", size));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 static PetscErrorCode CheckVersions(void)
 {
   PetscInt major, minor, subminor, release;

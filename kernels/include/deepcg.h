@@ -22,6 +22,9 @@ extern "C" {
 
 enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4 };
 
+/* What a cell is. Faces between a FLUID cell and one that is not SOLID belong to the operator; the value in OPEN cells is 0. */
+enum dcg_cell { DCG_FLUID = 0, DCG_SOLID = 1, DCG_OPEN = 2 };
+
 /* The version this library was compiled with; a caller compares it with its own DCG_ABI_VERSION before anything else. */
 DCG_API int dcg_abi_version(void);
 
@@ -43,10 +46,16 @@ DCG_API int dcg_look(int64_t n, const uint8_t *cells, const double *v, double re
 
 enum { DCG_LEVELS = 8, DCG_SWEEPS = 4, DCG_CODES = 16, DCG_FEATURES = 5, DCG_HIDDEN = 8, DCG_OUTPUTS = 3 };
 
+/* Bounds of learned numbers, exclusive. Any within them keep the network SPD: what a pass relaxes by stays below
+ * DCG_OMEGA_BELOW (1 + DCG_FACTOR_SPREAD) = 15/8 < 2. */
+#define DCG_OMEGA_BELOW 1.5f    /* relaxation is above 0 and below this */
+#define DCG_FACTOR_SPREAD 0.25f /* factors of relaxation and of edges are within this of 1: in (3/4, 5/4) */
+#define DCG_ODDS_SPREAD 0.5f    /* factors of the odds of leaning on the neighbour likewise: in (1/2, 3/2) */
+
 /* The operator. A 2-D grid (ny, nx) is given as (ny, 1, nx). */
 typedef struct {
   int64_t shape[3];        /* nz, ny, nx */
-  const uint8_t *cells;    /* nz*ny*nx bytes: 0 FLUID, 1 SOLID, 2 OPEN */
+  const uint8_t *cells;    /* nz*ny*nx of enum dcg_cell */
   double unit;             /* > 0: every face between a FLUID cell and one that is not SOLID has this weight */
   const double *weights[3]; /* unit == 0: face weights with n+1 entries on their own axis; NULL = no faces across that axis */
   const double *shift;     /* nz*ny*nx values added to the diagonal, or NULL; only with unit == 0 */
@@ -91,8 +100,8 @@ DCG_API int dcg_project(int64_t runs, const int64_t *first, const int64_t *lengt
 /* The learned weights (deepcg/multigrid/reference/network.py defines them and proves that any within these bounds keep the network SPD). */
 typedef struct {
   int32_t sweeps[DCG_LEVELS];          /* per level from the finest, 1..DCG_SWEEPS; the last holds for all below */
-  float omega[2][DCG_SWEEPS][2];       /* relaxation on the finest and on coarser levels, by sweep and colour, in (0, 3/2) */
-  float codebook[DCG_CODES];           /* factors of it for the finest level's cell codes, in (3/4, 5/4) */
+  float omega[2][DCG_SWEEPS][2];       /* relaxation on the finest and on coarser levels, by sweep and colour, in (0, DCG_OMEGA_BELOW) */
+  float codebook[DCG_CODES];           /* factors of it for the finest level's cell codes, within DCG_FACTOR_SPREAD of 1 */
   int32_t local;                       /* 0: the function below is constant, and all its factors 1 */
   float hidden_weight[DCG_HIDDEN][DCG_FEATURES], hidden_bias[DCG_HIDDEN];
   float output_weight[DCG_OUTPUTS][DCG_HIDDEN], output_bias[DCG_OUTPUTS];
@@ -146,8 +155,13 @@ DCG_API int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double
  * target     stops at ||r||_2 <= target
  * history    maxiter values: ||r||_2 after each iteration
  * steps      2 maxiter values: alpha and beta of each iteration
- * result     0 target reached; 1 maxiter; 2 the direction lost positive curvature or slope (x and r are those before it)
+ * result     enum dcg_cg_result
  */
+enum dcg_cg_result {
+  DCG_CG_CONVERGED = 0, /* target reached */
+  DCG_CG_MAXITER = 1,
+  DCG_CG_BREAKDOWN = 2 /* the direction lost positive curvature or slope; x and r are those before it */
+};
 DCG_API int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, double target, int64_t maxiter, double *history,
                               double *steps, int64_t *iterations, int32_t *result);
 
@@ -161,8 +175,18 @@ DCG_API int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, do
 DCG_API int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels, int64_t *bytes, int32_t capacity, int64_t *per_level,
                                 const char **name);
 
-/* Some vector of a level, for tests: what = 0 diagonal, 1 relax, 2..4 weight z y x, 5..10 keep, 11..16 toward (axis-major,
- * low then high); values over the level's cells, then its extra unknowns. */
+/* The vectors of a level. Weights are of the face above a cell, z y x; what interpolation takes of the parent (KEEP) and of its
+ * neighbour (TOWARD) is axis-major, low half then high half. */
+enum dcg_level_vector {
+  DCG_LEVEL_DIAGONAL = 0,
+  DCG_LEVEL_RELAX = 1,
+  DCG_LEVEL_WEIGHT = 2,  /* 3 of them */
+  DCG_LEVEL_KEEP = 5,    /* 6 */
+  DCG_LEVEL_TOWARD = 11, /* 6 */
+  DCG_LEVEL_VECTORS = 17
+};
+
+/* Some vector of a level, for tests: what = enum dcg_level_vector; values over the level's cells, then its extra unknowns. */
 DCG_API int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values);
 
 /* ---- a problem read from a matrix -------------------------------------------------------------------------------- */
@@ -252,6 +276,129 @@ DCG_API int dcg_weights_read(const char *path, dcg_weights *weights, dcg_model *
 
 /* A geometric multigrid cycle: no learned factors. */
 DCG_API int dcg_weights_classical(dcg_weights *weights);
+
+/* ---- a solver session: a matrix in, solutions out ----------------------------------------------------------------
+ *
+ * All that a program needs to solve its pressure equation A x = b, A the 5-point (2-D) or 7-point (3-D) matrix of a grid:
+ *
+ *     dcg_solver *s;
+ *     dcg_solver_create(&s);
+ *     dcg_solver_set_grid(s, 3, (int64_t[]){nz, ny, nx}, NULL);    the grid whose cells the rows of A are, x fastest
+ *     dcg_solver_set_matrix(s, &A, 0);                             compressed rows, 32- or 64-bit indices
+ *     dcg_solver_solve(s, b, x, &result);                          x: the guess before, the solution after
+ *     dcg_solver_destroy(s);
+ *
+ * A must be symmetric and positive or negative (semi-)definite, with off-diagonals of one sign. Boundary conditions, holes, coefficients and the
+ * null space are read from its entries; a matrix that is no such one is refused with the row and the reason. Every function returns 0 or a
+ * dcg_error, whose text is dcg_last_error(). One session serves one thread at a time. integrations/c has a program.
+ *
+ * Rows. A row that couples to others is an unknown. A row that is diagonal only is solved on its own, x_i = b_i / a_ii, and what other rows have of
+ * it moves to the right-hand side. A row that is zero is left out: its b does not count and its x is 0.
+ *
+ * Vectors run over the rows, in the order of the rows. With dcg_solver_set_operator they run over the cells. */
+typedef struct dcg_solver dcg_solver;
+
+DCG_API int dcg_solver_create(dcg_solver **solver);
+DCG_API void dcg_solver_destroy(dcg_solver *solver);
+
+/* Options, by name, as text. A change counts from the next set-up or solve on.
+ *
+ *   model          auto: the shipped network of the grid's dimension; multigrid: the same cycle without learned factors; jacobi; none;
+ *                  the name of a shipped model; or a model file                                                                  (auto)
+ *   models         the folder of the shipped models              (models/ beside the library, or ../share/deepcg/models from there)
+ *   method         cg: conjugate gradients; dcd: truncated flexible conjugate gradients; auto: cg                               (auto)
+ *   window         of dcd: how many earlier directions each new one is made A-orthogonal to                                      (32)
+ *   rtol, atol     converged means ||b - A x||_2 <= max(rtol ||b||_2, atol), evaluated, not by recurrence                   (1e-6, 0)
+ *   maxiter        most iterations of a solve; 0: only judge the guess; default: ten for every unknown                      (default)
+ *   inconsistent   of a singular A, a b outside its range: project: solve for its part inside; error: refuse                (project)
+ *   threads        OpenMP threads; 0: as many as OpenMP would take                                                                (0)
+ *   rounding       differences up to this fraction of a row's diagonal count as none                                          (1e-10)
+ *   equality       weights that differ relatively by no more are taken for one                                                (1e-14)
+ *   gather         on several ranks: levels of at most so many cells live on one of them; 0: 32768                                 (0)
+ *   source         what dcg_solver_view says the grid is from */
+DCG_API int dcg_solver_set_option(dcg_solver *solver, const char *name, const char *value);
+
+/* The grid whose cells the rows are. Set it once, before the first matrix.
+ *
+ * shape   the numbers of cells, the slowest axis of the rows' order first: nz, ny, nx; ny, nx; or nx
+ * cells   NULL: there is a row for every cell. Else a kind for every cell (0 FLUID, 1 SOLID, 2 OPEN): the rows are then those of the FLUID cells,
+ *         or of all cells, where those of the others are diagonal only */
+DCG_API int dcg_solver_set_grid(dcg_solver *solver, int32_t dim, const int64_t *shape, const uint8_t *cells);
+
+/* The same by the centres of the rows' cells, x, y[, z] of one row after the other (dim is 2 or 3), in any order. The cells of the rectilinear
+ * grid through them that have no row are walls. For one process. */
+DCG_API int dcg_solver_set_coordinates(dcg_solver *solver, int32_t dim, int64_t rows, const double *centres);
+
+/* The processes among which planes cut the grid into boxes (see dcg_ranks), and their messages; NULL: there is only this one. Each has the rows of
+ * its box's cells, x fastest, and rows are numbered by ranks: those of rank 0 first. All functions but set_option, set_grid, set_coordinates
+ * and destroy are then collective. *ranks and what it points to may go, the context must stay. */
+DCG_API int dcg_solver_set_ranks(dcg_solver *solver, const dcg_ranks *ranks);
+
+/* A matrix by compressed rows: the entries of row i are value[start[i]] to value[start[i + 1] - 1], in the columns column[...]. */
+typedef struct {
+  int64_t rows;                     /* of this process */
+  int32_t index_bytes;              /* of start, column and ghost: 4 (int32_t) or 8 (int64_t) */
+  const void *start[2], *column[2]; /* [0]: columns of this process's rows, numbered from 0. [1]: other ranks' columns, or NULL: numbers in ghost */
+  const double *value[2];
+  int64_t ghosts;                   /* how many columns of other ranks there are */
+  const void *ghost;                /* the row of the whole matrix that each of them belongs to */
+} dcg_csr;
+
+/* The matrix. It is read once; the arrays are the caller's again afterwards.
+ *
+ * same_pattern   nonzero: only values differ from the last matrix, so that the grid and all memory are kept */
+DCG_API int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, int32_t same_pattern);
+
+/* Instead of grid and matrix, an operator over cells. Its arrays must stay valid and unchanged as long as it is served. */
+DCG_API int dcg_solver_set_operator(dcg_solver *solver, const dcg_operator *op);
+
+/* Builds the preconditioner for the matrix; what needs one does this itself, so that a program calls it only to see its time apart. */
+DCG_API int dcg_solver_set_up(dcg_solver *solver);
+
+/* What a solve reports. Texts and residuals are the session's, until the next solve. */
+typedef struct {
+  int32_t reason;              /* dcg_reason: 0 converged */
+  const char *text;            /* the same in words */
+  int64_t iterations;
+  int64_t fallbacks;           /* iterations along Jacobi's directions, where the preconditioner's were poor */
+  const double *residuals;     /* ||b - A x||_2 of the guess and after every iteration: iterations + 1 values */
+  double projected;            /* 2-norm of what was taken off b, for A is singular; else 0 */
+  double condition;            /* of the preconditioned matrix, as cg's coefficients show it; 0: not known */
+  double setup_seconds, solve_seconds;
+} dcg_result;
+
+/* Solves A x = b. x holds the guess: zeros where there is none. 0 is returned where the iteration ended, converged or not: result says which.
+ * result may be NULL. Of a singular A, x has zero mean on every component. */
+DCG_API int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, dcg_result *result);
+
+/* ---- the parts of a session, for programs that iterate themselves -------------------------------------------------- */
+
+/* z = M r: one application of the preconditioner, which is symmetric and has the matrix's sign. Rows that are diagonal only: r_i / a_ii. */
+DCG_API int dcg_solver_apply(dcg_solver *solver, const double *r, double *z);
+
+/* The preconditioner's own iteration on A e = r, x += e: dcg_multilevel_cg where window is 1, else dcg_multilevel_directions. x and r run over rows;
+ * on return r is undefined, and rows that are no unknowns are as they were in x. */
+DCG_API int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x, double *r, double target, int64_t maxiter, double *history,
+                               double *steps, int64_t *iterations, int32_t *result);
+
+/* The model that the option names, for a grid of this dimension: fills *model and, if weights is not NULL, *weights. DCG_UNSUPPORTED where it runs
+ * in Python only (*model is filled). */
+DCG_API int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_weights *weights, dcg_model *model);
+
+/* What was read from the matrix: facts, the operator over cells, and the rows that are no unknowns, those that are diagonal only first, with
+ * 1 / a_ii for each of those. Pointers may be NULL; what they get is the session's, until the next matrix. */
+typedef struct {
+  dcg_matrix_result facts;
+  dcg_operator op;             /* times facts.sign: A */
+  const int64_t *cell;         /* each row's cell, a flat index; NULL: row i is cell i */
+  int64_t diagonal, alone;     /* how many of this process's rows are diagonal only, and how many are no unknowns */
+  const int64_t *row;
+  const double *inverse;
+} dcg_read;
+DCG_API int dcg_solver_read(const dcg_solver *solver, dcg_read *read);
+
+/* Lines of text about model, grid, matrix, levels and memory, at most `size` bytes with the final 0. */
+DCG_API int dcg_solver_view(dcg_solver *solver, char *text, int64_t size);
 
 #ifdef __cplusplus
 }

@@ -21,6 +21,7 @@ pytest.importorskip("tqdm")
 import deepcg  # noqa: E402
 from deepcg import cli  # noqa: E402
 from deepcg.cli import train  # noqa: E402
+from deepcg.preconditioners.registry import ENTRIES  # noqa: E402
 from deepcg.scenes import gallery  # noqa: E402
 
 TINY = ["train", "--dim", "2", "--stage", "8:6:2", "--stage", "12:4:2", "--ritz-vectors", "20", "--layers", "2,2,2"]
@@ -324,6 +325,16 @@ def test_info_prints_the_description(trained):
     output = run("info", trained[0] / "t.safetensors")
     for part in ("tiny", "dcdm, 2-D", "layers 2,2,2", "passed", "deepcg train --dim 2", "8:6:2 12:4:2", "kB", "hash"):
         assert part in output
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_preconditioner_of_the_registry_is_listed_and_described(name):
+    entry = ENTRIES[name]
+    assert re.search(rf"^{name} +{re.escape(entry.summary)} \({re.escape(entry.capabilities)}\)$", run("info"), re.M)
+    described = run("info", name)
+    assert entry.capabilities in described
+    assert entry.from_file or entry.summary in described
+    assert re.search(rf"\b{name}\b", run("solve", "--help").partition("--model")[2].partition("--method")[0])
 
 
 def test_info_lists_shipped_models():

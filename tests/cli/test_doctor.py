@@ -9,6 +9,7 @@ import pytest
 from deepcg.cli import doctor
 from deepcg.io import model_file
 from deepcg.native import library as native
+from deepcg.preconditioners.registry import entry_of
 
 
 def by_name(findings):
@@ -46,6 +47,21 @@ def test_missing_kernels_are_named(monkeypatch):
     assert not check.works
     assert "no such library" in check.detail
     assert "make build" in check.advice
+
+
+@pytest.mark.parametrize("name", model_file.shipped())
+def test_every_shipped_model_is_known_and_passes(name):
+    lacking = entry_of(model_file.shipped()[name]).needs()
+    check = by_name(doctor.examine())[name]
+    assert check.works == (not lacking), check
+    assert (lacking or "self-test passed") in check.detail
+
+
+def test_a_model_whose_kernels_are_missing_says_what_it_needs(monkeypatch):
+    monkeypatch.setattr(native, "unavailable", "no such library")
+    check = by_name(doctor.examine())["multilevel-3d"]
+    assert not check.works
+    assert "needs the compiled kernels: make build" in check.detail
 
 
 def test_damaged_model_is_found(monkeypatch, tmp_path):

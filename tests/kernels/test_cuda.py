@@ -131,7 +131,7 @@ def test_the_same_as_on_the_cpu(on_host, shape, kind):
         runs, left = [], []
         for cycle in (cpu, gpu):
             x, rest = np.zeros_like(r), r.copy()
-            runs.append(cycle.conjugate_gradients(x, rest, 1e-8 * np.linalg.norm(r), 60))
+            runs.append(cycle.native_cg(x, rest, 1e-8 * np.linalg.norm(r), 60))
             left.append(np.linalg.norm(r - problem.stencil.apply(x, np.empty_like(x))))
         assert abs(len(runs[0].residuals) - len(runs[1].residuals)) <= 1
         assert not runs[1].broken and max(left) <= 1.1e-8 * np.linalg.norm(r)
@@ -154,7 +154,7 @@ def test_no_order_within_a_phase_matters(monkeypatch, host, host_backward, kind)
         monkeypatch.setattr(device, "library", lambda library=library: library)
         cycle = CudaCycle(problem, learned())
         x, rest = np.zeros_like(r), r.copy()
-        cycle.conjugate_gradients(x, rest, 1e-8 * np.linalg.norm(r), 40)
+        cycle.native_cg(x, rest, 1e-8 * np.linalg.norm(r), 40)
         results.append((cycle(r), x, rest))
     for forward, backward in zip(*results, strict=True):
         assert np.array_equal(forward, backward)
@@ -196,10 +196,10 @@ def test_update_to_another_shape(on_host):
 def test_what_ends_an_iteration(on_host):
     problem = build((17, 23), "open")
     cycle, r = CudaCycle(problem, Weights.classical()), residual(problem)
-    assert cycle.conjugate_gradients(np.zeros_like(r), r.copy(), 1e9, 5).residuals == []
-    assert cycle.conjugate_gradients(np.zeros_like(r), r.copy(), 0.0, 0).residuals == []
-    assert len(cycle.conjugate_gradients(np.zeros_like(r), r.copy(), 0.0, 3).residuals) == 3
-    nothing = cycle.conjugate_gradients(np.zeros_like(r), r * np.nan, 0.0, 5)
+    assert cycle.native_cg(np.zeros_like(r), r.copy(), 1e9, 5).residuals == []
+    assert cycle.native_cg(np.zeros_like(r), r.copy(), 0.0, 0).residuals == []
+    assert len(cycle.native_cg(np.zeros_like(r), r.copy(), 0.0, 3).residuals) == 3
+    nothing = cycle.native_cg(np.zeros_like(r), r * np.nan, 0.0, 5)
     assert nothing.broken and not nothing.residuals
 
 
@@ -270,10 +270,10 @@ def test_arrays_on_the_device_are_used_as_they_are(on_host):
     assert cycle(FakeGpuArray(r.reshape(problem.shape)), out=z) is z
     assert np.array_equal(z.values.reshape(-1), cycle(r))
     x, rest = np.zeros_like(r), r.copy()
-    cycle.conjugate_gradients(FakeGpuArray(x), FakeGpuArray(rest), 1e-8 * np.linalg.norm(r), 40)
+    cycle.native_cg(FakeGpuArray(x), FakeGpuArray(rest), 1e-8 * np.linalg.norm(r), 40)
     assert np.linalg.norm(r - problem.stencil.apply(x, np.empty_like(x))) <= 1.1e-8 * np.linalg.norm(r)
     with pytest.raises(ValueError, match="one is on the GPU"):
-        cycle.conjugate_gradients(FakeGpuArray(x), rest, 0.0, 1)
+        cycle.native_cg(FakeGpuArray(x), rest, 0.0, 1)
     with pytest.raises(ValueError, match="one for each cell"):
         cycle(FakeGpuArray(r[:-1].copy()), out=z)
 

@@ -180,9 +180,9 @@ def test_conjugate_gradients_take_as_many_iterations(name, cuts, gather):
         MultilevelCycle(given, Weights.classical()),
         ranks.OnRanks(given, Weights.classical(), cuts, gather),
     )
-    expected = alone.conjugate_gradients(np.zeros_like(b), b.copy(), target, 60)
+    expected = alone.native_cg(np.zeros_like(b), b.copy(), target, 60)
     x, r = np.zeros_like(b), b.copy()
-    told = together.conjugate_gradients(x, r, target, 60)
+    told = together.native_cg(x, r, target, 60)
     together.close()
     assert all(run == told[0] for run in told) and not told[0].broken
     assert abs(len(told[0].residuals) - len(expected.residuals)) <= 1  # rounding at the target
@@ -240,7 +240,7 @@ def test_a_failing_message_ends_the_call(calls):
 
     def run():
         together = ranks.OnRanks(given, Weights.classical(), [[], [5, 11], []], fail_after=calls)
-        together.conjugate_gradients(np.zeros(given.cells.size), residual_like(given, 2), 0.0, 60)
+        together.native_cg(np.zeros(given.cells.size), residual_like(given, 2), 0.0, 60)
 
     with pytest.raises(native.KernelError, match="a message-passing function failed") as caught:
         run()

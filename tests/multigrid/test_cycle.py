@@ -217,7 +217,7 @@ def test_a_negative_window_is_refused():
     problem = gallery.scene("box", 12).problem
     r = residual_like(problem, 3)
     with pytest.raises(native.KernelError, match="window"):
-        MultilevelCycle(problem, Weights.classical()).conjugate_directions(np.zeros_like(r), r, 0.0, 3, -1)
+        MultilevelCycle(problem, Weights.classical()).native_directions(np.zeros_like(r), r, 0.0, 3, -1)
 
 
 def test_memory_of_ended_solvers_serves_the_next_ones():

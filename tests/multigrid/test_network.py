@@ -6,6 +6,7 @@ import pytest
 import deepcg
 from deepcg.multigrid.parameters import Weights
 from deepcg.native import library as native
+from deepcg.native.constants import LEVEL_DIAGONAL, LEVEL_KEEP, LEVEL_RELAX, LEVEL_TOWARD, LEVEL_WEIGHT
 from deepcg.scenes import gallery
 
 torch = pytest.importorskip("torch")
@@ -153,16 +154,17 @@ def test_kernels_compute_the_definition(case):
         for number, values in enumerate(levels.values):
             if number == 0 and hierarchy.unit:
                 continue  # the kernels keep one byte a cell instead
-            vectors = [np.where(values.level.active, v.numpy(), 0.0) for v in (values.diagonal, values.relaxation)]
-            vectors += [face.numpy().ravel() for face in values.faces]
-            for what, vector in enumerate(vectors):
+            vectors = {LEVEL_DIAGONAL: values.diagonal.numpy(), LEVEL_RELAX: values.relaxation.numpy()}
+            vectors = {what: np.where(values.level.active, v, 0.0) for what, v in vectors.items()}
+            vectors |= {LEVEL_WEIGHT + axis: face.numpy().ravel() for axis, face in enumerate(values.faces)}
+            for what, vector in vectors.items():
                 found = cycle.level_vector(number, what)[: vector.size]
-                if what == 0:
+                if what == LEVEL_DIAGONAL:
                     found = np.where(values.level.active, found, 0.0)
                 assert largest_difference(found, vector) < 1e-5, (seed, number, what)
             if number:
                 transfer = levels.values[number - 1].prolongation.transfer
-                for what, table in ((5, transfer.keep), (11, transfer.toward)):
+                for what, table in ((LEVEL_KEEP, transfer.keep), (LEVEL_TOWARD, transfer.toward)):
                     for place, vector in enumerate(table.reshape(6, -1).numpy()):
                         found = cycle.level_vector(number, what + place)[: vector.size]
                         assert largest_difference(found, vector) < 1e-5, (seed, number, what + place)

@@ -246,8 +246,8 @@ class OnRanks:
         on_all(self.count, run)
         return z.reshape(r.shape)
 
-    def conjugate_gradients(self, x: np.ndarray, r: np.ndarray, target: float, maxiter: int) -> list[Run]:
-        """As `MultilevelCycle.conjugate_gradients`; what every rank is told."""
+    def native_cg(self, x: np.ndarray, r: np.ndarray, target: float, maxiter: int) -> list[Run]:
+        """As `MultilevelCycle.native_cg`; what every rank is told."""
 
         def run(number):
             mine = self._part(x, number), self._part(r, number)

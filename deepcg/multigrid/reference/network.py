@@ -63,8 +63,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softsign
 
+from ...native.constants import (
+    CODES,
+    FACTOR_SPREAD,
+    FEATURES,
+    HIDDEN,
+    LEVELS,
+    ODDS_SPREAD,
+    OMEGA_BELOW,
+    OUTPUTS,
+    SWEEPS,
+)
 from ...problem.poisson import Poisson
-from ..parameters import CODES, FEATURES, HIDDEN, LEVELS, OUTPUTS, SWEEPS, Weights
+from ..parameters import Weights
 from .coarse_operator import Couplings, coarsen_values, index
 from .hierarchy import Hierarchy, build_hierarchy
 from .layers import DirectSolve, LevelValues, Prolongation
@@ -119,18 +130,18 @@ class Multilevel(nn.Module):
     @property
     def omega(self) -> Tensor:
         """(2, 4, 2) relaxation factors in (0, 3/2)."""
-        return 0.75 * (1.0 + softsign(self.raw_omega))
+        return 0.5 * OMEGA_BELOW * (1.0 + softsign(self.raw_omega))
 
     @property
     def codebook(self) -> Tensor:
         """(16,) factors in (3/4, 5/4)."""
-        return 1.0 + 0.25 * softsign(self.raw_codebook)
+        return 1.0 + FACTOR_SPREAD * softsign(self.raw_codebook)
 
     def local_factors(self, features: Tensor) -> Tensor:
         """(n, 3) factors of relaxation, edges and the odds of leaning, from (n, 5) features."""
         here, regular = ((f @ self.hidden_weight.T) + self.hidden_bias for f in (features, features * self._regular))
         out = softsign((softsign(here) - softsign(regular)) @ self.output_weight.T + self.output_bias)
-        return 1.0 + out * out.new_tensor([0.25, 0.25, 0.5])
+        return 1.0 + out * out.new_tensor([FACTOR_SPREAD, FACTOR_SPREAD, ODDS_SPREAD])
 
     def setup(self, problem: Poisson | Hierarchy) -> Levels:
         """The values of all levels, in the precision and on the device of the parameters."""
@@ -208,8 +219,8 @@ class Multilevel(nn.Module):
 
         network = cls([int(s) for s in weights.sweeps], weights.local)
         values = {
-            "raw_omega": inverse(weights.omega.astype(float) / 0.75 - 1.0),
-            "raw_codebook": inverse((weights.codebook.astype(float) - 1.0) / 0.25),
+            "raw_omega": inverse(weights.omega.astype(float) / (0.5 * OMEGA_BELOW) - 1.0),
+            "raw_codebook": inverse((weights.codebook.astype(float) - 1.0) / FACTOR_SPREAD),
             **{name: torch.from_numpy(value) for name, value in weights.tensors().items() if name in _PLAIN},
         }
         network.load_state_dict(values)

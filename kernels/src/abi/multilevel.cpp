@@ -21,7 +21,7 @@ namespace {
 
 void set_up(dcg_multilevel &m) {
   m.set_up();
-  m.cycle.prepare(m.levels, m.weights, best_rows(), m.threads);
+  m.cycle.prepare(m.levels, m.weights, 0, best_rows(), m.threads);
 }
 
 }  // namespace
@@ -150,11 +150,14 @@ extern "C" int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level
     require(!handle->on_ranks, "handle: the levels of a network on many ranks are not to be had");
     require(level >= 0 && level < static_cast<int32_t>(handle->levels.size()), "level: there is no such level");
     const Level &l = *handle->levels[level];
-    const Field<float> *fields[] = {&l.diagonal, &l.relax, &l.weight[0], &l.weight[1], &l.weight[2],
-                                    &l.keep[0][0], &l.keep[0][1], &l.keep[1][0], &l.keep[1][1], &l.keep[2][0], &l.keep[2][1],
-                                    &l.toward[0][0], &l.toward[0][1], &l.toward[1][0], &l.toward[1][1], &l.toward[2][0],
-                                    &l.toward[2][1]};
-    require(what >= 0 && what < 17 && !fields[what]->empty(), "what: this level has no such vector");
+    const Field<float> *fields[DCG_LEVEL_VECTORS] = {};
+    fields[DCG_LEVEL_DIAGONAL] = &l.diagonal, fields[DCG_LEVEL_RELAX] = &l.relax;
+    for (int a = 0; a < 3; ++a) {
+      fields[DCG_LEVEL_WEIGHT + a] = &l.weight[a];
+      for (int half = 0; half < 2; ++half)
+        fields[DCG_LEVEL_KEEP + 2 * a + half] = &l.keep[a][half], fields[DCG_LEVEL_TOWARD + 2 * a + half] = &l.toward[a][half];
+    }
+    require(what >= 0 && what < DCG_LEVEL_VECTORS && !fields[what]->empty(), "what: this level has no such vector");
     const Field<float> &f = *fields[what];
     for (int64_t k = 0; k < l.box.n[0]; ++k)
       for (int64_t j = 0; j < l.box.n[1]; ++j)

@@ -36,4 +36,13 @@ int guarded(Body &&body) noexcept {
   }
 }
 
+// Throws what a function of this library failed with, its text kept.
+inline void pass_on(int code) {
+  if (code == DCG_OK) return;
+  const std::string text = last_error();
+  if (code == DCG_INVALID_ARGUMENT) throw std::invalid_argument(text);
+  if (code == DCG_OUT_OF_MEMORY) throw std::bad_alloc();
+  throw std::runtime_error(text);
+}
+
 }  // namespace dcg

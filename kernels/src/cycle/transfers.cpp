@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "cycle/cycle.hpp"
+#include "cycle/stages.hpp"
 
 namespace dcg {
 
@@ -29,11 +29,11 @@ void restrict_table(const Merge &merge, bool periodic, Range columns, const floa
 
 float coarse_value(const CoarseRows &r, int64_t i) {  // at fine z and y, coarse x
   const float own = r.z_keep[0][i] * r.value[0][0][i] + r.z_toward[0][i] * r.value[0][1][i];
-  const float beside = r.z_keep[1][i] * r.value[1][0][i] + r.z_toward[1][i] * r.value[1][1][i];
-  return r.y_keep[i] * own + r.y_toward[i] * beside;
+  const float other = r.z_keep[1][i] * r.value[1][0][i] + r.z_toward[1][i] * r.value[1][1][i];
+  return r.y_keep[i] * own + r.y_toward[i] * other;
 }
 
-int64_t beside(int64_t at, int side, int64_t n, bool periodic) {  // -1 where there is none
+int64_t neighbour(int64_t at, int side, int64_t n, bool periodic) {  // -1 where there is none
   if (side == 0) return -1;
   const int64_t m = at + side;
   if (m >= 0 && m < n) return m;
@@ -42,8 +42,8 @@ int64_t beside(int64_t at, int side, int64_t n, bool periodic) {  // -1 where th
 
 }  // namespace
 
-void Cycle::residual(Level &level, size_t l, const Team &team, int64_t k) {
-  const Level &coarse = *levels_[l + 1];
+void LevelStages::residual(const Team &team, int64_t k) {
+  const Level &level = *level_, &coarse = *coarse_;
   const Merge &merge = level.merge[2];
   const Share own = share_rows(team, level, coarse.box.n[2], kLanes);
   const int64_t n = level.box.n[2];
@@ -52,7 +52,7 @@ void Cycle::residual(Level &level, size_t l, const Team &team, int64_t k) {
   const int64_t to = std::min<int64_t>((merge.first[own.columns.end] + 1 + kLanes - 1) / kLanes * kLanes, (n + kLanes - 1) / kLanes * kLanes);
   for (int64_t j = own.rows.begin; j < own.rows.end; ++j) {
     const int64_t start = level.box.at(k, j), row = level.row(k, j);
-    float *out = buffers_[l].lines[k & 1].data() + kLanes + j * coarse.box.stride;
+    float *out = lines_[k & 1].data() + kLanes + j * coarse.box.stride;
     const int64_t begin = std::max<int64_t>(from, level.row_begin[row]), end = std::min<int64_t>(to, level.row_end[row]);
     if (begin >= end) {
       std::fill(out + own.columns.begin, out + own.columns.end, 0.0f);
@@ -61,11 +61,11 @@ void Cycle::residual(Level &level, size_t l, const Team &team, int64_t k) {
     std::fill(line - 1, line + begin, 0.0f);
     std::fill(line + end, line + n + kLanes, 0.0f);
     const float *x = level.x.data() + start, *b = level.b.data() + start;
-    const Around<float> beside = rows_beside(level, level.x.data(), start, zeros_.data() + kLanes);
+    const Around<float> around = neighbour_rows(level, level.x.data(), start, zeros_.data() + kLanes);
     if (level.unit) {
-      rows_->residual_unit(begin, end, x, beside, b, level.code.data() + start, line);
+      rows_->residual_unit(begin, end, x, around, b, level.code.data() + start, line);
     } else {
-      rows_->residual_weighted(begin, end, x, beside, b, weight_rows(level, level.box.at(k, j), zeros_.data() + kLanes), line);
+      rows_->residual_weighted(begin, end, x, around, b, weight_rows(level, start, zeros_.data() + kLanes), line);
     }
     for (int64_t i = n; i < end; ++i) line[i] = 0.0f;  // what the last pack computed beyond the row
     if (level.periodic[2]) line[-1] = line[n - 1], line[n] = line[0];
@@ -81,15 +81,16 @@ void Cycle::residual(Level &level, size_t l, const Team &team, int64_t k) {
 }
 
 // Adds a plane of residuals, merged along x already, to the coarse right-hand side: along y, then along z.
-void Cycle::restrict_plane(Level &level, size_t l, const Team &team, int64_t k) {
-  Level &coarse = *levels_[l + 1];
+void LevelStages::restrict_plane(const Team &team, int64_t k) {
+  const Level &level = *level_;
+  Level &coarse = *coarse_;
   const Box &box = coarse.box;
   const Share own = share_rows(team, level, box.n[2], kLanes);
   const Range c = own.columns;
-  const float *lines = buffers_[l].lines[k & 1].data() + kLanes;
+  const float *lines = lines_[k & 1].data() + kLanes;
   const Merge &my = level.merge[1], &mz = level.merge[0];
   const int64_t parent = mz.parent[k], side = mz.side[k];
-  const int64_t next = beside(parent, side, box.n[0], level.periodic[0]);
+  const int64_t next = neighbour(parent, side, box.n[0], level.periodic[0]);
   const Range rows = level.box.n[1] > 1 ? team.part(box.n[1]) : own.rows;
   float *sum = scratch_[team.rank].data() + kLanes;
   for (int64_t j = rows.begin; j < rows.end; ++j) {
@@ -97,7 +98,7 @@ void Cycle::restrict_plane(Level &level, size_t l, const Team &team, int64_t k) 
     for (int64_t f = my.first[j]; f < my.first[j + 1]; ++f)
       rows_->accumulate(c.begin, c.end, coarse.keep[1][my.side[f] > 0].data() + box.at(parent, j), lines + f * box.stride, sum);
     for (const int high : {0, 1}) {
-      const int64_t m = beside(j, high ? -1 : 1, box.n[1], level.periodic[1]);
+      const int64_t m = neighbour(j, high ? -1 : 1, box.n[1], level.periodic[1]);
       if (m < 0) continue;
       const int64_t f = high ? my.first[m + 1] - 1 : my.first[m];
       if (my.side[f] == (high ? 1 : -1))
@@ -110,19 +111,20 @@ void Cycle::restrict_plane(Level &level, size_t l, const Team &team, int64_t k) 
   }
 }
 
-void Cycle::prolong(Level &level, size_t l, const Team &team, int64_t k) {
-  const Level &coarse = *levels_[l + 1];
+void LevelStages::prolong(const Team &team, int64_t k) {
+  Level &level = *level_;
+  const Level &coarse = *coarse_;
   const Box &box = coarse.box;
   const Merge &mz = level.merge[0], &my = level.merge[1], &mx = level.merge[2];
   const Share own = share_rows(team, level, box.n[2], kLanes);
   const float *none = zeros_.data() + kLanes;
   const int64_t parent = mz.parent[k], high_z = mz.side[k] > 0;
-  const int64_t next = beside(parent, mz.side[k], box.n[0], level.periodic[0]);
+  const int64_t next = neighbour(parent, mz.side[k], box.n[0], level.periodic[0]);
   const bool pairs = mx.pairs && !(level.periodic[2] && level.box.n[2] % 2);
   for (int64_t j = own.rows.begin; j < own.rows.end; ++j) {
     const int64_t row = level.row(k, j);
     if (level.row_begin[row] >= level.row_end[row]) continue;
-    const int64_t at[2] = {my.parent[j], beside(my.parent[j], my.side[j], box.n[1], level.periodic[1])};
+    const int64_t at[2] = {my.parent[j], neighbour(my.parent[j], my.side[j], box.n[1], level.periodic[1])};
     const int64_t high_y = my.side[j] > 0, here = box.at(parent, at[0]);
     CoarseRows r;
     for (int y = 0; y < 2; ++y) {
@@ -154,13 +156,14 @@ void Cycle::prolong(Level &level, size_t l, const Team &team, int64_t k) {
         x[f] += r.x_keep[high][i] * coarse_value(r, i);
         if (mx.side[f] != 0) x[f] += r.x_toward[high][i] * coarse_value(r, i + mx.side[f]);
       }
-    prolong_listed(level, coarse, start + mx.first[own.columns.begin], start + mx.first[own.columns.end]);
-    wrap_row(level, level.x.data(), k, j, {mx.first[own.columns.begin], mx.first[own.columns.end]});
+    prolong_unstructured(start + mx.first[own.columns.begin], start + mx.first[own.columns.end]);
+    fill_periodic_ghosts(level, level.x.data(), k, j, {mx.first[own.columns.begin], mx.first[own.columns.end]});
   }
 }
 
-// The part of the restriction that extra unknowns change; residuals are computed where it needs them.
-void Cycle::restrict_listed(Level &level, Level &coarse) {
+// The part of the restriction that secondary unknowns change; residuals are computed where it needs them.
+void LevelStages::restrict_unstructured() {
+  const Level &level = *level_;
   const Box &box = level.box;
   int64_t at = -1;
   float r = 0.0f;
@@ -183,17 +186,19 @@ void Cycle::restrict_listed(Level &level, Level &coarse) {
             r += level.weight[a][u - box.offset(a)] * level.x[u - box.offset(a)] + level.weight[a][u] * level.x[u + box.offset(a)];
       }
     }
-    coarse.b[entry.coarse] += entry.weight * r;
+    coarse_->b[entry.coarse] += entry.weight * r;
   }
 }
 
-void Cycle::prolong_listed(Level &level, const Level &coarse, int64_t begin, int64_t end) {
+// The same of the prolongation, for the fine unknowns begin..end-1.
+void LevelStages::prolong_unstructured(int64_t begin, int64_t end) {
+  Level &level = *level_;
   const auto before = [](const Entry &e, int64_t u) { return e.fine < u; };
   auto entry = std::lower_bound(level.sparse.begin(), level.sparse.end(), begin, before);
   for (; entry != level.sparse.end() && entry->fine < end; ++entry) {
-    const float change = entry->weight * coarse.x[entry->coarse];
+    const float change = entry->weight * coarse_->x[entry->coarse];
     if (entry->fine >= level.box.size) {
-      change_extra(level, entry->fine - level.box.size, change);
+      change_secondary(level, entry->fine - level.box.size, change);
     } else {
       level.x[entry->fine] += change;
     }

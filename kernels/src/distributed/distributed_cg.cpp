@@ -41,10 +41,12 @@ class OnRanks::RankSpace : public CgOnHost<RankSpace, float> {
     const int64_t ny = part.end[1] - part.begin[1];
     on_.for_own_rows(team_, [&](int64_t row, int64_t at, int64_t n) {
       rows_.direction(n, level_.x.data() + at, cg.beta, p_ + at);
-      wrap_row(level_, p_, part.begin[0] + row / ny, part.begin[1] + row % ny, {0, level_.box.n[2]});
+      fill_periodic_ghosts(level_, p_, part.begin[0] + row / ny, part.begin[1] + row % ny, {0, level_.box.n[2]});
     });
     team_.barrier();
-    for (const Copies &ghosts : part.ghosts) on_.refresh(ghosts, p_, team_);
+    if (team_.rank == 0)
+      for (const Copies &ghosts : part.ghosts) ghosts.spread(p_, p_);
+    team_.barrier();
     return sum([&](int64_t, int64_t at, int64_t n) {
              return level_.unit ? rows_.curvature_unit(n, p_ + at, around(at), level_.code.data() + at)
                                 : rows_.curvature_weighted(n, p_ + at, around(at), weight_rows(level_, at, zeros_.data() + kLanes));
@@ -67,7 +69,7 @@ class OnRanks::RankSpace : public CgOnHost<RankSpace, float> {
     on_.for_own_rows(team_, [&](int64_t row, int64_t at, int64_t n) { own += body(row, at, n); });
     return on_.sum(own, team_);
   }
-  Around<float> around(int64_t at) const { return rows_beside(level_, p_, at, zeros_.data() + kLanes); }
+  Around<float> around(int64_t at) const { return neighbour_rows(level_, p_, at, zeros_.data() + kLanes); }
 
   OnRanks &on_;
   Level &level_;

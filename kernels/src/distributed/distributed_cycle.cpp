@@ -9,119 +9,122 @@
 // Ledger, rounds of messages per cut level and cycle with s sweeps: a spread after each of 4 s passes but the last, one after the prolongation;
 // one add down, one spread up. Extra unknowns add one spread per turn and sweep, and two after the prolongation.
 
-#include "distributed/distributed_hierarchy.hpp"
-
 #include <algorithm>
 
-#include "cycle/cycle.hpp"
+#include "distributed/distributed_hierarchy.hpp"
 
 namespace dcg {
 
-namespace {
+class OnRanks::MessageExecutor {
+ public:
+  MessageExecutor(OnRanks &on, const Team &team) : on_(on), team_(team) {}
 
-void clear(float *values, int64_t n, const Team &team) {
-  const Range mine = team.part(n, 16);
-  std::fill(values + mine.begin, values + mine.end, 0.0f);
-}
+  int sweeps(int l) const { return part(l).stages.sweeps(); }
+  int passes(int l) const { return part(l).stages.passes(); }
 
-}  // namespace
-
-void OnRanks::refresh(const Copies &copies, float *values, const Team &team) {
-  if (team.rank == 0) copies.spread(values, values);
-  team.barrier();
-}
-
-void OnRanks::visit(size_t l, const Team &team) {
-  if (l == cut_) {
-    if (gathered_.levels.empty()) return;
-    return gathered_cycle_.visit(0, team);
+  void begin(int l) {
+    part(l).stages.clear(team_);
+    team_.barrier();
   }
-  Part &part = *parts_[l];
-  Level &level = part.level, &image = part.image;
-  Cycle &cycle = part.cycle;
-  const auto &own = cycle.buffers_[0];
-
-  // The first pass starts from 0 where it comes, and ghosts are read after they were refreshed; but not on axes of odd length.
-  const int64_t kept = own.odd_axes.empty() ? level.box.size : 0;
-  clear(level.x.data() + kept, level.box.size + level.extras - kept, team);
-  clear(image.b.data(), image.b.size(), team);
-  team.barrier();
-  for (const auto &stage : own.down) {
-    if (stage.kind != Cycle::Stage::kRelax) break;
-    cycle.waves(0, team, {stage}, false);
-    refresh(part.ghosts[stage.pass & 1], level.x.data(), team);
-    if (stage.pass + 1 == own.passes) relax_extras(part, true, team);
+  void relax(int l, const Pass &pass) {
+    part(l).stages.run(team_, {{Stage::kRelax, pass}});
+    if (!pass.last) refresh(part(l), pass.number & 1);
   }
-  cycle.waves(0, team, {{Cycle::Stage::kResidual}, {Cycle::Stage::kRestrict}}, true);
-  if (team.rank == 0) cycle.restrict_listed(level, image);
-
-  below(part.down, image, l + 1, team);
-
-  for (const auto &stage : own.up) {
-    if (stage.kind == Cycle::Stage::kDot) break;
-    if (stage.kind == Cycle::Stage::kRelax && stage.pass + 1 == own.passes) relax_extras(part, false, team);
-    cycle.waves(0, team, {stage}, false);
-    if (stage.kind == Cycle::Stage::kProlong && part.divided && team.rank == 0) {
-      cycle.prolong_listed(level, image, level.box.size, level.box.size + level.extras);
-      refresh_extras(part);
+  void relax_secondary(int l, bool forward) {
+    Part &own = part(l);
+    if (!own.divided) return;
+    if (team_.rank == 0)
+      for (int64_t turn = 0; turn < own.phases; ++turn) {
+        if (own.phase == (forward ? turn : own.phases - 1 - turn)) own.stages.relax_secondary(forward);
+        refresh_secondary(own);
+      }
+    team_.barrier();
+  }
+  void restrict_residual(int l) {
+    part(l).stages.run(team_, {{Stage::kResidual, {}}, {Stage::kRestrict, {}}});
+    if (team_.rank == 0) part(l).stages.restrict_unstructured();
+    reduce(part(l).down, part(l).image, l + 1);
+  }
+  void prolong(int l) {
+    Part &own = part(l);
+    broadcast(own.down, own.image, l + 1);
+    own.stages.run(team_, {{Stage::kProlong, {}}});
+    if (own.divided && team_.rank == 0) {
+      own.stages.prolong_secondary();
+      refresh_secondary(own);
     }
-    if (stage.kind == Cycle::Stage::kProlong) {  // the first pass reads colour 0 only, and changes colour 1; extra unknowns read both
-      refresh(part.ghosts[0], level.x.data(), team);
-      if (part.divided) refresh(part.ghosts[1], level.x.data(), team);
-    } else if (stage.sweep > 0 || stage.pass > 0) {  // nobody looks beside after the last pass
-      refresh(part.ghosts[stage.pass & 1], level.x.data(), team);
+    refresh(own, 0);  // the first pass reads colour 0 only, and changes colour 1; secondary unknowns read both
+    if (own.divided) refresh(own, 1);
+  }
+  void end(int) {}
+
+  // Adds own residuals in image.b to the b of level l, where its cells live.
+  void reduce(const Copies &down, const Level &image, size_t l) {
+    Level *next = level(l);
+    if (next) {
+      const Range part = team_.part(next->b.size(), 16);
+      std::fill(next->b.data() + part.begin, next->b.data() + part.end, 0.0f);
+    }
+    team_.barrier();
+    if (team_.rank == 0) down.add_up(image.b.data(), next ? next->b.data() : nullptr);
+    team_.barrier();
+  }
+
+  // Brings the x of level l to image.x.
+  void broadcast(const Copies &down, Level &image, size_t l) {
+    team_.barrier();
+    if (team_.rank == 0) {
+      const Level *next = level(l);
+      down.spread<float>(next ? next->x.data() : nullptr, image.x.data());
+      const Box &box = image.box;
+      const bool periodic = image.periodic[0] || image.periodic[1] || image.periodic[2];
+      for (int64_t row = 0; periodic && row < box.n[0] * box.n[1]; ++row)
+        fill_periodic_ghosts(image, image.x.data(), row / box.n[1], row % box.n[1], {0, box.n[2]});
+    }
+    team_.barrier();
+  }
+
+ private:
+  Part &part(int l) const { return *on_.parts_[l]; }
+  Level *level(size_t l) const {  // NULL: this rank has none of its cells
+    return l < on_.cut_ ? &on_.parts_[l]->level : on_.gathered_.levels.empty() ? nullptr : on_.gathered_.levels[0];
+  }
+
+  // Takes over x beside own cells, of one colour.
+  void refresh(Part &own, int colour) {
+    if (team_.rank == 0) own.ghosts[colour].spread(own.level.x.data(), own.level.x.data());
+    team_.barrier();
+  }
+
+  // Takes over other ranks' secondary unknowns, and what they now contribute to own primary ones.
+  void refresh_secondary(Part &own) {
+    if (!own.coupled) return;
+    Level &level = own.level;
+    for (size_t m = 0; m < own.before.size(); ++m) own.before[m] = level.x[own.extra_ghosts[m]];
+    own.extras.spread(level.x.data(), level.x.data());
+    for (size_t m = 0; m < own.before.size(); ++m) {
+      const int64_t u = own.extra_ghosts[m];
+      const float now = level.x[u], change = now - own.before[m];
+      if (change == 0.0f) continue;
+      level.x[u] = own.before[m];
+      change_secondary(level, u - level.box.size, change);
+      level.x[u] = now;
     }
   }
-}
 
-// The correction that level `l` gives to residuals in image.b, in image.x.
-void OnRanks::below(const Copies &down, Level &image, size_t l, const Team &team) {
-  Level *next = l < cut_ ? &parts_[l]->level : gathered_.levels.empty() ? nullptr : gathered_.levels[0];
-  if (next) clear(next->b.data(), next->b.size(), team);
-  team.barrier();
-  if (team.rank == 0) down.add_up(image.b.data(), next ? next->b.data() : nullptr);
-  team.barrier();
-  visit(l, team);
-  team.barrier();
-  if (team.rank == 0) {
-    down.spread<float>(next ? next->x.data() : nullptr, image.x.data());
-    const Box &box = image.box;
-    const bool turns = image.periodic[0] || image.periodic[1] || image.periodic[2];
-    for (int64_t row = 0; turns && row < box.n[0] * box.n[1]; ++row)
-      wrap_row(image, image.x.data(), row / box.n[1], row % box.n[1], {0, box.n[2]});
-  }
-  team.barrier();
-}
-
-void OnRanks::relax_extras(Part &part, bool forward, const Team &team) {
-  if (!part.divided) return;
-  if (team.rank == 0)
-    for (int64_t turn = 0; turn < part.phases; ++turn) {
-      if (part.phase == (forward ? turn : part.phases - 1 - turn)) part.cycle.relax_extras(part.level, forward);
-      refresh_extras(part);
-    }
-  team.barrier();
-}
-
-// Takes over other ranks' extra unknowns, and what they now give to own primary ones.
-void OnRanks::refresh_extras(Part &part) {
-  if (!part.coupled) return;
-  Level &level = part.level;
-  for (size_t m = 0; m < part.before.size(); ++m) part.before[m] = level.x[part.extra_ghosts[m]];
-  part.extras.spread(level.x.data(), level.x.data());
-  for (size_t m = 0; m < part.before.size(); ++m) {
-    const int64_t u = part.extra_ghosts[m];
-    const float now = level.x[u], change = now - part.before[m];
-    if (change == 0.0f) continue;
-    level.x[u] = part.before[m];
-    change_extra(level, u - level.box.size, change);
-    level.x[u] = now;
-  }
-}
+  OnRanks &on_;
+  const Team &team_;
+};
 
 void OnRanks::cycle(const Team &team) {
-  if (cut_ > 0) return visit(0, team);
-  below(finest_->down, finest_->level, 0, team);
+  MessageExecutor run(*this, team);
+  const auto gathered = [&] {
+    if (!gathered_.levels.empty()) gathered_cycle_.run(team);
+  };
+  if (cut_ > 0) return v_cycle(run, 0, static_cast<int>(cut_), gathered);
+  run.reduce(finest_->down, finest_->level, 0);
+  gathered();
+  run.broadcast(finest_->down, finest_->level, 0);
 }
 
 // Over all threads and ranks.

@@ -17,18 +17,6 @@
 
 namespace dcg {
 
-namespace {
-
-// The weights as they are for the levels from number `l` on.
-dcg_weights from_level(const dcg_weights &weights, size_t l) {
-  dcg_weights w = weights;
-  for (size_t m = 0; m < DCG_LEVELS; ++m) w.sweeps[m] = weights.sweeps[std::min<size_t>(l + m, DCG_LEVELS - 1)];
-  if (l > 0) std::copy(&weights.omega[1][0][0], &weights.omega[1][0][0] + 2 * DCG_SWEEPS, &w.omega[0][0][0]);
-  return w;
-}
-
-}  // namespace
-
 OnRanks::OnRanks(const dcg_ranks &ranks, const dcg_operator &op, const dcg_weights &weights, int threads)
     : ranks_(ranks), weights_(weights), threads_(threads) {
   set_up(op);
@@ -206,7 +194,7 @@ void OnRanks::gather(const Layout &cells, const Largest &most, Widths &widths, d
   if (gathered.here) {
     gathered_.levels.push_back(&last);
     gathered_.coarsen_on(widths, target);
-    gathered_cycle_.prepare(gathered_.levels, from_level(weights_, cut_), best_rows(), threads_);
+    gathered_cycle_.prepare(gathered_.levels, weights_, cut_, best_rows(), threads_);
   }
 }
 
@@ -221,7 +209,7 @@ void OnRanks::add_part(Part &part, const Merged &plan, size_t number) {
   level.shift.release();
   keep_own(part);
   link_ghosts(part);
-  part.cycle.prepare({&level, &part.image}, from_level(weights_, number), best_rows(), threads_);
+  part.stages.prepare(level, &part.image, weights_, number, best_rows(), threads_);
 }
 
 // What the levels on rank 0 are, for everybody.
@@ -245,7 +233,7 @@ int64_t OnRanks::bytes() const {
   int64_t n = direction_.bytes() + outer_.level.bytes() + outer_.down.bytes() + gathered_cycle_.bytes();
   for (const auto &level : gathered_.pool) n += level->bytes();
   for (const auto &part : parts_) {
-    n += part->level.bytes() + part->image.bytes() + part->cycle.bytes() + part->down.bytes() + part->extras.bytes();
+    n += part->level.bytes() + part->image.bytes() + part->stages.bytes() + part->down.bytes() + part->extras.bytes();
     for (const Copies &ghosts : part->ghosts) n += ghosts.bytes();
   }
   return n;

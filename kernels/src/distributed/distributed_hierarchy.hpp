@@ -36,7 +36,7 @@ class OnRanks {
   struct Part {
     Layout layout, blocks;
     Level level, image;
-    Cycle cycle;            // its stages over both
+    LevelStages stages;     // over both
     Copies ghosts[2];       // x beside own cells, by colour
     Copies down;            // the image's unknowns, which live in the next level
     bool divided = false;   // there are extra unknowns, on some rank
@@ -70,11 +70,7 @@ class OnRanks {
 
   // the cycle (distributed_cycle.cpp)
   void cycle(const Team &team);  // x = M b on the finest level
-  void visit(size_t l, const Team &team);
-  void below(const Copies &down, Level &image, size_t l, const Team &team);
-  void refresh(const Copies &copies, float *values, const Team &team);
-  void relax_extras(Part &part, bool forward, const Team &team);
-  void refresh_extras(Part &part);
+  class MessageExecutor;
   double sum(double value, const Team &team);
   // body(row of the vectors, place of its first own cell in the finest level, number of its own cells)
   template <class Body>

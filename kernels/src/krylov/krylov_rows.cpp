@@ -21,7 +21,7 @@ Range KrylovRows::columns(int64_t k, int64_t j) const {
   return {std::max<int64_t>(by_column_.begin, level_.row_begin[row]), std::min<int64_t>(by_column_.end, level_.row_end[row])};
 }
 
-Around<float> KrylovRows::around(const float *p, int64_t at) const { return rows_beside(level_, p, at, zeros_.data() + kLanes); }
+Around<float> KrylovRows::around(const float *p, int64_t at) const { return neighbour_rows(level_, p, at, zeros_.data() + kLanes); }
 
 FineWeights weights_round(const dcg_operator &op, int64_t row, int64_t first) {
   const int64_t ny = op.shape[1], nx = op.shape[2], k = row / ny, j = row % ny, at = row * nx + first;
@@ -35,7 +35,7 @@ FineWeights weights_round(const dcg_operator &op, int64_t row, int64_t first) {
 }
 
 void KrylovRows::wrap(float *p, int64_t k) const {
-  for (int64_t j = by_row_.begin; j < by_row_.end; ++j) wrap_row(level_, p, k, j, by_column_);
+  for (int64_t j = by_row_.begin; j < by_row_.end; ++j) fill_periodic_ghosts(level_, p, k, j, by_column_);
 }
 
 double KrylovRows::curvature(const float *p, int64_t k) const {

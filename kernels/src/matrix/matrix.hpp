@@ -6,11 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "core/cell_kinds.hpp"
 #include "deepcg.h"
 
 namespace dcg {
-
-constexpr uint8_t kFluid = 0, kSolid = 1, kOpen = 2;
 
 constexpr double kNegligible = 1e-2;   // of the rounding: an entry with a forbidden sign or place counts as 0 below it
 constexpr double kUncoupled = 1e-12;   // of the diagonal: a row whose couplings are all below it is diagonal only

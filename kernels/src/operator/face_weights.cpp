@@ -5,13 +5,12 @@
 #include <cmath>
 #include <vector>
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 
 using namespace dcg;
 
 namespace {
-
-constexpr uint8_t kFluid = 0, kSolid = 1;
 
 // One axis of the grid with the layer outside its ends: kinds there and widths of the cells.
 struct Axis {

@@ -9,7 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
+
+using namespace dcg;
 
 namespace {
 
@@ -113,12 +116,12 @@ class Components {
       const uint8_t *cells = row(r / ny, r % ny);
       const bool near = may_be_anchored(r / ny, r % ny);
       for (int64_t i = 0; i < nx;) {
-        if (cells[i] != 0) {
+        if (cells[i] != kFluid) {
           ++i;
           continue;
         }
         int64_t end = i + 1;
-        while (end < nx && cells[end] == 0 && (op.unit > 0.0 || face(2, r / ny, r % ny, end, true) > 0.0)) ++end;
+        while (end < nx && cells[end] == kFluid && (op.unit > 0.0 || face(2, r / ny, r % ny, end, true) > 0.0)) ++end;
         bool held = false;
         if (near)
           for (int64_t c = i; c < end && !held; ++c) held = anchored(r / ny, r % ny, c);
@@ -172,15 +175,15 @@ class Components {
 
 extern "C" int dcg_components(const dcg_operator *op, int64_t capacity, int64_t *first, int64_t *length_and_component,
                               int64_t *runs, int64_t components[2]) {
-  return dcg::guarded([&] {
-    dcg::require(op && op->cells && runs && components, "operator, runs and components must not be NULL");
+  return guarded([&] {
+    require(op && op->cells && runs && components, "operator, runs and components must not be NULL");
     Components(*op).write(capacity, first, length_and_component, runs, components);
   });
 }
 
 extern "C" int dcg_project(int64_t runs, const int64_t *first, const int64_t *length_and_component, const int64_t *sizes,
                            int64_t components, double *v, double *removed) {
-  return dcg::guarded([&] {
+  return guarded([&] {
     std::vector<double> sum(runs), mean(components, 0.0);
 #pragma omp parallel for schedule(static) if (runs > 512)
     for (int64_t n = 0; n < runs; ++n) {

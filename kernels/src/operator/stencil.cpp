@@ -9,7 +9,10 @@
 #include <numeric>
 #include <vector>
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
+
+using namespace dcg;
 
 namespace {
 
@@ -28,7 +31,7 @@ inline void apply_cell(const Row &r, int64_t i, double west, double east, double
   sum += r.w_south[i] * (x - r.south[i]) + r.w_north[i] * (x - r.north[i]);
   sum += r.w_down[i] * (x - r.down[i]) + r.w_up[i] * (x - r.up[i]);
   if (r.shift) sum += r.shift[i] * x;
-  y[i] = r.cells[i] == 0 ? sum : 0.0;
+  y[i] = r.cells[i] == kFluid ? sum : 0.0;
 }
 
 void apply_row(const Row &r, int64_t nx, bool periodic_x, double *y) {
@@ -86,13 +89,13 @@ struct UnitRow {
   const uint8_t *cells, *kinds[4];
 };
 
-inline double difference(double here, double there, uint8_t kind) { return (here - there) * static_cast<double>(kind != 1); }
+inline double difference(double here, double there, uint8_t kind) { return (here - there) * static_cast<double>(kind != kSolid); }
 
 inline double unit_cell(const UnitRow &r, int64_t i, double west, uint8_t kind_west, double east, uint8_t kind_east, double unit) {
   const double here = r.x[i];
   double sum = difference(here, west, kind_west) + difference(here, east, kind_east);
   for (int n = 0; n < 4; ++n) sum += difference(here, r.beside[n][i], r.kinds[n][i]);
-  return r.cells[i] == 0 ? unit * sum : 0.0;
+  return r.cells[i] == kFluid ? unit * sum : 0.0;
 }
 
 void unit_row(const UnitRow &r, int64_t nx, double unit, double before, uint8_t kind_before, double after, uint8_t kind_after,
@@ -151,9 +154,9 @@ void apply_unit(const dcg_operator &op, const double *x, double *y, int threads,
 
 template <class Done>
 void apply(const dcg_operator *op, const double *x, double *y, int32_t threads, Done &&done) {
-  dcg::require(op && op->cells && x && y, "operator, its cells, x and y must not be NULL");
-  for (const int64_t n : op->shape) dcg::require(n > 0, "shape: every size must be at least 1");
-  dcg::require(x != y, "x and y must not be the same array");
+  require(op && op->cells && x && y, "operator, its cells, x and y must not be NULL");
+  for (const int64_t n : op->shape) require(n > 0, "shape: every size must be at least 1");
+  require(x != y, "x and y must not be the same array");
   const int count = threads > 0 ? threads : omp_get_max_threads();
   op->unit > 0.0 ? apply_unit(*op, x, y, count, done) : apply_weighted(*op, x, y, count, done);
 }
@@ -172,13 +175,13 @@ double subtract_row(int64_t n, const double *__restrict b, double *__restrict r)
 }  // namespace
 
 extern "C" int dcg_apply(const dcg_operator *op, const double *x, double *y, int32_t threads) {
-  return dcg::guarded([&] { apply(op, x, y, threads, [](int64_t) {}); });
+  return guarded([&] { apply(op, x, y, threads, [](int64_t) {}); });
 }
 
 extern "C" int dcg_residual(const dcg_operator *op, const double *b, const double *x, double *r, double *square, int32_t threads) {
-  return dcg::guarded([&] {
-    dcg::require(op && b && square, "operator, b and square must not be NULL");
-    dcg::require(b != r, "b and r must not be the same array");
+  return guarded([&] {
+    require(op && b && square, "operator, b and square must not be NULL");
+    require(b != r, "b and r must not be the same array");
     const int64_t nx = op->shape[2];
     std::vector<double> of_row(std::max<int64_t>(op->shape[0] * op->shape[1], 0));
     apply(op, x, r, threads, [&](int64_t row) { of_row[row] = subtract_row(nx, b + row * nx, r + row * nx); });

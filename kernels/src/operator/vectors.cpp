@@ -9,7 +9,10 @@
 #include <cmath>
 #include <vector>
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
+
+using namespace dcg;
 
 namespace {
 
@@ -51,7 +54,7 @@ Look block_look(const uint8_t *cells, const double *v, int64_t n) {
     const double size = std::fabs(v[i]);
     largest = size > largest ? size : largest;
     not_finite += 0.0 * v[i];
-    outside += (v[i] != 0.0) & (cells[i] != 0);
+    outside += (v[i] != 0.0) & (cells[i] != kFluid);
   }
   return {largest, block_dot(v, v, n), not_finite, outside != 0};
 }
@@ -59,8 +62,8 @@ Look block_look(const uint8_t *cells, const double *v, int64_t n) {
 }  // namespace
 
 extern "C" int dcg_look(int64_t n, const uint8_t *cells, const double *v, double result[3]) {
-  return dcg::guarded([&] {
-    dcg::require(n >= 0 && cells && v && result, "n must be >= 0, cells, v and result not NULL");
+  return guarded([&] {
+    require(n >= 0 && cells && v && result, "n must be >= 0, cells, v and result not NULL");
     Look all;
     for (const Look &look : by_blocks<Look>(n, [&](int64_t at, int64_t length) { return block_look(cells + at, v + at, length); })) {
       all.largest = std::max(all.largest, look.largest), all.square += look.square;
@@ -71,8 +74,8 @@ extern "C" int dcg_look(int64_t n, const uint8_t *cells, const double *v, double
 }
 
 extern "C" int dcg_dot(int64_t n, const double *a, const double *b, double *result) {
-  return dcg::guarded([&] {
-    dcg::require(n >= 0 && a && b && result, "n must be >= 0, a, b and result not NULL");
+  return guarded([&] {
+    require(n >= 0 && a && b && result, "n must be >= 0, a, b and result not NULL");
     double sum = 0.0;
     for (double part : by_blocks<double>(n, [&](int64_t at, int64_t length) { return block_dot(a + at, b + at, length); })) sum += part;
     *result = sum;
@@ -80,8 +83,8 @@ extern "C" int dcg_dot(int64_t n, const double *a, const double *b, double *resu
 }
 
 extern "C" int dcg_axpy(int64_t n, double alpha, const double *x, double *y) {
-  return dcg::guarded([&] {
-    dcg::require(n >= 0 && x && y, "n must be >= 0, x and y not NULL");
+  return guarded([&] {
+    require(n >= 0 && x && y, "n must be >= 0, x and y not NULL");
 #pragma omp parallel for schedule(static) if (n >= kParallel)
     for (int64_t i = 0; i < n; ++i) y[i] += alpha * x[i];
   });

@@ -3,6 +3,7 @@
 #include <map>
 #include <numeric>
 
+#include "core/cell_kinds.hpp"
 #include "setup/coarsening.hpp"
 
 namespace dcg {
@@ -46,12 +47,12 @@ void Coarsening<Fine>::find_parts() {
 // The common case, two cells at a time: eight FLUID cells of a level where they are joined.
 template <class Fine>
 bool Coarsening<Fine>::mark_if_full(const Block &c) {
-  constexpr uint16_t kFluid = 0, kBoth = kPrimary | kPrimary << 8;
+  constexpr uint16_t kBothFluid = kFluid | kFluid << 8, kBoth = kPrimary | kPrimary << 8;
   if (2 * c.k + 1 >= fine.box.n[0] || 2 * c.j + 1 >= fine.box.n[1] || 2 * c.i + 1 >= fine.box.n[2]) return false;
   const int64_t origin = fine.box.at(2 * c.k, 2 * c.j, 2 * c.i);
   const int64_t row[4] = {origin, origin + fine.box.stride, origin + fine.box.plane, origin + fine.box.plane + fine.box.stride};
   for (const int64_t r : row)
-    if (std::memcmp(&fine.cells[r], &kFluid, 2) != 0) return false;
+    if (std::memcmp(&fine.cells[r], &kBothFluid, 2) != 0) return false;
   for (const int64_t r : row) std::memcpy(&member[r], &kBoth, 2);
   full[c.index] = 1;
   return true;

@@ -18,6 +18,7 @@
 #include <type_traits>
 #include <unordered_map>
 
+#include "core/cell_kinds.hpp"
 #include "setup/coarsen.hpp"
 #include "setup/transmissibility.hpp"
 
@@ -28,11 +29,11 @@ struct UnitFine {
   const Level &level;
   bool active(int64_t i) const { return level.code[i] != 0; }
   float weight(int64_t i, int64_t offset, int) const {
-    return level.cells[i] == 0 && level.cells[i + offset] == 0 ? 1.0f : 0.0f;
+    return level.cells[i] == kFluid && level.cells[i + offset] == kFluid ? 1.0f : 0.0f;
   }
   float anchor(int64_t i, int64_t offset, int axis) const {
     if (level.box.n[axis] == 1 && axis < 2) return static_cast<float>(level.open_across[axis]);  // no ghosts to look at
-    return static_cast<float>((level.cells[i + offset] == 2) + (level.cells[i - offset] == 2));
+    return static_cast<float>((level.cells[i + offset] == kOpen) + (level.cells[i - offset] == kOpen));
   }
   float shift(int64_t) const { return 0.0f; }
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/cell_kinds.hpp"
 #include "core/clones.hpp"
 #include "core/error.hpp"
 #include "setup/finest.hpp"
@@ -31,7 +32,7 @@ void start(Level &level, const dcg_operator &op) {
 // Kinds with a layer of ghosts: what the sides of the box are, or the other side's cells where it is periodic.
 void copy_cells(Level &level, const dcg_operator &op, int threads) {
   const Box &box = level.box;
-  fill(level.cells, box.size, uint8_t{1}, threads);
+  fill(level.cells, box.size, kSolid, threads);
   for_rows(box, threads, [&](int64_t k, int64_t j) {
     const uint8_t *row = op.cells + (k * box.n[1] + j) * box.n[2];
     std::copy(row, row + box.n[2], &level.cells[box.at(k, j)]);
@@ -46,8 +47,8 @@ void copy_cells(Level &level, const dcg_operator &op, int threads) {
         c[a] = 0, c[p] = m, c[q] = l;
         const int64_t first = box.at(c[0], c[1], c[2]);
         const bool below = op.open >> (2 * a) & 1, above = op.open >> (2 * a + 1) & 1;
-        level.cells[first - offset] = level.periodic[a] ? level.cells[first + turn] : below ? 2 : 1;
-        level.cells[first + turn + offset] = level.periodic[a] ? level.cells[first] : above ? 2 : 1;
+        level.cells[first - offset] = level.periodic[a] ? level.cells[first + turn] : below ? kOpen : kSolid;
+        level.cells[first + turn + offset] = level.periodic[a] ? level.cells[first] : above ? kOpen : kSolid;
       }
   }
 }
@@ -58,11 +59,12 @@ void row_codes(int64_t n, const uint8_t *__restrict cell, const uint8_t *down, c
   const uint8_t *west = cell - 1, *east = cell + 1;
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const uint8_t joined = static_cast<uint8_t>((west[i] != 1) + (east[i] != 1) + (south[i] != 1) + (north[i] != 1) + (down[i] != 1) +
-                                                (up[i] != 1));
-    const uint8_t open = (west[i] == 2) | (east[i] == 2) | (south[i] == 2) | (north[i] == 2) | (down[i] == 2) | (up[i] == 2);
+    const uint8_t joined = static_cast<uint8_t>((west[i] != kSolid) + (east[i] != kSolid) + (south[i] != kSolid) +
+                                                (north[i] != kSolid) + (down[i] != kSolid) + (up[i] != kSolid));
+    const uint8_t open = (west[i] == kOpen) | (east[i] == kOpen) | (south[i] == kOpen) | (north[i] == kOpen) |
+                         (down[i] == kOpen) | (up[i] == kOpen);
     const uint8_t all = static_cast<uint8_t>((joined + more) | (open | (more > 0)) << 3);
-    code[i] = cell[i] == 0 ? all : uint8_t{0};
+    code[i] = cell[i] == kFluid ? all : uint8_t{0};
   }
 }
 
@@ -71,7 +73,7 @@ void find_codes(Level &level, int threads) {
   fill(level.code, box.size, uint8_t{0}, threads);
   const int64_t rows = box.n[0] * box.n[1], n = box.n[2];
   level.row_begin.assign(rows, 0), level.row_end.assign(rows, 0);
-  const std::vector<uint8_t> walls(n, 1);
+  const std::vector<uint8_t> walls(n, kSolid);
   const uint8_t more = static_cast<uint8_t>((box.n[0] == 1 ? level.open_across[0] : 0) + (box.n[1] == 1 ? level.open_across[1] : 0));
   int64_t unknowns = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : unknowns) if (box.cells() > 16384)
@@ -98,7 +100,7 @@ DCG_CLONES void copy_row(int64_t n, double scale, const uint8_t *cell, const uin
                          const double *below, const double *above, float *__restrict edge, float *__restrict anchor) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const float here = cell[i] == 0 ? 1.0f : 0.0f, joined_above = cell_above[i] == 0 ? 1.0f : 0.0f, joined_below = cell_below[i] == 0 ? 1.0f : 0.0f;
+    const float here = cell[i] == kFluid ? 1.0f : 0.0f, joined_above = cell_above[i] == kFluid ? 1.0f : 0.0f, joined_below = cell_below[i] == kFluid ? 1.0f : 0.0f;
     const float high = here * static_cast<float>(above[i] * scale), low = here * static_cast<float>(below[i] * scale);
     edge[i] = high * joined_above;
     anchor[i] = high * (1.0f - joined_above) + low * (1.0f - joined_below);
@@ -111,7 +113,7 @@ void copy_weights(Level &level, const dcg_operator &op, double scale, int thread
   const auto zeroed = [&](Field<float> &f) { fill(f, box.size, 0.0f, threads); };
   for (int a = 0; a < 3; ++a) zeroed(level.weight[a]), zeroed(level.anchor[a]);
   zeroed(level.shift), zeroed(level.diagonal), zeroed(level.relax);
-  const std::vector<uint8_t> walls(box.n[2], 1);
+  const std::vector<uint8_t> walls(box.n[2], kSolid);
   for_rows(box, threads, [&](int64_t k, int64_t j) {
     const int64_t u = box.at(k, j), n = box.n[2];
     for (int a = 0; a < 3; ++a) {
@@ -129,7 +131,7 @@ void copy_weights(Level &level, const dcg_operator &op, double scale, int thread
     if (op.shift) {
       const double *shift = op.shift + (k * box.n[1] + j) * n;
       for (int64_t i = 0; i < n; ++i)
-        if (level.cells[u + i] == 0) level.shift[u + i] = static_cast<float>(shift[i] * scale);
+        if (level.cells[u + i] == kFluid) level.shift[u + i] = static_cast<float>(shift[i] * scale);
     }
   });
 }

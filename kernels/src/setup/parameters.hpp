@@ -5,8 +5,7 @@
 
 namespace dcg {
 
-// Factors of the relaxation, in (3/4, 5/4); of an edge's weight, from each of its ends, in (3/4, 5/4); of the odds of leaning on the
-// neighbour in the prolongation, in (1/2, 3/2).
+// Factors of the relaxation; of an edge's weight, from each of its ends; of the odds of leaning on the neighbour in the prolongation.
 enum { kRelaxFactor = 0, kEdgeFactor = 1, kTowardFactor = 2 };
 
 template <class Real>
@@ -28,7 +27,7 @@ inline void evaluate(const dcg_weights &w, const Real features[DCG_FEATURES], Re
     const Real hidden = softsign(sum) - softsign(regular);
     for (int o = 0; o < DCG_OUTPUTS; ++o) out[o] += w.output_weight[o][h] * hidden;
   }
-  for (int o = 0; o < DCG_OUTPUTS; ++o) factors[o] = 1.0f + (o == kTowardFactor ? 0.5f : 0.25f) * softsign(out[o]);
+  for (int o = 0; o < DCG_OUTPUTS; ++o) factors[o] = 1.0f + (o == kTowardFactor ? DCG_ODDS_SPREAD : DCG_FACTOR_SPREAD) * softsign(out[o]);
 }
 
 }  // namespace dcg

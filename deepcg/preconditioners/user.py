@@ -12,8 +12,10 @@ from ..problem.grid import Array
 from ..problem.poisson import Poisson
 
 
-class Foreign:
+class UserOperator:
     """A LinearOperator, sparse matrix or function over the user's unknowns, such as PyAMG's `aspreconditioner()`."""
+
+    trusted = False  # believed to be SPD, as in SciPy, but not to the point of standing still if it is not
 
     def __init__(self, problem: Poisson, operator: Any):
         self._operator = (

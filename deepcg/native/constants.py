@@ -1,0 +1,23 @@
+"""Numbers of the kernels' C ABI by their names there without DCG_; `tests/kernels/test_header.py` holds them to `kernels/include`."""
+
+# enum dcg_error
+INVALID_ARGUMENT, UNSUPPORTED = 1, 4
+
+# enum dcg_cell
+FLUID, SOLID, OPEN = 0, 1, 2
+
+# enum dcg_row
+ROW_UNKNOWN, ROW_DIAGONAL, ROW_EMPTY, ROW_NONE = 0, 1, 2, 3
+
+# enum dcg_cg_result
+CG_CONVERGED, CG_MAXITER, CG_BREAKDOWN = 0, 1, 2
+
+# the multilevel network's sizes, and the bounds of its learned numbers
+LEVELS, SWEEPS, CODES, FEATURES, HIDDEN, OUTPUTS = 8, 4, 16, 5, 8, 3
+OMEGA_BELOW, FACTOR_SPREAD, ODDS_SPREAD = 1.5, 0.25, 0.5
+
+# enum dcg_level_vector
+LEVEL_DIAGONAL, LEVEL_RELAX, LEVEL_WEIGHT, LEVEL_KEEP, LEVEL_TOWARD, LEVEL_VECTORS = 0, 1, 2, 5, 11, 17
+
+# of dcg_cuda_time
+CUDA_COPY, CUDA_SWEEP, CUDA_CYCLE = 0, 1, 2

@@ -1,0 +1,66 @@
+// The stages of the V on one level and to the next one, plane by plane by the threads of a team.
+#pragma once
+
+#include <initializer_list>
+#include <vector>
+
+#include "cycle/level_rows.hpp"
+#include "cycle/vcycle.hpp"
+#include "deepcg.h"
+
+namespace dcg {
+
+struct Stage {
+  enum Kind { kRelax, kResidual, kRestrict, kProlong, kDot } kind;
+  Pass pass;
+};
+
+class LevelStages {
+ public:
+  // Sizes the buffers for a level that is set up; call it again after it changed. coarse: the next level, NULL below the last one.
+  void prepare(Level &level, Level *coarse, const dcg_weights &weights, size_t number, const RowKernels &rows, int threads);
+
+  int sweeps() const { return sweeps_; }
+  int passes() const { return passes_; }
+  bool has_wavefront() const { return wavefront_; }  // consecutive stages may run as one
+  bool has_secondary() const { return level_->extras > 0; }
+  bool has_unstructured() const { return !level_->sparse.empty(); }
+  int64_t cells() const { return level_->box.cells(); }
+  int64_t bytes() const;
+
+  // This thread's part of what stages read before they write it.
+  void clear(const Team &team);
+  // One stage over all planes; or several as one wavefront, in which a stage follows the one before it by the planes that it needs.
+  // Returns this thread's part of x . b where kDot is among them.
+  double run(const Team &team, const Stage *stages, int count);
+  double run(const Team &team, std::initializer_list<Stage> stages) { return run(team, stages.begin(), static_cast<int>(stages.size())); }
+
+  // By one thread
+  void relax_secondary(bool forward);
+  void restrict_unstructured();
+  void prolong_secondary() { prolong_unstructured(level_->box.size, level_->box.size + level_->extras); }
+  void solve_directly();
+
+ private:
+  double run_plane(const Team &team, const Stage &stage, int64_t k);
+  void relax(const Team &team, const Pass &pass, int64_t k);
+  void relax_row(const Pass &pass, int64_t k, int64_t j, Range columns);
+  void residual(const Team &team, int64_t k);
+  void restrict_plane(const Team &team, int64_t k);
+  void prolong(const Team &team, int64_t k);
+  void prolong_unstructured(int64_t begin, int64_t end);
+  double dot(const Team &team, int64_t k) const;
+
+  Level *level_ = nullptr, *coarse_ = nullptr;
+  const RowKernels *rows_ = nullptr;
+  int sweeps_ = 1, passes_ = 2;
+  bool wavefront_ = false;
+  std::vector<int> odd_axes_;  // periodic axes of odd length: their last layer is relaxed in passes of its own
+  float omega_[DCG_SWEEPS][2];
+  float factors_[DCG_SWEEPS][2][DCG_CODES];  // relaxation factor / diagonal by stencil type, for a level of constant coefficients
+  std::vector<float> lines_[2];              // residuals of a plane, restricted along x
+  std::vector<std::vector<float>> scratch_;  // per thread
+  std::vector<float> zeros_;
+};
+
+}  // namespace dcg

@@ -1,0 +1,283 @@
+// Reading a matrix: kinds of rows, those of other ranks around the box, the operator; then what the kernels' vectors do not hold.
+
+#include "session/reading.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.hpp"
+#include "matrix/matrix.hpp"
+
+namespace dcg {
+
+namespace {
+
+constexpr double kAsymmetry = 1e-9;  // of y.Ax against x.Ay, which rounding leaves at 1e-16 times a few
+
+// body(column, value, block) for the entries of a row.
+template <class Index, class Body>
+void for_entries(const dcg_csr &m, int64_t row, Body &&body) {
+  for (int block = 0; block < 2; ++block) {
+    const Index *start = static_cast<const Index *>(m.start[block]), *column = static_cast<const Index *>(m.column[block]);
+    if (!start) continue;
+    for (int64_t e = start[row]; e < start[row + 1]; ++e) body(static_cast<int64_t>(column[e]), m.value[block][e], block);
+  }
+}
+
+template <class Body>
+void for_entries(const dcg_csr &m, int64_t row, Body &&body) {
+  m.index_bytes == 4 ? for_entries<int32_t>(m, row, body) : for_entries<int64_t>(m, row, body);
+}
+
+int64_t ghost_row(const dcg_csr &m, int64_t column) {
+  return m.index_bytes == 4 ? static_cast<const int32_t *>(m.ghost)[column] : static_cast<const int64_t *>(m.ghost)[column];
+}
+
+// A number in [0, 1) that depends on the row and on nothing else (splitmix64).
+double random_of(uint64_t row, uint64_t seed) {
+  uint64_t z = row * 2 + seed + 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return static_cast<double>((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+void check(const dcg_csr &m, bool several) {
+  require(m.index_bytes == 4 || m.index_bytes == 8, "matrix.index_bytes: 4 or 8 is needed");
+  require(m.rows >= 0 && m.ghosts >= 0, "matrix.rows, matrix.ghosts: 0 or more is needed");
+  require(m.rows == 0 || (m.start[0] && m.column[0] && m.value[0]), "matrix.start[0], column[0], value[0] must not be NULL");
+  require(!m.start[1] || several, "matrix.start[1]: columns of other ranks given, and there is one process only; NULL is needed");
+  require(!m.start[1] || m.rows == 0 || (m.column[1] && m.value[1]) || m.ghosts == 0, "matrix.column[1], value[1] must not be NULL");
+  require(m.ghosts == 0 || m.ghost, "matrix.ghost must not be NULL where there are columns of other ranks");
+}
+
+// Where one rank throws, all do.
+template <class Body>
+void agree(Ranks *ranks, Body &&body) {
+  double refused = 0.0;
+  std::string why;
+  try {
+    body();
+  } catch (const std::invalid_argument &error) {
+    if (!ranks) throw;
+    refused = 1.0, why = error.what();
+  }
+  if (!ranks || ranks->sum(refused) == 0.0) return;
+  throw std::invalid_argument(why.empty() ? "another process refused its rows" : why);
+}
+
+}  // namespace
+
+Reading::~Reading() { dcg_matrix_scan_destroy(scan_); }
+
+void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, double equality, Messages *messages, bool same_pattern) {
+  Ranks *ranks = messages ? &messages->ranks() : nullptr;
+  agree(ranks, [&] {
+    check(matrix, messages != nullptr);
+    if (!same_pattern) place(matrix, grid, ranks);
+    require(matrix.rows == rows_ && matrix.ghosts == ghosts_,
+            "same_pattern: the number of rows or of other ranks' columns is another than the last matrix had; 0 is needed");
+  });
+  if (messages && !same_pattern) link_kinds(*messages);
+
+  const int64_t *n = placement_.count, size = placement_.cells();
+  dcg_matrix m{};
+  std::copy(placement_.shape, placement_.shape + 3, m.shape), std::copy(placement_.first, placement_.first + 3, m.first);
+  std::copy(n, n + 3, m.count);
+  m.rows = rows_, m.first_row = placement_.first_row, m.cell = placement_.cell_of_rows(), m.index_bytes = matrix.index_bytes;
+  for (int block = 0; block < 2; ++block)
+    m.start[block] = matrix.start[block], m.column[block] = matrix.column[block], m.value[block] = matrix.value[block];
+  m.ghost = ghost_cell_.data(), m.rounding = rounding, m.equality = equality;
+  m.cells = grid.cells.empty() ? nullptr : grid.cells.data(), m.dim = grid.dim;
+  if (messages) m.sum = messages->functions().sum, m.context = messages->functions().context;
+
+  uint8_t *kinds = kinds_.make((n[0] + 2) * (n[1] + 2) * (n[2] + 2));
+  double *weights[3];
+  for (int a = 0; a < 3; ++a) weights[a] = weights_[a].make((n[0] + (a == 0)) * (n[1] + (a == 1)) * (n[2] + (a == 2)));
+  if (!scan_) pass_on(dcg_matrix_scan_create(&scan_));
+  agree(ranks, [&] { pass_on(dcg_matrix_scan_rows(&m, scan_, same_pattern, kinds)); });
+  if (messages) around_.spread(kinds, kinds);
+  pass_on(dcg_matrix_read(&m, scan_, kinds, cells_.make(size), weights, shift_.make(size), &facts_));
+  if (messages && !linked_ && (facts_.unit == 0.0 || facts_.dropped)) link_ghosts(matrix, *messages);
+  if (messages && facts_.unit == 0.0) check_symmetry(matrix, *ranks);  // equal faces all round are told by each side's rows
+  find_lone_rows(matrix);
+  find_dropped(matrix);
+  set_operator();
+}
+
+void Reading::place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks) {
+  numbers_ = ranks ? std::make_unique<RowNumbers>(*ranks) : nullptr;
+  placement_ = Placement(grid, matrix.rows, numbers_.get(), ranks ? ranks->number : 0);
+  rows_ = matrix.rows, ghosts_ = matrix.ghosts, linked_ = false;
+  around_.clear(), others_.clear();
+  ghost_cell_.resize(ghosts_);
+  for (int64_t g = 0; g < ghosts_; ++g) {
+    const int64_t row = ghost_row(matrix, g), *n = placement_.shape;
+    require(row >= 0 && row < numbers_->rows(), "matrix.ghost: a row of the whole matrix is needed for every column of other ranks");
+    const RowNumbers::Place at = numbers_->find(row);
+    ghost_cell_[g] = (at.cell[0] * n[1] + at.cell[1]) * n[2] + at.cell[2];
+  }
+}
+
+void Reading::take(const dcg_operator &op, Ranks *ranks) {
+  for (const int64_t n : op.shape) require(n > 0, "op.shape: every size must be at least 1");
+  require(op.cells, "op.cells must not be NULL");
+  placement_ = {};
+  std::copy(op.shape, op.shape + 3, placement_.shape), std::copy(op.shape, op.shape + 3, placement_.count);
+  std::fill(placement_.first, placement_.first + 3, 0);
+  if (ranks) {
+    numbers_ = std::make_unique<RowNumbers>(*ranks);
+    numbers_->box(ranks->number, placement_.first, placement_.count);
+    for (int a = 0; a < 3; ++a) {
+      require(placement_.count[a] == op.shape[a], "op.shape: the sizes of this rank's box of the grid are needed");
+      placement_.shape[a] = ranks->starts[a].back();
+    }
+  }
+  op_ = op;
+  rows_ = placement_.cells(), ghosts_ = 0;
+  lone_ = {};
+  facts_ = {};
+  facts_.sign = 1.0, facts_.unit = op.unit, facts_.periodic = op.periodic, facts_.open = op.open, facts_.shifted = op.shift != nullptr;
+  const double unknowns = static_cast<double>(std::count(op.cells, op.cells + rows_, uint8_t{0}));
+  facts_.unknowns = static_cast<int64_t>(ranks ? ranks->sum(unknowns) : unknowns);
+}
+
+int64_t Reading::bytes() const {
+  int64_t sum = kinds_.bytes() + cells_.bytes() + shift_.bytes() + static_cast<int64_t>(8 * placement_.cell.capacity());
+  for (const Room<double> &w : weights_) sum += w.bytes();
+  return sum;
+}
+
+// Ghosts beside the box's sides, where other ranks' cells are there; across the grid's ends too, in case an axis is periodic.
+void Reading::link_kinds(Messages &messages) {
+  const int64_t *n = placement_.count;
+  const Padded padded(n);
+  for (int a = 0; a < 3; ++a) {
+    const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
+    if (messages.ranks().ranks[a] == 1) continue;  // the kernels turn these themselves
+    for (int side = 0; side < 2; ++side)
+      for (int64_t i = 0; i < n[p]; ++i)
+        for (int64_t j = 0; j < n[q]; ++j) {
+          int64_t at[3], cell[3], inside[3], count[3];
+          at[a] = side ? n[a] : -1, at[p] = i, at[q] = j;
+          for (int b = 0; b < 3; ++b) cell[b] = (placement_.first[b] + at[b] + placement_.shape[b]) % placement_.shape[b];
+          const int32_t owner = numbers_->owner(cell, inside, count);
+          around_.add(padded.at(at), owner, Padded(count).at(inside), messages.ranks().number);
+        }
+  }
+  around_.link(messages.ranks(), (n[0] + 2) * (n[1] + 2) * (n[2] + 2));
+}
+
+void Reading::link_ghosts(const dcg_csr &matrix, Messages &messages) {
+  for (int64_t g = 0; g < ghosts_; ++g) {
+    const RowNumbers::Place at = numbers_->find(ghost_row(matrix, g));
+    others_.add(g, at.owner, at.row, messages.ranks().number);
+  }
+  others_.link(messages.ranks(), rows_);
+  linked_ = true;
+}
+
+void Reading::fetch(const double *rows, double *ghosts) const {
+  if (linked_) others_.spread(rows, ghosts);
+}
+
+// Couplings between ranks are known to one side each, so that the reading cannot compare them: y.Ax and x.Ay tell, for some x and y that are 0
+// in rows without couplings.
+void Reading::check_symmetry(const dcg_csr &matrix, Ranks &ranks) {
+  std::vector<double> x[2], ghosts[2];
+  for (int v = 0; v < 2; ++v) {
+    x[v].resize(rows_), ghosts[v].resize(ghosts_);
+    for (int64_t i = 0; i < rows_; ++i) x[v][i] = cells_.data()[i] == 0 ? random_of(placement_.first_row + i, v) : 0.0;
+    fetch(x[v].data(), ghosts[v].data());
+  }
+  double sums[4] = {0.0, 0.0, 0.0, 0.0};  // y.Ax, x.Ay, y.y, Ax.Ax
+  for (int64_t i = 0; i < rows_; ++i) {
+    double product[2] = {0.0, 0.0};
+    for_entries(matrix, i, [&](int64_t column, double value, int block) {
+      for (int v = 0; v < 2; ++v) product[v] += value * (block ? ghosts[v] : x[v])[column];
+    });
+    sums[0] += x[1][i] * product[0], sums[1] += x[0][i] * product[1];
+    sums[2] += x[1][i] * x[1][i], sums[3] += product[0] * product[0];
+  }
+  ranks.sum(sums, 4);
+  const double asymmetry = std::fabs(sums[0] - sums[1]) / std::max(std::sqrt(sums[2] * sums[3]), 1e-10);
+  if (!(asymmetry > kAsymmetry)) return;
+  char text[240];
+  std::snprintf(text, sizeof text,
+                "not symmetric: for two vectors x and y that are 0 in rows that are diagonal only, y.Ax and x.Ay differ by %g of |y| |Ax|; a "
+                "symmetric matrix is needed",
+                asymmetry);
+  throw std::invalid_argument(text);
+}
+
+const uint8_t &Reading::kind_of(int64_t row) const {
+  const int64_t *n = placement_.count, u = placement_.cell.empty() ? row : placement_.cell[row];
+  const int64_t c[3] = {u / (n[1] * n[2]), u / n[2] % n[1], u % n[2]};
+  return kinds_.data()[Padded(n).at(c)];
+}
+
+// Rows that are no unknowns, and 1 / diagonal of those that have one.
+void Reading::find_lone_rows(const dcg_csr &matrix) {
+  lone_ = {};
+  if (!facts_.diagonal && !facts_.empty) return;
+  const int64_t line = placement_.cell.empty() ? placement_.count[2] : 1;
+  const Padded padded(placement_.count);
+  std::vector<int64_t> zero;
+  for (int64_t first = 0; first < rows_; first += line) {
+    if (line > 1) {
+      const int64_t c[3] = {first / line / placement_.count[1], first / line % placement_.count[1], 0};
+      const uint8_t *kind = kinds_.data() + padded.at(c);
+      if (kind[0] == DCG_ROW_UNKNOWN && !std::memcmp(kind, kind + 1, line - 1)) continue;  // all of them: most lines
+    }
+    for (int64_t row = first; row < first + line; ++row) {
+      const uint8_t kind = kind_of(row);
+      if (kind == DCG_ROW_DIAGONAL) lone_.row.push_back(row);
+      if (kind == DCG_ROW_EMPTY) zero.push_back(row);
+    }
+  }
+  for (const int64_t row : lone_.row) {
+    double diagonal = 0.0;
+    for_entries(matrix, row, [&](int64_t column, double value, int block) { diagonal += block == 0 && column == row ? value : 0.0; });
+    lone_.inverse.push_back(1.0 / diagonal);
+  }
+  lone_.row.insert(lone_.row.end(), zero.begin(), zero.end());
+}
+
+// The entries of unknowns in the columns of rows that are diagonal only.
+void Reading::find_dropped(const dcg_csr &matrix) {
+  if (!facts_.dropped) return;
+  std::vector<double> diagonal(rows_, 0.0), there(ghosts_, 0.0);
+  for (int64_t k = 0; k < lone_.diagonal(); ++k) diagonal[lone_.row[k]] = 1.0;
+  fetch(diagonal.data(), there.data());
+  const Padded padded(placement_.count);
+  for (int64_t row = 0; row < rows_; ++row) {
+    const uint8_t *kind = &kind_of(row);
+    bool beside = false;
+    for (const int64_t step : padded.stride) beside |= kind[step] == DCG_ROW_DIAGONAL || kind[-step] == DCG_ROW_DIAGONAL;
+    if (*kind != DCG_ROW_UNKNOWN || !beside) continue;
+    for_entries(matrix, row, [&](int64_t column, double value, int block) {
+      if ((block ? there : diagonal)[column] != 0.0 && value != 0.0) lone_.dropped.push_back({row, column + block * rows_, value});
+    });
+  }
+}
+
+// What the kernels need not have is given back: weights where all are one, shift where there is none.
+void Reading::set_operator() {
+  const int64_t *n = placement_.count;
+  op_ = {};
+  std::copy(n, n + 3, op_.shape);
+  op_.cells = cells_.data(), op_.unit = facts_.unit, op_.periodic = facts_.periodic, op_.open = facts_.open;
+  for (int a = 0; a < 3; ++a) {
+    if (facts_.unit > 0.0 || placement_.shape[a] == 1) weights_[a].drop();
+    op_.weights[a] = weights_[a].data();
+  }
+  if (facts_.unit == 0.0 && !op_.weights[2]) {  // the kernels want weights along x: a grid of one column has none there
+    const int64_t faces = n[0] * n[1] * (n[2] + 1);
+    op_.weights[2] = weights_[2].make(faces);
+    std::fill(weights_[2].data(), weights_[2].data() + faces, 0.0);
+  }
+  if (!facts_.shifted) shift_.drop();
+  op_.shift = shift_.data();
+}
+
+}  // namespace dcg

@@ -1,0 +1,192 @@
+// A session's set-up: grid, matrix, model, levels.
+
+#include "session/session.hpp"
+
+#include <omp.h>
+
+#include <chrono>
+
+#include "core/error.hpp"
+#include "model/lookup.hpp"
+
+using namespace dcg;
+
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+namespace dcg {
+
+Threads::Threads(int64_t wanted) : before_(omp_get_max_threads()) {
+  if (wanted > 0) omp_set_num_threads(static_cast<int>(wanted));
+}
+Threads::~Threads() { omp_set_num_threads(before_); }
+
+}  // namespace dcg
+
+int32_t dcg_solver::dim() const { return by_rows ? grid.dim : reading->placement().shape[1] > 1 ? 3 : 2; }
+
+Reading &dcg_solver::need_reading() const {
+  require(reading != nullptr, "solver: it has no matrix yet; call dcg_solver_set_matrix first");
+  return *reading;
+}
+
+void dcg_solver::find_null_space() {
+  if (null_space_known) return;
+  null_space.find(reading->op());
+  null_space_known = true;
+}
+
+void dcg_solver::drop_levels() {
+  dcg_multilevel_destroy(levels);
+  levels = nullptr, ready = false;
+  exchanges = bytes = 0;
+}
+
+void dcg_solver::forget() {
+  drop_levels();
+  reading.reset();
+}
+
+void dcg_solver::read_model(int32_t of_dim, bool &in_python) {
+  const int32_t kind = of_dim < 3 ? 2 : 3;
+  in_python = false;
+  if (model_name == settings.model && model_dim == kind) return;
+  model_name.clear();
+  in_python = !find_model(settings.model, settings.models, of_dim, weights, model);
+  if (!in_python) model_name = settings.model, model_dim = kind;
+}
+
+void dcg_solver::set_up() {
+  const Reading &read = need_reading();
+  if (ready) return;
+  const double started = now();
+  bool in_python = false;
+  read_model(dim(), in_python);
+  require(!in_python, "model: it runs in Python only; auto, multigrid or a model file of the kind \"multilevel\" is needed");
+  if (read.facts().unknowns == 0) {  // a diagonal matrix
+    drop_levels();
+  } else if (levels) {
+    pass_on(dcg_multilevel_update(levels, &read.op()));
+  } else if (messages) {
+    dcg_ranks given = messages->functions();
+    given.gather = settings.gather;
+    pass_on(dcg_multilevel_create_on_ranks(&read.op(), &weights, static_cast<int32_t>(settings.threads), &given, &levels));
+  } else {
+    pass_on(dcg_multilevel_create(&read.op(), &weights, static_cast<int32_t>(settings.threads), &levels));
+  }
+  ready = true;
+  setup_seconds += now() - started;
+}
+
+extern "C" int dcg_solver_create(dcg_solver **solver) {
+  return guarded([&] {
+    require(solver, "solver must not be NULL");
+    *solver = new dcg_solver;
+  });
+}
+
+extern "C" void dcg_solver_destroy(dcg_solver *solver) { delete solver; }
+
+extern "C" int dcg_solver_set_option(dcg_solver *solver, const char *name, const char *value) {
+  return guarded([&] {
+    require(solver && name && value, "solver, name and value must not be NULL");
+    const Settings before = solver->settings;
+    solver->settings.set(name, value);
+    const Settings &now = solver->settings;
+    if (now.models != before.models) solver->model_name.clear();
+    if (now.model != before.model || now.models != before.models || now.threads != before.threads || now.gather != before.gather)
+      solver->drop_levels();
+  });
+}
+
+extern "C" int dcg_solver_set_grid(dcg_solver *solver, int32_t dim, const int64_t *shape, const uint8_t *cells) {
+  return guarded([&] {
+    require(solver, "solver must not be NULL");
+    solver->grid.set_shape(dim, shape, cells);
+    solver->forget();
+  });
+}
+
+extern "C" int dcg_solver_set_coordinates(dcg_solver *solver, int32_t dim, int64_t rows, const double *centres) {
+  return guarded([&] {
+    require(solver && (centres || rows == 0), "solver and centres must not be NULL");
+    solver->grid.set_coordinates(dim, rows, centres);
+    solver->forget();
+  });
+}
+
+extern "C" int dcg_solver_set_ranks(dcg_solver *solver, const dcg_ranks *ranks) {
+  return guarded([&] {
+    require(solver, "solver must not be NULL");
+    solver->forget();
+    solver->messages.reset();
+    if (ranks) solver->messages = std::make_unique<Messages>(*ranks);
+  });
+}
+
+extern "C" int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, int32_t same_pattern) {
+  int code = guarded([&] {
+    require(solver && matrix, "solver and matrix must not be NULL");
+    const double started = now();
+    if (!solver->by_rows) solver->forget();
+    const bool again = same_pattern && solver->reading;
+    if (!solver->reading) solver->reading = std::make_unique<Reading>();
+    solver->by_rows = true, solver->ready = solver->null_space_known = false;
+    const Threads threads(solver->settings.threads);
+    solver->reading->read(*matrix, solver->grid, solver->settings.rounding, solver->settings.equality, solver->messages.get(), again);
+    solver->setup_seconds = now() - started;
+  });
+  if (code && solver) solver->forget();
+  return code;
+}
+
+extern "C" int dcg_solver_set_operator(dcg_solver *solver, const dcg_operator *op) {
+  int code = guarded([&] {
+    require(solver && op, "solver and operator must not be NULL");
+    const double started = now();
+    auto made = std::make_unique<Reading>();
+    made->take(*op, solver->ranks());
+    if (solver->by_rows || !solver->reading) solver->forget();
+    solver->reading = std::move(made);
+    solver->by_rows = false, solver->ready = solver->null_space_known = false;
+    solver->setup_seconds = now() - started;
+  });
+  if (code && solver) solver->forget();
+  return code;
+}
+
+extern "C" int dcg_solver_set_up(dcg_solver *solver) {
+  return guarded([&] {
+    require(solver, "solver must not be NULL");
+    solver->set_up();
+  });
+}
+
+extern "C" int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_weights *weights, dcg_model *model) {
+  bool in_python = false;
+  const int code = guarded([&] {
+    require(solver && model, "solver and model must not be NULL");
+    require(dim >= 1 && dim <= 3, "dim: 1, 2 or 3 is needed");
+    solver->read_model(dim, in_python);
+    *model = solver->model;
+    if (weights && !in_python) *weights = solver->weights;
+    if (in_python) last_error() = std::string(model->name) + ": architecture " + model->architecture + " runs in Python only";
+  });
+  return code == DCG_OK && in_python ? DCG_UNSUPPORTED : code;
+}
+
+extern "C" int dcg_solver_read(const dcg_solver *solver, dcg_read *read) {
+  return guarded([&] {
+    require(solver && read, "solver and read must not be NULL");
+    const Reading &reading = solver->need_reading();
+    const LoneRows &lone = reading.lone();
+    *read = {};
+    read->facts = reading.facts(), read->op = reading.op();
+    read->cell = reading.placement().cell_of_rows();
+    read->diagonal = lone.diagonal(), read->alone = static_cast<int64_t>(lone.row.size());
+    read->row = lone.row.data(), read->inverse = lone.inverse.data();
+  });
+}

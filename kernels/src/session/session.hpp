@@ -1,0 +1,73 @@
+// What a session holds between the calls of dcg_solver_*.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "session/null_space.hpp"
+#include "session/reading.hpp"
+#include "session/settings.hpp"
+
+struct dcg_solver {
+  dcg_solver() = default;
+  ~dcg_solver() { drop_levels(); }
+
+  // what the caller says
+  dcg::Settings settings;
+  dcg::Grid grid;
+  std::unique_ptr<dcg::Messages> messages;
+
+  // what was read: NULL before the first matrix
+  std::unique_ptr<dcg::Reading> reading;
+  bool by_rows = true;  // false: an operator was given
+
+  // what was set up
+  dcg_weights weights{};
+  dcg_model model{};
+  std::string model_name;  // for which the weights were read; empty: none
+  int32_t model_dim = 0;
+  dcg_multilevel *levels = nullptr;
+  bool ready = false;
+  dcg::NullSpace null_space;
+  bool null_space_known = false;
+  double setup_seconds = 0.0;
+  int64_t exchanges = 0, bytes = 0;  // of one application on several ranks, from the first one on
+
+  // of the last solve
+  std::vector<double> residuals;
+  std::vector<double> r, z, rhs;  // over cells
+
+  int32_t dim() const;
+  dcg::Ranks *ranks() { return messages ? &messages->ranks() : nullptr; }
+  // What was read and set up; throws where there is no matrix yet.
+  dcg::Reading &need_reading() const;
+  void set_up();
+  void find_null_space();  // only a solve needs it
+  void drop_levels();
+  void forget();  // the matrix
+  void read_model(int32_t dim, bool &in_python);
+
+  // Vectors over rows to vectors over cells, 0 where there is no unknown, and back; times a number.
+  bool direct() const { return reading->placement().cell.empty(); }
+  void to_cells(double scale, const double *rows, double *cells) const;
+  void from_cells(double scale, const double *cells, double *rows) const;
+  void apply(const double *r, double *z);
+  void iterate(int32_t window, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
+               int32_t *result);
+  void count_messages(int64_t cycles);
+};
+
+namespace dcg {
+
+// As many OpenMP threads as an option says, while this lives; 0: as they are.
+class Threads {
+ public:
+  explicit Threads(int64_t wanted);
+  ~Threads();
+
+ private:
+  int before_;
+};
+
+}  // namespace dcg

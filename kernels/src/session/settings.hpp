@@ -1,0 +1,21 @@
+// The options of a session, by name.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace dcg {
+
+constexpr int64_t kTenPerUnknown = -1;  // the default of `maxiter`
+
+struct Settings {
+  std::string model = "auto", models, method = "auto", inconsistent = "project", source;
+  int64_t threads = 0, gather = 0, window = 32, maxiter = kTenPerUnknown;
+  double rtol = 1e-6, atol = 0.0, rounding = 1e-10;
+  double equality = 1e-14;  // the residual is evaluated with the operator that is read
+
+  // Throws, with what would be right, where there is no such option or it cannot have this value.
+  void set(const std::string &name, const std::string &value);
+};
+
+}  // namespace dcg

@@ -1,0 +1,97 @@
+// Vectors over rows, vectors over cells; one application of the preconditioner, and its own iteration, on either.
+
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "session/session.hpp"
+
+using namespace dcg;
+
+void dcg_solver::to_cells(double scale, const double *rows, double *cells) const {
+  const int64_t *cell = reading->placement().cell_of_rows(), n = reading->rows();
+  const uint8_t *kind = reading->op().cells;
+#pragma omp parallel for schedule(static) if (n > 32768)
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t u = cell ? cell[i] : i;
+    cells[u] = kind[u] == 0 ? scale * rows[i] : 0.0;
+  }
+}
+
+void dcg_solver::from_cells(double scale, const double *cells, double *rows) const {
+  const int64_t *cell = reading->placement().cell_of_rows(), n = reading->rows();
+  const uint8_t *kind = reading->op().cells;
+#pragma omp parallel for schedule(static) if (n > 32768)
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t u = cell ? cell[i] : i;
+    if (kind[u] == 0) rows[i] = scale * cells[u];
+  }
+}
+
+// Messages of the set-up before the first application, then those of one, are told apart.
+void dcg_solver::count_messages(int64_t cycles) {
+  if (!messages || exchanges) return;
+  int64_t sent = 0, received = 0;
+  messages->take_counts(sent, received);
+  if (cycles) exchanges = sent / cycles, bytes = received / cycles;
+}
+
+void dcg_solver::apply(const double *from, double *to) {
+  const double sign = reading->facts().sign;
+  const int64_t n = reading->rows();
+  const LoneRows &lone = reading->lone();
+  count_messages(0);
+  if (!levels) {
+    std::fill(to, to + n, 0.0);
+  } else if (direct()) {
+    pass_on(dcg_multilevel_apply(levels, from, to));  // 0 where there is no unknown
+    if (sign < 0.0)
+      for (int64_t i = 0; i < n; ++i) to[i] = -to[i];
+  } else {
+    r.resize(reading->placement().cells()), z.resize(r.size());
+    to_cells(sign, from, r.data());
+    pass_on(dcg_multilevel_apply(levels, r.data(), z.data()));
+    std::fill(to, to + n, 0.0);
+    from_cells(1.0, z.data(), to);
+  }
+  for (int64_t k = 0; k < lone.diagonal(); ++k) to[lone.row[k]] = lone.inverse[k] * from[lone.row[k]];
+  if (levels) count_messages(1);
+}
+
+void dcg_solver::iterate(int32_t window, double *x, double *residual, double target, int64_t maxiter, double *history, double *steps,
+                         int64_t *iterations, int32_t *result) {
+  require(levels, "solver: a diagonal matrix has nothing to iterate on");
+  const double sign = reading->facts().sign;
+  double *to = x, *from = residual;
+  count_messages(0);
+  if (direct()) {
+    for (const int64_t row : reading->lone().row) residual[row] = 0.0;
+    if (sign < 0.0)
+      for (int64_t i = 0; i < reading->rows(); ++i) residual[i] = -residual[i];
+  } else {
+    r.resize(reading->placement().cells()), z.resize(r.size());
+    from = r.data(), to = z.data();
+    to_cells(sign, residual, from);
+    to_cells(1.0, x, to);
+  }
+  pass_on(window == 1 ? dcg_multilevel_cg(levels, to, from, target, maxiter, history, steps, iterations, result)
+                      : dcg_multilevel_directions(levels, window, to, from, target, maxiter, history, steps, iterations, result));
+  if (!direct()) from_cells(1.0, to, x);
+  count_messages(std::max<int64_t>(*iterations, 1));
+}
+
+extern "C" int dcg_solver_apply(dcg_solver *solver, const double *r, double *z) {
+  return guarded([&] {
+    require(solver && r && z, "solver, r and z must not be NULL");
+    solver->set_up();
+    solver->apply(r, z);
+  });
+}
+
+extern "C" int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x, double *r, double target, int64_t maxiter, double *history,
+                                  double *steps, int64_t *iterations, int32_t *result) {
+  return guarded([&] {
+    require(solver && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
+    solver->set_up();
+    solver->iterate(window, x, r, target, maxiter, history, steps, iterations, result);
+  });
+}
