@@ -1,7 +1,7 @@
 """Numbers of the kernels' C ABI by their names there without DCG_; `tests/kernels/test_header.py` holds them to `kernels/include`."""
 
 # enum dcg_error
-INVALID_ARGUMENT, UNSUPPORTED = 1, 4
+INVALID_ARGUMENT, UNSUPPORTED, INCONSISTENT = 1, 4, 5
 
 # enum dcg_cell
 FLUID, SOLID, OPEN = 0, 1, 2
@@ -31,3 +31,6 @@ CHAIN = 4
 
 # iterations between evaluations of b - A x; earlier directions that FCG(m) keeps by default
 CHECK_EVERY, WINDOW = 50, 32
+
+# enum dcg_vector
+RHS, GUESS = 0, 1

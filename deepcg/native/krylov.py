@@ -9,7 +9,8 @@ from .constants import CHAIN
 _POINTER, _I32, _I64, _REAL = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
 
 
-def _function(*arguments):
+def function(*arguments):
+    """The type of a callback, whose first argument is its context."""
     return ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, *arguments)
 
 
@@ -19,18 +20,18 @@ class System(ctypes.Structure):
     _fields_ = (
         ("n", _I64),
         ("context", _POINTER),
-        ("product", _function(_POINTER, _POINTER)),
-        ("residual", _function(_POINTER, _POINTER, _POINTER, ctypes.POINTER(_REAL))),
-        ("project", _function(_POINTER)),
-        ("precondition", _function(_POINTER, _POINTER)),
-        ("run", _function(_POINTER, _POINTER, _REAL, _I64, _POINTER, _POINTER, ctypes.POINTER(_I64), ctypes.POINTER(_I32))),
-        ("sum", _function(_I64, ctypes.POINTER(_REAL))),
-        ("norm", _function(_POINTER, ctypes.POINTER(_REAL))),
-        ("measure", _function(_POINTER, ctypes.POINTER(_REAL))),
-        ("judge", _function(_I64, _REAL, ctypes.POINTER(_I32))),
-        ("observe", _function(_I64, _REAL, _POINTER, ctypes.POINTER(_I32))),
-        ("inverse_diagonal", _function(ctypes.POINTER(_POINTER))),
-        ("norm_bound", _function(ctypes.POINTER(_REAL))),
+        ("product", function(_POINTER, _POINTER)),
+        ("residual", function(_POINTER, _POINTER, _POINTER, ctypes.POINTER(_REAL))),
+        ("project", function(_POINTER)),
+        ("precondition", function(_POINTER, _POINTER)),
+        ("run", function(_POINTER, _POINTER, _REAL, _I64, _POINTER, _POINTER, ctypes.POINTER(_I64), ctypes.POINTER(_I32))),
+        ("sum", function(_I64, ctypes.POINTER(_REAL))),
+        ("norm", function(_POINTER, ctypes.POINTER(_REAL))),
+        ("measure", function(_POINTER, ctypes.POINTER(_REAL))),
+        ("judge", function(_I64, _REAL, ctypes.POINTER(_I32))),
+        ("observe", function(_I64, _REAL, _POINTER, ctypes.POINTER(_I32))),
+        ("inverse_diagonal", function(ctypes.POINTER(_POINTER))),
+        ("norm_bound", function(ctypes.POINTER(_REAL))),
     )  # fmt: skip
 
 

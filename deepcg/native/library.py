@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .constants import CODES, FEATURES, HIDDEN, INVALID_ARGUMENT, LEVELS, OUTPUTS, SWEEPS
+from .constants import CODES, FEATURES, HIDDEN, INCONSISTENT, INVALID_ARGUMENT, LEVELS, OUTPUTS, SWEEPS
 
 ABI_VERSION = 6
 LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
@@ -85,6 +85,10 @@ class ArgumentError(KernelError, ValueError):
     """A kernel refused its arguments."""
 
 
+class InconsistentError(ArgumentError):
+    """b has a part outside the range of a singular operator."""
+
+
 class UnavailableError(KernelError):
     """The kernels were not built, or not for this version of the package."""
 
@@ -136,10 +140,19 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_vector": (pointer, i32, i32, pointer),
         "dcg_krylov": (pointer, pointer, pointer, pointer, pointer, pointer),
-        "dcg_matrix_scan_create": (pointer,),
-        "dcg_matrix_scan_rows": (pointer, pointer, i32, pointer),
-        "dcg_matrix_read": (pointer, pointer, pointer, pointer, pointer, pointer, pointer),
-        "dcg_place_rows": (i32, i64, pointer, pointer, pointer, pointer, pointer),
+        "dcg_solver_create": (pointer,),
+        "dcg_solver_set_option": (pointer, ctypes.c_char_p, ctypes.c_char_p),
+        "dcg_solver_set_grid": (pointer, i32, pointer, pointer),
+        "dcg_solver_set_coordinates": (pointer, i32, i64, pointer),
+        "dcg_solver_set_matrix": (pointer, pointer, i32),
+        "dcg_solver_set_operator": (pointer, pointer),
+        "dcg_solver_share": (pointer, pointer),
+        "dcg_solver_set_preconditioner": (pointer, pointer),
+        "dcg_solver_set_observer": (pointer, pointer),
+        "dcg_solver_solve": (pointer, pointer, pointer, pointer),
+        "dcg_solver_read": (pointer, pointer),
+        "dcg_solver_to_cells": (pointer, i32, pointer, pointer),
+        "dcg_solver_from_cells": (pointer, pointer, pointer, pointer),
         "dcg_weights_read": (ctypes.c_char_p, pointer, pointer),
         "dcg_weights_classical": (pointer,),
     }
@@ -147,7 +160,7 @@ def _declare(library: ctypes.CDLL) -> None:
         getattr(library, name).argtypes = arguments
     library.dcg_last_error.restype = ctypes.c_char_p
     library.dcg_reason_text.argtypes, library.dcg_reason_text.restype = (i32,), ctypes.c_char_p
-    for name in ("dcg_multilevel_destroy", "dcg_matrix_scan_destroy", "dcg_report_destroy"):
+    for name in ("dcg_multilevel_destroy", "dcg_solver_destroy", "dcg_report_destroy"):
         getattr(library, name).argtypes = (pointer,)
         getattr(library, name).restype = None
 
@@ -167,7 +180,8 @@ def call(name: str, *arguments) -> None:
     code = getattr(_library, name)(*given)
     if code:
         text = _library.dcg_last_error().decode()
-        raise ArgumentError(text) if code == INVALID_ARGUMENT else KernelError(f"{name}: {text}")
+        refused = {INVALID_ARGUMENT: ArgumentError, INCONSISTENT: InconsistentError}.get(code)
+        raise refused(text) if refused else KernelError(f"{name}: {text}")
 
 
 def require() -> None:

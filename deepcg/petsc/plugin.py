@@ -114,7 +114,7 @@ def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, model) -> tuple[Any, SolveInf
     between = time.perf_counter()
     ksp.solve(b, x)
     reason, residuals = ksp.getConvergedReason(), [float(r) for r in ksp.getConvergenceHistory()]
-    outcome = Outcome(_reason(ksp), ksp.getIterationNumber(), 0, 0, residuals, None)
+    outcome = Outcome(_reason(ksp), ksp.getIterationNumber(), 0, residuals, None)
     ksp.destroy()
     seconds = {"setup_seconds": between - started, "solve_seconds": time.perf_counter() - between}
     info = SolveInfo.of(outcome, model=str(model), method="cg", projected=0.0, **seconds)

@@ -1,112 +1,120 @@
-"""How the user's vectors map to the solver's, which run over all cells and are zero outside FLUID."""
+"""How the user's vectors map to a session's rows, and those to vectors over all cells, which are zero outside FLUID."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import math
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from ..native.session import Session
 from .grid import Array
 from .stencil import Stencil
-from .vectors import Look, look
 
 
-class Layout(Protocol):
-    """Translates the vectors of A as the user knows it."""
+class Layout:
+    """Translates the vectors of A as the user knows it.
+
+    Attributes
+    ----------
+    of_matrix : bool
+    sign : 1.0 or -1.0
+        -1 where A is the negative of the operator that is solved with.
+    size : int
+        Length of the user's flat vectors.
+    shape : tuple of int
+        The cells'.
+    session : deepcg.native.session.Session
+        It has read the problem.
+    """
 
     of_matrix: bool
-    sign: float  # -1 where A is the negative of the operator that is solved with
-
-    @property
-    def size(self) -> int:
-        """Length of the user's flat vectors."""
+    sign = 1.0
+    size: int
+    shape: tuple[int, ...]
+    session: Session
 
     def matrix(self) -> sp.csr_array:
         """A over the user's unknowns."""
+        raise NotImplementedError
 
     def apply(self, x: ArrayLike) -> Array:
         """A x in the user's layout."""
+        raise NotImplementedError
+
+    def rows(self, v: ArrayLike, name: str) -> Array:
+        """A float64 value per row of the session; it may be the user's array, and is not to be written to."""
+        raise NotImplementedError
+
+    def like(self, rows: Array, given: ArrayLike) -> Array:
+        """Values per row, laid out as `given` is; it may share their memory."""
+        raise NotImplementedError
 
     def rhs(self, b: ArrayLike) -> Array:
         """The right-hand side over all cells (flat), a new array."""
+        return check_finite(self.session.rhs(self.rows(b, "b"), self._cells()), "b")
 
-    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Look]:
-        """The same, which may be b itself and is not to be written to, and what a look at it tells."""
-
-    def guess(self, x0: ArrayLike) -> Array:
-        """An initial guess over all cells (flat)."""
+    def guess(self, x0: ArrayLike, name: str = "x0") -> Array:
+        """An initial guess over all cells (flat), a new array."""
+        return check_finite(self.session.guess(self.rows(x0, name), self._cells()), name)
 
     def residual(self, r: Array) -> Array:
         """The user's flat vector of a residual or a correction: no sign, no boundary data."""
+        raise NotImplementedError
 
     def solution(self, x: Array, b: ArrayLike) -> Array:
-        """The solution, laid out as b is; it may share the memory of x."""
+        """The solution for b, laid out as b is."""
+        rows = self.rows(b, "b")
+        return self.like(self.session.rows(x, rows, np.empty_like(rows)), b)
 
-    def reference_norm(self, b: ArrayLike, projected: Array, norm: float) -> float:
-        """The ||b|| that rtol refers to; `projected`, of 2-norm `norm`, is the right-hand side that is solved for."""
+    def _cells(self) -> Array:
+        return np.empty(math.prod(self.shape))
 
 
-class CellLayout:
-    """Vectors of the cells' shape, or flat over the FLUID cells in C order."""
+class CellLayout(Layout):
+    """Vectors of the cells' shape, or flat over the FLUID cells in C order. The session's rows are the cells."""
 
     of_matrix = False
-    sign = 1.0
 
     def __init__(self, stencil: Stencil):
-        self._stencil = stencil
+        self._stencil, self.shape = stencil, stencil.shape
 
     @property
     def size(self) -> int:
         return self._stencil.size
 
+    @cached_property
+    def session(self) -> Session:
+        made = Session()
+        made.set_operator(self._stencil)
+        return made
+
     def matrix(self) -> sp.csr_array:
         return self._stencil.matrix()
 
     def apply(self, x: ArrayLike) -> Array:
-        return self.solution(self._stencil.apply(self._to_cells(x, "x")), x)
+        return self.like(self._stencil.apply(self.guess(x, "x")), x)
 
-    def rhs(self, b: ArrayLike) -> Array:
-        return self._to_cells(b, "b")
+    def rows(self, v: ArrayLike, name: str) -> Array:
+        values = check_vector(v, name)
+        if values.shape == self.shape:
+            return np.ascontiguousarray(values, dtype=np.float64).reshape(-1)
+        if values.shape != (self.size,):
+            raise ValueError(
+                f"{name}: shape {values.shape} given; the cells' {self.shape} or ({self.size},) unknowns is needed"
+            )
+        full = np.zeros(self.shape)
+        full[self._stencil.fluid] = values
+        return full.reshape(-1)
 
-    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Look]:
-        stencil = self._stencil
-        if isinstance(b, np.ndarray) and b.shape == stencil.shape and b.dtype == np.float64 and b.flags.c_contiguous:
-            values = b.reshape(-1)
-            found = look(stencil.cells, values)
-            if not found.outside and np.isfinite(found.largest):
-                return values, found
-        values = self.rhs(b)
-        return values, look(stencil.cells, values)
-
-    def guess(self, x0: ArrayLike) -> Array:
-        return self._to_cells(x0, "x0")
+    def like(self, rows: Array, given: ArrayLike) -> Array:
+        full = rows.reshape(self.shape)
+        return full if np.shape(given) == self.shape else full[self._stencil.fluid]
 
     def residual(self, r: Array) -> Array:
-        return r.reshape(self._stencil.shape)[self._stencil.fluid]
-
-    def solution(self, x: Array, b: ArrayLike) -> Array:
-        full = x.reshape(self._stencil.shape)
-        return full if np.shape(b) == full.shape else full[self._stencil.fluid]
-
-    def reference_norm(self, b: ArrayLike, projected: Array, norm: float) -> float:
-        return norm
-
-    def _to_cells(self, v: ArrayLike, name: str) -> Array:
-        stencil = self._stencil
-        values = check_vector(v, name)
-        if values.shape == stencil.shape:
-            full = np.array(values, dtype=np.float64, order="C")
-            full[~stencil.fluid] = 0.0
-        elif values.shape == (stencil.size,):
-            full = np.zeros(stencil.shape)
-            full[stencil.fluid] = values
-        else:
-            raise ValueError(
-                f"{name}: shape {values.shape} given; the cells' {stencil.shape} or ({stencil.size},) unknowns is needed"
-            )
-        return check_finite(full.reshape(-1), name)
+        return r.reshape(self.shape)[self._stencil.fluid]
 
 
 def check_vector(v: ArrayLike, name: str) -> np.ndarray:

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..krylov.iteration import Callbacks, Operator, Outcome, solve, solve_system, tell_run
-from ..native.constants import COMPILED, JACOBI_CG, STALLED
+from ..krylov.iteration import Outcome, solve_system
+from ..native.callbacks import Callbacks, tell_run
+from ..native.constants import COMPILED, STALLED
 from ..native.device import to_device, to_host
 from ..native.device_array import device_array, empty_like, on_gpu
 from ..native.krylov import System
+from ..native.library import InconsistentError
+from ..native.session import Session
 from ..preconditioners.base import capability
 from ..problem.poisson import Poisson
 
@@ -26,7 +29,7 @@ class DeviceSolve:
     norm, projected : 2-norms of b, and of what was taken off it
     """
 
-    def __init__(self, problem: Poisson, cycle: Any, b: Any, x0: Any):
+    def __init__(self, problem: Poisson, cycle: Any, b: Any, x0: Any, inconsistent: str):
         shape = device_array(b, "b").shape
         if problem.layout.of_matrix or shape not in (problem.shape, (int(np.prod(problem.shape)),)):
             raise ValueError(
@@ -39,18 +42,24 @@ class DeviceSolve:
             raise ValueError("b: contains NaN or infinity")
         if self.projected <= 1e-12 * np.hypot(self.norm, self.projected):
             self.projected = 0.0
+        elif inconsistent == "error":
+            raise InconsistentError(
+                f"b: {self.projected:.3e} of its norm {self.norm:.3e} lies outside the range of the operator, which is singular "
+                f"on {problem.components.count} component(s) without an OPEN face; make b sum to zero there, or pass "
+                "inconsistent='project'"
+            )
         guess = np.zeros(problem.shape) if x0 is None else to_host(x0) if on_gpu(x0) else np.asarray(x0, dtype=float)
         to_device(np.where(problem.stencil.fluid, guess.reshape(problem.shape), 0.0).reshape(-1), self.x)
 
-    def run(self, operator: Operator, target: float, maxiter: int) -> Outcome:
+    def run(self, target: float, maxiter: int) -> Outcome:
         """Iterate. Where the GPU's iteration gives up, conjugate gradients with Jacobi end the solve on the host."""
-        outcome = self._iterate(operator, target, maxiter)
+        outcome = self._iterate(target, maxiter)
         if outcome.reason == STALLED:
-            outcome = self._end_on_host(operator, target, maxiter, outcome)
+            outcome = self._end_on_host(target, maxiter, outcome)
         self._cycle.residual(self._problem, self.x, None, self.x)  # zero mean on singular components
         return outcome
 
-    def _iterate(self, operator: Operator, target: float, maxiter: int) -> Outcome:
+    def _iterate(self, target: float, maxiter: int) -> Outcome:
         """By the system's functions, which know the vectors by their place: there are only b, x and r."""
         spare = empty_like(self._r)
 
@@ -67,21 +76,24 @@ class DeviceSolve:
         calls.serve(system, "residual", residual)
         calls.serve(system, "run", run)
         calls.serve(system, "norm", norm_of_x)
-        calls.serve(system, "norm_bound", lambda bound: bound.__setitem__(0, operator.norm_bound))
+        calls.serve(system, "norm_bound", lambda bound: bound.__setitem__(0, self._problem.stencil.norm_bound))
         addresses = (device_array(v, name).pointer for v, name in ((self._b, "b"), (self.x, "x"), (self._r, "r")))
         return solve_system(system, calls, [COMPILED], *addresses, target=target, maxiter=maxiter)
 
-    def _end_on_host(self, operator: Operator, target: float, maxiter: int, before: Outcome) -> Outcome:
+    def _end_on_host(self, target: float, maxiter: int, before: Outcome) -> Outcome:
         x = to_host(self.x)
-        after = solve(
-            operator, to_host(self._b), x, [JACOBI_CG], target=target, maxiter=maxiter - before.iterations
-        )  # fmt: skip
+        left = maxiter - before.iterations
+        session = Session(model="jacobi", rtol=0.0, atol=target, maxiter=left)
+        session.share(self._problem.layout.session)
+        after = session.solve(to_host(self._b), x)
         to_device(x, self.x)
         return replace(
-            after,
+            before,
+            reason=after.reason,
             iterations=before.iterations + after.iterations,
-            restarts=before.restarts + after.restarts,
-            residuals=before.residuals + after.residuals[1:],
+            fallbacks=before.fallbacks + after.iterations,
+            residuals=before.residuals + after.residuals[1 : after.iterations + 1],
+            condition=None,
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -12,24 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..krylov.iteration import solve as iterate
+from ..krylov.iteration import Outcome
 from ..krylov.report import SolveInfo
-from ..native.constants import CG, CHECK_EVERY, COMPILED, FCG, FLEXIBLE_CG, JACOBI_CG, WINDOW
+from ..native import library as native
+from ..native.callbacks import Callbacks, tell_run, vector
+from ..native.constants import CHECK_EVERY, WINDOW
 from ..native.device import check_device
 from ..native.device_array import on_gpu
+from ..native.library import InconsistentError
+from ..native.session import Observer, Session
+from ..native.session import Preconditioner as Served
 from ..preconditioners.base import Preconditioner, capability
 from ..preconditioners.registry import build
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
-from ..problem.vectors import largest, norm2
 from .gpu import DeviceSolve, refuse
 
+__all__ = ["InconsistentError", "Solver", "as_problem", "choose_method"]
 METHODS = ("auto", "cg", "dcd")
-MODERATE = 1e-100, 1e100  # magnitudes whose squares neither over- nor underflow
-
-
-class InconsistentError(ValueError):
-    """b has a part outside the range of a singular operator."""
 
 
 class Solver:
@@ -86,7 +84,8 @@ class Solver:
         self.window = window
         self.preconditioner = build(self.problem, model, device)
         self.method = choose_method(method, self.preconditioner)
-        self._operator = _Operator(self.problem)
+        self._session = Session()
+        self._session.share(self.problem.layout.session)
         self.setup_seconds = time.perf_counter() - started
 
     def update(self, problem=None, *, cells=None, coefficient=None, shift=None) -> None:
@@ -105,7 +104,8 @@ class Solver:
         problem = as_problem(problem)
         with self._turn:
             self.preconditioner.update(problem)
-            self.problem, self._operator = problem, _Operator(problem)
+            self.problem = problem
+            self._session.share(problem.layout.session)
         self.setup_seconds = time.perf_counter() - started
 
     def solve(
@@ -118,60 +118,74 @@ class Solver:
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None) -> tuple[Array, SolveInfo]:
         started = time.perf_counter()
         layout = self.problem.layout
-        rhs, seen = layout.borrowed_rhs(b)
-        x = np.zeros_like(rhs) if x0 is None else layout.guess(x0)
-        size = seen.largest if x0 is None else max(seen.largest, self._operator.norm_bound * largest(x))
-        if size and not MODERATE[0] <= size <= MODERATE[1]:
-            return self._solve_scaled(2.0 ** min(-math.frexp(size)[1], 1000), b, x0, callback)
-        rhs, norm, projected = self._projected(rhs, seen.norm)
-        self._operator.project(x)
-        target = max(self.rtol * layout.reference_norm(b, rhs, norm), self.atol)
-        maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
-        report = None if callback is None else lambda now: callback(np.array(layout.solution(now, b)))
-        own = None if callback is not None else self._own_iteration()
-        outcome = iterate(
-            self._operator, rhs, x, self._chain(own), target=target, maxiter=maxiter, preconditioner=self.preconditioner, own=own,
-            window=self.window, callback=report, from_zero=x0 is None,
-        )  # fmt: skip
-        self._operator.project(x)
+        rhs = layout.rows(b, "b")
+        x = np.zeros_like(rhs) if x0 is None else np.array(layout.rows(x0, "x0"))
+        calls = Callbacks()
+        served, observer = self._serve(calls, callback is None), None
+        if callback is not None:
+            observer = Observer()
+            calls.serve(observer, "observe", lambda iteration, norm, now, stop: (
+                iteration and callback(np.array(layout.like(vector(now, x.size), b)))
+            ))  # fmt: skip
+        session = self._session
+        session.set(
+            method=self.method,
+            window="all" if self.window is None else min(self.window, 2**31 - 1),
+            rtol=float(self.rtol),
+            atol=float(self.atol),
+            maxiter="default" if self.maxiter is None else min(self.maxiter, 2**62),
+            inconsistent=self.inconsistent,
+        )
+        session.serve(served, observer)
+        try:
+            with calls.kept():
+                result = session.solve(rhs, x)
+        except native.ArgumentError as error:
+            text = str(error)
+            raise (ValueError(f"x0{text[1:]}") if text.startswith("x:") else error) from None
+        n = result.iterations
+        outcome = Outcome(result.reason, n, result.fallbacks, result.residuals[: n + 1], result.condition or None)
         info = SolveInfo.of(
             outcome,
             setup_seconds=self.setup_seconds,
             solve_seconds=time.perf_counter() - started,
             model=self.preconditioner.name,
             method=self.method,
-            projected=projected,
+            projected=result.projected,
         )
-        return layout.solution(x, b), info
+        return layout.like(x, b), info
 
-    def _own_iteration(self) -> Callable | None:
-        """The method as the preconditioner itself has it, where it has."""
-        if self.method == "cg":
-            return capability(self.preconditioner, "native_cg")
-        directions = capability(self.preconditioner, "native_directions")
-        if directions is None:
-            return None
-        window = CHECK_EVERY if self.window is None else self.window
-        return lambda x, r, target, maxiter: directions(x, r, target, maxiter, window)
+    def _serve(self, calls: Callbacks, compiled: bool) -> Served:
+        """The preconditioner, and with it the iteration that it brings along, as functions that the session calls."""
+        preconditioner, size = self.preconditioner, self.problem.cells.size
+        held = np.empty(size)
 
-    def _chain(self, own: Callable | None) -> tuple[int, ...]:
-        """The iterations, each of which takes over where the one before it gives up."""
-        if own is not None:
-            return COMPILED, JACOBI_CG
-        if self.method == "dcd":
-            return FCG, JACOBI_CG
-        certain = self.preconditioner.spd and capability(self.preconditioner, "trusted")
-        return CG if certain else FLEXIBLE_CG, JACOBI_CG
+        def apply(r, z):
+            held[...] = vector(r, size)  # a copy: what keeps it must not see memory that goes
+            answer = preconditioner(held)
+            if np.shape(answer) != held.shape:
+                raise ValueError(f"preconditioner: answered with shape {np.shape(answer)} where {held.shape} is needed")
+            vector(z, size)[...] = answer
+
+        made = Served(trusted=preconditioner.spd and capability(preconditioner, "trusted"))
+        calls.serve(made, "apply", apply)
+        own = capability(preconditioner, "native_cg" if self.method == "cg" else "native_directions")
+        if own is not None and compiled:
+            window = () if self.method == "cg" else (CHECK_EVERY if self.window is None else self.window,)
+
+            def run(x, r, target, maxiter, *told):
+                tell_run(own(vector(x, size), vector(r, size), target, maxiter, *window), *told)
+
+            calls.serve(made, "run", run)
+        return made
 
     def _solve_on_gpu(self, b: Any, x0: Any, callback: Callable | None) -> tuple[Any, SolveInfo]:
         """The same for a b that lives on a GPU, without moving it; x is made there."""
         started = time.perf_counter()
         cycle = refuse(self.preconditioner, callback)
-        given = DeviceSolve(self.problem, cycle, b, x0)
-        if given.projected:
-            self._refuse_inconsistent(given.projected, given.norm)
+        given = DeviceSolve(self.problem, cycle, b, x0, self.inconsistent)
         target = max(self.rtol * given.norm, self.atol)
-        outcome = given.run(self._operator, target, 10 * self.problem.size if self.maxiter is None else self.maxiter)
+        outcome = given.run(target, 10 * self.problem.size if self.maxiter is None else self.maxiter)
         info = SolveInfo.of(
             outcome,
             setup_seconds=self.setup_seconds,
@@ -181,65 +195,6 @@ class Solver:
             projected=given.projected,
         )
         return given.x, info
-
-    def _solve_scaled(self, scale: float, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None):
-        """Solve for `scale` (a power of two) times b, and scale back: for numbers whose squares have no floating point."""
-        scaled = copy.copy(self)
-        scaled.atol = self.atol * scale
-        report = None if callback is None else lambda now: callback(now / scale)
-        guess = None if x0 is None else np.asarray(x0) * scale
-        x, info = scaled.solve(np.asarray(b) * scale, guess, report)
-        info.residuals = [residual / scale for residual in info.residuals]
-        info.projected /= scale
-        return x / scale, info
-
-    def _projected(self, rhs: Array, norm: float) -> tuple[Array, float, float]:
-        """b on the range, its norm, and the norm of what was removed; what rounding leaves outside counts as nothing."""
-        if not self.problem.singular:
-            return rhs, norm, 0.0
-        inside = rhs.copy()
-        removed = self._operator.project(inside)
-        if removed <= 1e-12 * norm:
-            removed = 0.0
-        else:
-            self._refuse_inconsistent(removed, norm)
-        return inside, norm2(inside), removed
-
-    def _refuse_inconsistent(self, removed: float, norm: float) -> None:
-        if self.inconsistent == "error":
-            raise InconsistentError(
-                f"b: {removed:.3e} of its norm {norm:.3e} lies outside the range of the operator, which is singular on "
-                f"{self.problem.components.count} component(s) without an OPEN face; make b sum to zero there, or pass "
-                "inconsistent='project'"
-            )
-
-
-class _Operator:
-    """The problem as the iterations see it: flat vectors over all cells."""
-
-    def __init__(self, problem: Poisson):
-        self._stencil, self._components = problem.stencil, problem.components
-
-    @property
-    def inverse_diagonal(self) -> Array:
-        return self._stencil.inverse_diagonal.reshape(-1)
-
-    @property
-    def norm_bound(self) -> float:
-        return self._stencil.norm_bound
-
-    def apply(self, x: Array, out: Array) -> Array:
-        return self._stencil.apply(x, out)
-
-    def residual(self, b: Array, x: Array, out: Array) -> float:
-        norm = self._stencil.residual(b, x, out)
-        if not self._components.count:
-            return norm
-        self._components.project(out)
-        return norm2(out)
-
-    def project(self, v: Array) -> float:
-        return self._components.project(v)
 
 
 def as_problem(A, grid=None, coordinates=None) -> Poisson:

@@ -20,7 +20,7 @@ extern "C" {
 
 #define DCG_ABI_VERSION 6
 
-enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4 };
+enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4, DCG_INCONSISTENT = 5 };
 
 /* What a cell is. Faces between a FLUID cell and one that is not SOLID belong to the operator; the value in OPEN cells is 0. */
 enum dcg_cell { DCG_FLUID = 0, DCG_SOLID = 1, DCG_OPEN = 2 };
@@ -394,13 +394,15 @@ DCG_API void dcg_solver_destroy(dcg_solver *solver);
  *                  the name of a shipped model; or a model file                                                                  (auto)
  *   models         the folder of the shipped models              (models/ beside the library, or ../share/deepcg/models from there)
  *   method         cg: conjugate gradients; dcd: truncated flexible conjugate gradients; auto: cg                               (auto)
- *   window         of dcd: how many earlier directions each new one is made A-orthogonal to                                      (32)
+ *   window         of dcd: how many earlier directions each new one is made A-orthogonal to; all                                 (32)
  *   rtol, atol     converged means ||b - A x||_2 <= max(rtol ||b||_2, atol), evaluated, not by recurrence                   (1e-6, 0)
  *   maxiter        most iterations of a solve; 0: only judge the guess; default: ten for every unknown                      (default)
  *   inconsistent   of a singular A, a b outside its range: project: solve for its part inside; error: refuse                (project)
  *   threads        OpenMP threads; 0: as many as OpenMP would take                                                                (0)
  *   rounding       differences up to this fraction of a row's diagonal count as none                                          (1e-10)
  *   equality       weights that differ relatively by no more are taken for one                                                (1e-14)
+ *   keep_uncoupled 1: zero rows of FLUID cells are unknowns, singular components of their own, and so is every row where none couples
+ *                  to another; on one process                                                                                     (0)
  *   gather         on several ranks: levels of at most so many cells live on one of them; 0: 32768                                 (0)
  *   source         what dcg_solver_view says the grid is from */
 DCG_API int dcg_solver_set_option(dcg_solver *solver, const char *name, const char *value);
@@ -439,6 +441,32 @@ DCG_API int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, int
 /* Instead of grid and matrix, an operator over cells. Its arrays must stay valid and unchanged as long as it is served. */
 DCG_API int dcg_solver_set_operator(dcg_solver *solver, const dcg_operator *op);
 
+/* Instead, the matrix or operator that another session has, as that one read it; both on one process. */
+DCG_API int dcg_solver_share(dcg_solver *solver, dcg_solver *other);
+
+/* A preconditioner of the caller's own, instead of a model. Vectors run over cells and are 0 where there is no unknown; it serves facts.sign * A,
+ * which is positive (semi-)definite (see dcg_solver_read). The functions return 0 or an error code, which ends the solve with DCG_INTERNAL. */
+typedef struct {
+  void *context; /* handed to the functions */
+  int (*apply)(void *context, const double *r, double *z); /* z = M r */
+  /* The iteration that `method` names, where M brings it along compiled: as dcg_multilevel_cg. NULL: none */
+  int (*run)(void *context, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
+             int32_t *result);
+  int32_t trusted; /* nonzero: linear, symmetric positive definite by construction. 0: cg takes the flexible beta */
+} dcg_preconditioner;
+
+/* NULL: the model again. The context must stay. */
+DCG_API int dcg_solver_set_preconditioner(dcg_solver *solver, const dcg_preconditioner *preconditioner);
+
+/* Sees the guess and x after every iteration, over rows; a nonzero *stop ends the solve. Compiled iterations are not taken then. */
+typedef struct {
+  void *context;
+  int (*observe)(void *context, int64_t iteration, double norm, const double *x, int32_t *stop);
+} dcg_observer;
+
+/* NULL: nobody. The context must stay. */
+DCG_API int dcg_solver_set_observer(dcg_solver *solver, const dcg_observer *observer);
+
 /* Builds the preconditioner for the matrix; what needs one does this itself, so that a program calls it only to see its time apart. */
 DCG_API int dcg_solver_set_up(dcg_solver *solver);
 
@@ -454,7 +482,8 @@ typedef struct {
   double setup_seconds, solve_seconds;
 } dcg_result;
 
-/* Solves A x = b. x holds the guess: zeros where there is none. 0 is returned where the iteration ended, converged or not: result says which.
+/* Solves A x = b, where b is not x. x holds the guess: zeros where there is none. DCG_INCONSISTENT: b has a part outside the range of A, and the option
+ * inconsistent is `error`. 0 is returned where the iteration ended, converged or not: result says which.
  * result may be NULL. Of a singular A, x has zero mean on every component. */
 DCG_API int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, dcg_result *result);
 
@@ -481,8 +510,17 @@ typedef struct {
   int64_t diagonal, alone;     /* how many of this process's rows are diagonal only, and how many are no unknowns */
   const int64_t *row;
   const double *inverse;
+  const double *widths[3];     /* of the cells along z, y, x, where coordinates were given; else NULL */
 } dcg_read;
 DCG_API int dcg_solver_read(const dcg_solver *solver, dcg_read *read);
+
+/* Vectors over rows to vectors over cells, 0 where there is no unknown: a right-hand side of A x = b becomes that of the operator, with its sign and
+ * without the rows that are diagonal only. A guess stays as it is. */
+enum dcg_vector { DCG_RHS = 0, DCG_GUESS = 1 };
+DCG_API int dcg_solver_to_cells(dcg_solver *solver, int32_t what, const double *rows, double *cells);
+
+/* Vectors over cells to vectors over rows; rows that are no unknowns get their solution for b, or 0 where b is NULL. */
+DCG_API int dcg_solver_from_cells(dcg_solver *solver, const double *cells, const double *b, double *rows);
 
 /* Lines of text about model, grid, matrix, levels and memory, at most `size` bytes with the final 0. */
 DCG_API int dcg_solver_view(dcg_solver *solver, char *text, int64_t size);

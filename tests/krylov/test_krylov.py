@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from deepcg.krylov.iteration import solve
 from deepcg.native import constants as krylov
 from deepcg.native import library as native
 from deepcg.native.constants import CG, COMPILED, FCG, FLEXIBLE_CG, JACOBI_CG
 from tests.support import reference
+from tests.support.krylov import solve
 
 EPS = np.finfo(float).eps
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from deepcg import FLUID, OPEN, SOLID, Poisson
 from deepcg.native import library as native
-from deepcg.problem.from_matrix.kernel import DIAGONAL, UNKNOWN, Reading
+from tests.support.matrix_kernel import DIAGONAL, UNKNOWN, Reading
 from tests.support.reference import random_arguments
 
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason=f"kernels not built: {native.unavailable}")

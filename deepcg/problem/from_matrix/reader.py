@@ -2,18 +2,20 @@
 
 A 5- or 7-point M-matrix says by its entries all that the solver needs: the face weights are its off-diagonals. Its diagonal may exceed their
 sum by couplings to fixed values (Dirichlet conditions folded into the diagonal) or by the shift. Everything else is refused with the reason.
-The kernels have the rules (`dcg_matrix_read` in `kernels/include/deepcg.h`); here are the checks of what the user gives.
+The kernels have the rules (`dcg_solver_set_matrix` in `kernels/include/deepcg.h`); here are the checks of what the user gives.
 """
 
 from __future__ import annotations
+
+import ctypes
 
 import numpy as np
 import scipy.sparse as sp
 
 from ...native import library as native
+from ...native.session import Read, Session
 from ..grid import Boundary, Grid
 from ..stencil import Stencil, uniform_stencil
-from .kernel import DIAGONAL, UNKNOWN, Reading
 from .layout import MatrixLayout
 from .row_numbering import place_rows
 
@@ -51,20 +53,16 @@ def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
     cells has both faces in one entry, so in one weight.
     """
     A, rounding = check_matrix(A)
-    places = place_rows(A.shape[0], cells, shape, coordinates)
+    session = Session(rounding=rounding, equality=SAME, keep_uncoupled=1)
+    dim = place_rows(session, A.shape[0], cells, shape, coordinates)
     try:
-        reading = Reading(
-            A, places.shape, places.cell, rounding=rounding, equality=SAME, cells=places.cells, keep_uncoupled=True
-        )
+        session.set_matrix(A)
     except native.ArgumentError as error:
         text = str(error)
         raise ValueError(text if text.startswith("cells: ") else f"A: {text}") from None
-    grid, stencil = view_operator(reading, places.widths)
-    row_kinds = reading.inner_kinds.reshape(-1)
-    if places.cell is not None:
-        row_kinds = row_kinds[places.cell]
-    layout = MatrixLayout(A, grid.cells, places.cell, reading.result.sign, row_kinds == UNKNOWN, row_kinds == DIAGONAL)
-    return problem_class.assemble(grid, stencil, layout)
+    found = session.read()
+    grid, stencil = view_operator(session, found, dim)
+    return problem_class.assemble(grid, stencil, MatrixLayout(A, session, found, grid.shape))
 
 
 def check_matrix(A) -> tuple[sp.csr_array, float]:
@@ -86,22 +84,27 @@ def check_matrix(A) -> tuple[sp.csr_array, float]:
     return A, rounding
 
 
-def view_operator(reading: Reading, widths) -> tuple[Grid, Stencil]:
-    """The grid and the stencil that a reading found, over its arrays."""
-    result, shape = reading.result, tuple(h.size for h in widths)
-    axes = (0, 1, 2) if len(shape) == 3 else (0, 2)
-    periodic = tuple(bool(result.periodic >> axis & 1) for axis in axes)
-    cells = reading.cells.reshape(shape)
-    cells.setflags(write=False)
-    if result.unit > 0.0:
-        sides = [tuple(bool(result.open >> 2 * axis + high & 1) for high in (0, 1)) for axis in axes]
+def view_operator(session: Session, found: Read, dim: int) -> tuple[Grid, Stencil]:
+    """The grid and the stencil that a session found, over its arrays."""
+    op, axes = found.op, (0, 1, 2) if dim == 3 else (0, 2)
+    shape = tuple(op.shape[axis] for axis in axes)
+    widths = tuple(
+        session.array(found.widths[axis], ctypes.c_double, n) if found.widths[axis] else np.ones(n)
+        for axis, n in zip(axes, shape, strict=True)
+    )
+    periodic = tuple(bool(op.periodic >> axis & 1) for axis in axes)
+    cells = session.array(op.cells, ctypes.c_uint8, *shape)
+    if op.unit > 0.0:
+        sides = [tuple(bool(op.open >> 2 * axis + high & 1) for high in (0, 1)) for axis in axes]
         grid = Grid(cells, widths, boundary_words(sides, periodic))
-        return grid, uniform_stencil(grid, result.unit)
+        return grid, uniform_stencil(grid, op.unit)
+    faces = [[n + (a == axis) for a, n in zip(axes, shape, strict=True)] for axis in axes]
     weights = tuple(
-        reading.weights[axis].reshape([n + (a == axis) for a, n in zip(axes, shape, strict=True)]) for axis in axes
+        session.array(op.weights[axis], ctypes.c_double, *of_axis) if op.weights[axis] else np.zeros(of_axis)
+        for axis, of_axis in zip(axes, faces, strict=True)
     )
     sides = [tuple(np.take(w, end, axis).any() for end in (0, -1)) for axis, w in enumerate(weights)]
-    shift = reading.shift.reshape(shape) if result.shifted else None
+    shift = session.array(op.shift, ctypes.c_double, *shape) if op.shift else None
     return Grid(cells, widths, boundary_words(sides, periodic)), Stencil(cells, weights, shift, periodic)
 
 

@@ -65,7 +65,7 @@ class CallersSystem : public LinearSystem {
 
  private:
   static void check(const char *function, int code) {
-    if (code) throw std::runtime_error(std::string("system: ") + function + " returned error code " + std::to_string(code));
+    check_callback((std::string("system: ") + function).c_str(), code);
   }
 
   const dcg_system f_;

@@ -15,12 +15,24 @@ inline void require(bool holds, const char *message) {
   if (!holds) throw std::invalid_argument(message);
 }
 
+// b has a part outside the range of a singular operator.
+struct Inconsistent : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+inline void check_callback(const char *function, int code) {
+  if (code) throw std::runtime_error(std::string(function) + " returned error code " + std::to_string(code));
+}
+
 // Runs the body of an API function; nothing is thrown across the boundary.
 template <class Body>
 int guarded(Body &&body) noexcept {
   try {
     body();
     return DCG_OK;
+  } catch (const Inconsistent &e) {
+    last_error() = e.what();
+    return DCG_INCONSISTENT;
   } catch (const std::invalid_argument &e) {
     last_error() = e.what();
     return DCG_INVALID_ARGUMENT;

@@ -14,6 +14,7 @@ class NullSpace {
   void find(const BoxOperator &op, Messages *messages);
 
   bool empty() const { return sizes_.empty(); }
+  size_t count() const { return sizes_.size(); }
   // Takes the mean of every such component off v; returns the 2-norm of what was taken. Collective.
   double project(double *v) const;
 

@@ -40,6 +40,7 @@ void Grid::set_coordinates(int32_t given_dim, int64_t given_rows, const double *
   Grid made;
   std::copy(found.shape, found.shape + 3, made.shape);
   if (!found.in_order) made.cell = std::move(found.cell);
+  std::move(found.widths, found.widths + 3, made.widths);
   made.dim = given_dim, made.rows = given_rows, made.source = "coordinates";
   *this = std::move(made);
 }

@@ -17,6 +17,7 @@ struct Grid {
   std::vector<uint8_t> cells;   // the kinds, if given
   std::vector<int64_t> cell;    // from coordinates: each row's cell
   int64_t rows = -1;            // from coordinates: how many
+  std::vector<double> widths[3];  // from coordinates: of the cells
   const char *source = "sizes";
 
   void set_shape(int32_t dim, const int64_t *shape, const uint8_t *cells);

@@ -70,7 +70,7 @@ void agree(Ranks *ranks, Body &&body) {
 
 Reading::~Reading() { dcg_matrix_scan_destroy(scan_); }
 
-void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, double equality, Messages *messages, bool same_pattern) {
+void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &settings, Messages *messages, bool same_pattern) {
   Ranks *ranks = messages ? &messages->ranks() : nullptr;
   agree(ranks, [&] {
     check(matrix, messages != nullptr);
@@ -87,8 +87,8 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, dou
   m.rows = rows_, m.first_row = placement_.first_row, m.cell = placement_.cell_of_rows(), m.index_bytes = matrix.index_bytes;
   for (int block = 0; block < 2; ++block)
     m.start[block] = matrix.start[block], m.column[block] = matrix.column[block], m.value[block] = matrix.value[block];
-  m.ghost = ghost_cell_.data(), m.rounding = rounding, m.equality = equality;
-  m.cells = grid.cells.empty() ? nullptr : grid.cells.data(), m.dim = grid.dim;
+  m.ghost = ghost_cell_.data(), m.rounding = settings.rounding, m.equality = settings.equality;
+  m.cells = grid.cells.empty() ? nullptr : grid.cells.data(), m.dim = grid.dim, m.keep_uncoupled = settings.keep_uncoupled != 0;
   if (messages) m.sum = messages->functions().sum, m.context = messages->functions().context;
 
   uint8_t *kinds = kinds_.make((n[0] + 2) * (n[1] + 2) * (n[2] + 2));

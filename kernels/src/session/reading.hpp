@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "session/placement.hpp"
+#include "session/settings.hpp"
 
 namespace dcg {
 
@@ -45,7 +46,7 @@ class Reading {
   Reading(const Reading &) = delete;
 
   // Collective. Refuses matrices that are not served, on all ranks. messages NULL: there is one process.
-  void read(const dcg_csr &matrix, const Grid &grid, double rounding, double equality, Messages *messages, bool same_pattern);
+  void read(const dcg_csr &matrix, const Grid &grid, const Settings &settings, Messages *messages, bool same_pattern);
   // An operator instead: rows are cells.
   void take(const dcg_operator &op, Ranks *ranks);
 

@@ -36,8 +36,9 @@ Reading &dcg_solver::need_reading() const {
 
 void dcg_solver::prepare_solve() {
   if (solvable) return;
-  box = std::make_unique<BoxOperator>(reading->op(), reading->placement(), messages.get(), reading->numbers());
-  null_space.find(*box, messages.get());
+  box = std::make_shared<BoxOperator>(reading->op(), reading->placement(), messages.get(), reading->numbers());
+  null_space = std::make_shared<NullSpace>();
+  null_space->find(*box, messages.get());
   inverse_diagonal.clear();
   solvable = true;
 }
@@ -50,7 +51,7 @@ void dcg_solver::drop_levels() {
 
 void dcg_solver::forget() {
   drop_levels();
-  box.reset(), reading.reset();
+  box.reset(), null_space.reset(), reading.reset();
   solvable = false;
 }
 
@@ -61,7 +62,7 @@ void dcg_solver::read_model(int32_t of_dim, bool &in_python) {
   model_name.clear();
   if (!by_levels()) {
     model = {};
-    std::snprintf(model.name, sizeof model.name, "%s", settings.model.c_str());
+    std::snprintf(model.name, sizeof model.name, "%s", preconditioner.apply ? "the caller's own" : settings.model.c_str());
     return;
   }
   in_python = !find_model(settings.model, settings.models, of_dim, weights, model);
@@ -140,12 +141,12 @@ extern "C" int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, 
   int code = guarded([&] {
     require(solver && matrix, "solver and matrix must not be NULL");
     const double started = now();
-    if (!solver->by_rows) solver->forget();
+    if (!solver->by_rows || solver->reading.use_count() > 1) solver->forget();
     const bool again = same_pattern && solver->reading;
-    if (!solver->reading) solver->reading = std::make_unique<Reading>();
+    if (!solver->reading) solver->reading = std::make_shared<Reading>();
     solver->by_rows = true, solver->ready = solver->solvable = false;
     const Threads threads(solver->settings.threads);
-    solver->reading->read(*matrix, solver->grid, solver->settings.rounding, solver->settings.equality, solver->messages.get(), again);
+    solver->reading->read(*matrix, solver->grid, solver->settings, solver->messages.get(), again);
     solver->setup_seconds = now() - started;
   });
   if (code && solver) solver->forget();
@@ -156,7 +157,7 @@ extern "C" int dcg_solver_set_operator(dcg_solver *solver, const dcg_operator *o
   int code = guarded([&] {
     require(solver && op, "solver and operator must not be NULL");
     const double started = now();
-    auto made = std::make_unique<Reading>();
+    auto made = std::make_shared<Reading>();
     made->take(*op, solver->ranks());
     if (solver->by_rows || !solver->reading) solver->forget();
     solver->reading = std::move(made);
@@ -165,6 +166,36 @@ extern "C" int dcg_solver_set_operator(dcg_solver *solver, const dcg_operator *o
   });
   if (code && solver) solver->forget();
   return code;
+}
+
+extern "C" int dcg_solver_share(dcg_solver *solver, dcg_solver *other) {
+  return guarded([&] {
+    require(solver && other && solver != other, "solver and other must not be NULL, nor one");
+    require(!solver->messages && !other->messages, "solver, other: sessions on one process only share a matrix");
+    other->need_reading();
+    other->prepare_solve();
+    solver->drop_levels();
+    solver->grid = other->grid, solver->by_rows = other->by_rows;
+    solver->reading = other->reading, solver->box = other->box, solver->null_space = other->null_space;
+    solver->inverse_diagonal.clear();
+    solver->solvable = true, solver->setup_seconds = 0.0;
+  });
+}
+
+extern "C" int dcg_solver_set_preconditioner(dcg_solver *solver, const dcg_preconditioner *preconditioner) {
+  return guarded([&] {
+    require(solver && (!preconditioner || preconditioner->apply), "solver and preconditioner.apply must not be NULL");
+    solver->preconditioner = preconditioner ? *preconditioner : dcg_preconditioner{};
+    solver->drop_levels();
+    solver->model_name.clear();
+  });
+}
+
+extern "C" int dcg_solver_set_observer(dcg_solver *solver, const dcg_observer *observer) {
+  return guarded([&] {
+    require(solver, "solver must not be NULL");
+    solver->observer = observer ? *observer : dcg_observer{};
+  });
 }
 
 extern "C" int dcg_solver_set_up(dcg_solver *solver) {
@@ -197,5 +228,6 @@ extern "C" int dcg_solver_read(const dcg_solver *solver, dcg_read *read) {
     read->cell = reading.placement().cell_of_rows();
     read->diagonal = lone.diagonal(), read->alone = static_cast<int64_t>(lone.row.size());
     read->row = lone.row.data(), read->inverse = lone.inverse.data();
+    for (int a = 0; a < 3; ++a) read->widths[a] = solver->grid.widths[a].empty() ? nullptr : solver->grid.widths[a].data();
   });
 }

@@ -19,8 +19,11 @@ struct dcg_solver {
   dcg::Grid grid;
   std::unique_ptr<dcg::Messages> messages;
 
-  // what was read: NULL before the first matrix
-  std::unique_ptr<dcg::Reading> reading;
+  dcg_preconditioner preconditioner{};  // the caller's own, where `apply` is not NULL
+  dcg_observer observer{};
+
+  // what was read: NULL before the first matrix. Sessions may share it, and what a solve makes of it
+  std::shared_ptr<dcg::Reading> reading;
   bool by_rows = true;  // false: an operator was given
 
   // what was set up
@@ -31,8 +34,8 @@ struct dcg_solver {
   dcg_multilevel *levels = nullptr;
   bool ready = false;
   // only a solve needs these
-  std::unique_ptr<dcg::BoxOperator> box;
-  dcg::NullSpace null_space;
+  std::shared_ptr<dcg::BoxOperator> box;
+  std::shared_ptr<dcg::NullSpace> null_space;
   bool solvable = false;
   double setup_seconds = 0.0;
   int64_t exchanges = 0, bytes = 0;  // of one application on several ranks, from the first one on
@@ -41,7 +44,7 @@ struct dcg_solver {
 
   // of the last solve
   std::vector<double> residuals;
-  std::vector<double> r, z, rhs;  // over cells
+  std::vector<double> r, z, rhs, seen;  // over cells; over rows: what the observer sees
 
   int32_t dim() const;
   dcg::Ranks *ranks() { return messages ? &messages->ranks() : nullptr; }
@@ -54,10 +57,16 @@ struct dcg_solver {
   void read_model(int32_t dim, bool &in_python);
 
   // Vectors over rows to vectors over cells, 0 where there is no unknown, and back; times a number.
-  bool by_levels() const { return settings.model != "jacobi" && settings.model != "none"; }
-  bool direct() const { return reading->placement().cell.empty(); }
+  bool by_levels() const { return !preconditioner.apply && settings.model != "jacobi" && settings.model != "none"; }
+  bool direct() const { return reading->placement().cell.empty() && reading->rows() == reading->placement().cells(); }
   void to_cells(double scale, const double *rows, double *cells) const;
   void from_cells(double scale, const double *cells, double *rows) const;
+  // b over rows to the right-hand side over cells; `fixed` is room for the solution of rows that are diagonal only.
+  void rhs_to_cells(double scale, const double *b, double *cells, std::vector<double> &fixed) const;
+  // Adds to a right-hand side what unknowns have of `fixed`.
+  void add_fixed(double times, const double *fixed, double *cells) const;
+  // Rows that are no unknowns: the solution for b, or 0 where that is NULL.
+  void solve_lone_rows(const double *b, double *rows) const;
   const double *find_inverse_diagonal();              // 1 for unknowns without a diagonal, 0 where there is no unknown
   void precondition(const double *r, double *z);      // over cells, both 0 where there is no unknown
   void apply(const double *r, double *z);             // over rows

@@ -25,7 +25,7 @@ const std::vector<Option> &options() {
       {"model", "auto, multigrid, jacobi, none, a shipped model's name or a model file", &Settings::model, nullptr, nullptr, {}},
       {"models", "a folder", &Settings::models, nullptr, nullptr, {}},
       {"method", "auto, cg or dcd", &Settings::method, nullptr, nullptr, {"auto", "cg", "dcd"}},
-      {"window", "an integer >= 0", nullptr, &Settings::window, nullptr, {}},
+      {"window", "an integer >= 0, or all", nullptr, &Settings::window, nullptr, {}},
       {"rtol", "a finite number >= 0", nullptr, nullptr, &Settings::rtol, {}},
       {"atol", "a finite number >= 0", nullptr, nullptr, &Settings::atol, {}},
       {"maxiter", "an integer >= 0, or default", nullptr, &Settings::maxiter, nullptr, {}},
@@ -33,6 +33,7 @@ const std::vector<Option> &options() {
       {"threads", "an integer >= 0", nullptr, &Settings::threads, nullptr, {}},
       {"rounding", "a finite number >= 0", nullptr, nullptr, &Settings::rounding, {}},
       {"equality", "a finite number >= 0", nullptr, nullptr, &Settings::equality, {}},
+      {"keep_uncoupled", "0 or 1", nullptr, &Settings::keep_uncoupled, nullptr, {}},
       {"gather", "an integer >= 0", nullptr, &Settings::gather, nullptr, {}},
       {"source", "any text", &Settings::source, nullptr, nullptr, {}},
   };
@@ -52,6 +53,7 @@ double parse_number(const Option &option, const std::string &value) {
 
 int64_t parse_count(const Option &option, const std::string &value) {
   if (option.count == &Settings::maxiter && value == "default") return kTenPerUnknown;
+  if (option.count == &Settings::window && value == "all") return kAll;
   char *end = nullptr;
   errno = 0;
   const long long number = std::strtoll(value.c_str(), &end, 10);

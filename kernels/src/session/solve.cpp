@@ -21,111 +21,151 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 // Over all ranks.
 double norm2(dcg_solver &s, const double *v) {
   double square;
-  pass_on(dcg_dot(static_cast<int64_t>(s.rhs.size()), v, v, &square));
+  pass_on(dcg_dot(s.reading->placement().cells(), v, v, &square));
   return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
 }
 
-double largest(dcg_solver &s, const double *v, const char *name) {
-  const int64_t n = s.reading->rows();
+// A look at a vector over rows. Only unknowns and rows that are diagonal only count.
+struct Look {
+  double largest;  // magnitude, over all ranks
+  bool over_cells; // it may serve as a vector over cells
+};
+
+Look look(dcg_solver &s, const double *v, const char *name) {
+  const int64_t n = s.reading->rows(), *cell = s.reading->placement().cell_of_rows();
+  const uint8_t *kind = s.reading->op().cells;
   double most = 0.0;
-  bool finite = true;
-#pragma omp parallel for schedule(static) reduction(max : most) reduction(&& : finite) if (n > 32768)
-  for (int64_t i = 0; i < n; ++i) most = std::max(most, std::fabs(v[i])), finite = finite && std::isfinite(v[i]);
+  bool finite = true, outside = false;
+#pragma omp parallel for schedule(static) reduction(max : most) reduction(&& : finite) reduction(|| : outside) if (n > 32768)
+  for (int64_t i = 0; i < n; ++i) {
+    const bool unknown = kind[cell ? cell[i] : i] == DCG_FLUID;
+    most = std::max(most, unknown ? std::fabs(v[i]) : 0.0);
+    finite = finite && (!unknown || std::isfinite(v[i])), outside = outside || (!unknown && v[i] != 0.0);
+  }
+  for (int64_t k = 0; k < s.reading->lone().diagonal(); ++k) {
+    const double value = v[s.reading->lone().row[k]];
+    most = std::max(most, std::fabs(value)), finite = finite && std::isfinite(value);
+  }
   if (!finite) most = std::numeric_limits<double>::infinity();
   if (s.ranks()) most = s.ranks()->maximum(most);
   if (std::isinf(most)) throw std::invalid_argument(std::string(name) + ": contains NaN or infinity; finite numbers are needed");
-  return most;
+  return {most, s.direct() && !outside};
 }
 
 // b for the unknowns alone, over cells, in numbers of moderate size; and what becomes of the other rows.
 class RightHandSide {
  public:
-  RightHandSide(dcg_solver &s, const double *b, double scale) : s(s), rhs(s.rhs) {
+  RightHandSide(dcg_solver &s, const double *b, bool over_cells, double scale) : s(s) {
     const Reading &read = *s.reading;
     const LoneRows &lone = read.lone();
-    rhs.assign(read.placement().cells(), 0.0);
-    s.to_cells(read.facts().sign * scale, b, rhs.data());
+    values = b;
+    if (!over_cells || scale * read.facts().sign != 1.0 || read.facts().dropped || !s.null_space->empty()) {
+      s.rhs.resize(read.placement().cells());
+      s.rhs_to_cells(scale, b, s.rhs.data(), fixed);
+      values = s.rhs.data();
+    }
+    reference = norm2(s, values);
+    if (!s.null_space->empty()) {
+      projected = s.null_space->project(s.rhs.data());
+      if (projected <= kConsistent * reference) projected = 0.0;
+      if (projected > 0.0 && s.settings.inconsistent == "error") refuse(projected / scale, reference / scale, s.null_space->count());
+      reference = norm2(s, values);
+    }
+    if (!read.facts().diagonal) return;
     double square = 0.0;
     for (int64_t k = 0; k < lone.diagonal(); ++k) square += std::pow(scale * b[lone.row[k]], 2);
     if (s.ranks()) square = s.ranks()->allreduce(square);
-    if (read.facts().dropped) {
-      fixed.assign(read.rows() + read.ghosts(), 0.0);
-      for (int64_t k = 0; k < lone.diagonal(); ++k) fixed[lone.row[k]] = scale * b[lone.row[k]] * lone.inverse[k];
-      read.fetch(fixed.data(), fixed.data() + read.rows());
+    if (read.facts().dropped) {  // as the caller's b has it
+      s.add_fixed(1.0, fixed.data(), s.rhs.data());
+      reference = norm2(s, values);
+      s.add_fixed(-1.0, fixed.data(), s.rhs.data());
     }
-    move(-1.0);
-    const double norm = norm2(s, rhs.data());
-    projected = s.null_space.project(rhs.data());
-    if (projected <= kConsistent * norm) projected = 0.0;
-    if (projected > 0.0 && s.settings.inconsistent == "error") refuse(projected / scale, norm / scale);
-    move(1.0);  // as the caller's b has it
-    reference = std::hypot(norm2(s, rhs.data()), std::sqrt(square));
-    move(-1.0);
+    reference = std::hypot(reference, std::sqrt(square));
   }
 
-  double projected, reference;  // of b less its part outside the range of A: the norm that rtol refers to
+  const double *values;    // b itself where it can serve
+  double projected = 0.0;
+  double reference;        // the norm that rtol refers to: of b less its part outside the range of A
 
  private:
   dcg_solver &s;
-  std::vector<double> &rhs, fixed;  // the solution of rows that are diagonal only
+  std::vector<double> fixed;  // the solution of rows that are diagonal only
 
-  void move(double times) {
-    const int64_t *cell = s.reading->placement().cell_of_rows();
-    for (const LoneRows::Entry &entry : s.reading->lone().dropped)
-      rhs[cell ? cell[entry.row] : entry.row] += times * s.reading->facts().sign * entry.value * fixed[entry.column];
-  }
-
-  [[noreturn]] static void refuse(double removed, double norm) {
+  [[noreturn]] static void refuse(double removed, double norm, size_t components) {
     char text[320];
     std::snprintf(text, sizeof text,
-                  "b: %.3e of its norm %.3e lies outside the range of the matrix, which is singular where nothing fixes the values; make b sum to "
-                  "zero on each such component, or set the option inconsistent to project",
-                  removed, norm);
-    throw std::invalid_argument(text);
+                  "b: %.3e of its norm %.3e lies outside the range of the operator, which is singular on %zu component(s) without an OPEN face; make b "
+                  "sum to zero there, or pass inconsistent='project'",
+                  removed, norm, components);
+    throw Inconsistent(text);
   }
 };
 
 // What the iterations see: vectors over the cells of this process.
 class CellSystem : public LinearSystem {
  public:
-  explicit CellSystem(dcg_solver &s) : s(s), threads(static_cast<int32_t>(s.settings.threads)) { n = static_cast<int64_t>(s.rhs.size()); }
+  CellSystem(dcg_solver &s, const double *b, double scale) : s(s), b(b), scale(scale), threads(static_cast<int32_t>(s.settings.threads)) {
+    n = s.reading->placement().cells();
+  }
 
   void product(const double *x, double *y) override { s.box->product(x, y, threads); }
   double residual(const double *b, const double *x, double *r) override {
     const double square = s.box->residual(b, x, r, threads);
-    if (s.null_space.empty()) return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
-    s.null_space.project(r);
+    if (s.null_space->empty()) return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
+    s.null_space->project(r);
     return norm2(s, r);
   }
-  void project(double *v) override { s.null_space.project(v); }
+  void project(double *v) override { s.null_space->project(v); }
   void precondition(const double *r, double *z) override { s.precondition(r, z); }
   void sum(double *values, int64_t count) override {
     if (s.ranks()) s.ranks()->allreduce(values, count);
   }
   const double *inverse_diagonal() override { return s.find_inverse_diagonal(); }
   double norm_bound() override {
+    if (bound > 0.0) return bound;
     const dcg_operator &op = s.reading->op();
-    double bound = 4.0 * s.dim() * op.unit;  // Gershgorin
+    bound = 4.0 * (op.open >> 2 & 3 ? 3 : s.dim()) * op.unit;  // Gershgorin
     if (op.unit == 0.0) pass_on(dcg_norm_bound(&op, &bound));
-    return s.ranks() ? s.ranks()->maximum(bound) : bound;
+    if (s.ranks()) bound = s.ranks()->maximum(bound);
+    return bound;
   }
   bool run(double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations) override {
     int32_t result = 0;
-    pass_on(s.settings.method == "dcd"
-                ? dcg_multilevel_directions(s.levels, static_cast<int32_t>(s.settings.window), x, r, target, maxiter, history, steps, iterations, &result)
-                : dcg_multilevel_cg(s.levels, x, r, target, maxiter, history, steps, iterations, &result));
-    return result != 2;
+    if (const dcg_preconditioner &own = s.preconditioner; own.run)
+      check_callback("preconditioner.run", own.run(own.context, x, r, target, maxiter, history, steps, iterations, &result));
+    else
+      pass_on(s.settings.method == "dcd"
+                  ? dcg_multilevel_directions(s.levels, s.settings.window == kAll ? DCG_CHECK_EVERY : static_cast<int32_t>(s.settings.window), x, r,
+                                              target, maxiter, history, steps, iterations, &result)
+                  : dcg_multilevel_cg(s.levels, x, r, target, maxiter, history, steps, iterations, &result));
+    return result != DCG_CG_BREAKDOWN;
+  }
+  bool observe(int64_t iteration, double norm, const double *x) override {
+    if (!s.observer.observe) return true;
+    const double *rows = x;
+    if (!s.direct() || scale != 1.0 || !s.reading->lone().row.empty()) {
+      s.seen.resize(s.reading->rows());
+      s.from_cells(1.0 / scale, x, s.seen.data());
+      s.solve_lone_rows(b, s.seen.data());
+      rows = s.seen.data();
+    }
+    int32_t stop = 0;
+    check_callback("observe", s.observer.observe(s.observer.context, iteration, norm / scale, rows, &stop));
+    return !stop;
   }
 
  private:
   dcg_solver &s;
+  const double *const b, scale;  // b over rows, and what x over cells is multiplied by
   const int32_t threads;
+  double bound = 0.0;
 };
 
 dcg_krylov_options options_of(const dcg_solver &s) {
   dcg_krylov_options options{};
-  const bool fcg = s.settings.method == "dcd", compiled = s.levels && !(fcg && s.messages);  // the kernels keep windows on one rank only
-  options.chain[0] = compiled ? DCG_COMPILED : fcg ? DCG_FCG : DCG_CG;
+  const bool own = s.preconditioner.apply, fcg = s.settings.method == "dcd";
+  const bool compiled = own ? s.preconditioner.run != nullptr : s.levels && !(fcg && s.messages);  // the kernels keep windows on one rank only
+  options.chain[0] = compiled && !s.observer.observe ? DCG_COMPILED : fcg ? DCG_FCG : !own || s.preconditioner.trusted ? DCG_CG : DCG_FLEXIBLE_CG;
   options.chain[1] = DCG_JACOBI_CG;
   options.window = static_cast<int32_t>(s.settings.window), options.threads = static_cast<int32_t>(s.settings.threads);
   options.maxiter = s.settings.maxiter == kTenPerUnknown ? 10 * std::max<int64_t>(s.reading->facts().unknowns, 1) : s.settings.maxiter;
@@ -136,31 +176,31 @@ dcg_krylov_options options_of(const dcg_solver &s) {
 
 extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, dcg_result *result) {
   return guarded([&] {
-    require(solver && b && x, "solver, b and x must not be NULL");
+    require(solver && b && x && b != x, "solver, b and x must not be NULL, nor b be x");
     dcg_solver &s = *solver;
     s.set_up();
     const double started = now();
     const Threads threads(s.settings.threads);
-    const Reading &read = *s.reading;
-    const LoneRows &lone = read.lone();
     s.prepare_solve();
-    const double size_b = largest(s, b, "b"), size_x = largest(s, x, "x");
-    const double moderate = std::max(size_b, size_x);
+    const Look of_b = look(s, b, "b"), of_x = look(s, x, "x");
+    const double moderate = of_x.largest > 0.0 ? std::max(of_b.largest, CellSystem(s, b, 1.0).norm_bound() * of_x.largest) : of_b.largest;
     const double scale = moderate > 0.0 && (moderate < kSmallest || moderate > kLargest) ? std::exp2(std::min(-std::ilogb(moderate) - 1, 1000)) : 1.0;
-    const RightHandSide rhs(s, b, scale);
-    s.z.resize(s.rhs.size());
-    std::fill(s.z.begin(), s.z.end(), 0.0);
-    if (size_x > 0.0) s.to_cells(scale, x, s.z.data());
-    s.null_space.project(s.z.data());
-    CellSystem system(s);
+    const RightHandSide rhs(s, b, of_b.over_cells, scale);
+    CellSystem system(s, b, scale);
+    double *cells = x;  // where the iteration is
+    if (!s.direct() || scale != 1.0) {
+      s.z.assign(system.n, 0.0);
+      cells = s.z.data();
+    }
+    if (cells != x || !of_x.over_cells) s.to_cells(scale, x, cells);
+    s.null_space->project(cells);
     dcg_krylov_options options = options_of(s);
     options.target = std::max(s.settings.rtol * rhs.reference, s.settings.atol * scale);
-    options.from_zero = size_x == 0.0;
-    const KrylovState run = solve(system, options, s.rhs.data(), s.z.data());
-    s.null_space.project(s.z.data());
-    s.from_cells(1.0 / scale, s.z.data(), x);
-    for (size_t k = 0; k < lone.row.size(); ++k)
-      x[lone.row[k]] = static_cast<int64_t>(k) < lone.diagonal() ? b[lone.row[k]] * lone.inverse[k] : 0.0;
+    options.from_zero = of_x.largest == 0.0;
+    const KrylovState run = solve(system, options, rhs.values, cells);
+    s.null_space->project(cells);
+    if (cells != x) s.from_cells(1.0 / scale, cells, x);
+    s.solve_lone_rows(b, x);
     s.residuals = run.residuals;
     for (double &residual : s.residuals) residual /= scale;
     if (!result) return;

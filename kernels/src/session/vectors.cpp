@@ -27,6 +27,29 @@ void dcg_solver::from_cells(double scale, const double *cells, double *rows) con
   }
 }
 
+void dcg_solver::add_fixed(double times, const double *fixed, double *cells) const {
+  const int64_t *cell = reading->placement().cell_of_rows();
+  for (const LoneRows::Entry &entry : reading->lone().dropped)
+    cells[cell ? cell[entry.row] : entry.row] += times * reading->facts().sign * entry.value * fixed[entry.column];
+}
+
+void dcg_solver::rhs_to_cells(double scale, const double *b, double *cells, std::vector<double> &fixed) const {
+  const LoneRows &lone = reading->lone();
+  if (!direct()) std::fill(cells, cells + reading->placement().cells(), 0.0);
+  to_cells(reading->facts().sign * scale, b, cells);
+  if (!reading->facts().dropped) return;
+  fixed.assign(reading->rows() + reading->ghosts(), 0.0);
+  for (int64_t k = 0; k < lone.diagonal(); ++k) fixed[lone.row[k]] = scale * b[lone.row[k]] * lone.inverse[k];
+  reading->fetch(fixed.data(), fixed.data() + reading->rows());
+  add_fixed(-1.0, fixed.data(), cells);
+}
+
+void dcg_solver::solve_lone_rows(const double *b, double *rows) const {
+  const LoneRows &lone = reading->lone();
+  for (size_t k = 0; k < lone.row.size(); ++k)
+    rows[lone.row[k]] = b && static_cast<int64_t>(k) < lone.diagonal() ? b[lone.row[k]] * lone.inverse[k] : 0.0;
+}
+
 // Messages of the set-up before the first application, then those of one, are told apart.
 void dcg_solver::count_messages(int64_t cycles) {
   if (!messages || exchanges) return;
@@ -50,6 +73,7 @@ const double *dcg_solver::find_inverse_diagonal() {
 
 void dcg_solver::precondition(const double *from, double *to) {
   const int64_t n = reading->placement().cells();
+  if (preconditioner.apply) return check_callback("preconditioner.apply", preconditioner.apply(preconditioner.context, from, to));
   if (levels) return pass_on(dcg_multilevel_apply(levels, from, to));
   const double *inverse = settings.model == "jacobi" ? find_inverse_diagonal() : nullptr;
   for (int64_t u = 0; u < n; ++u) to[u] = inverse ? inverse[u] * from[u] : from[u];
@@ -111,5 +135,26 @@ extern "C" int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x,
     require(solver && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
     solver->set_up();
     solver->iterate(window, x, r, target, maxiter, history, steps, iterations, result);
+  });
+}
+
+extern "C" int dcg_solver_to_cells(dcg_solver *solver, int32_t what, const double *rows, double *cells) {
+  return guarded([&] {
+    require(solver && rows && cells, "solver, rows and cells must not be NULL");
+    require(what == DCG_RHS || what == DCG_GUESS, "what: DCG_RHS or DCG_GUESS is needed");
+    solver->need_reading();
+    std::vector<double> fixed;
+    if (what == DCG_RHS) return solver->rhs_to_cells(1.0, rows, cells, fixed);
+    if (!solver->direct()) std::fill(cells, cells + solver->reading->placement().cells(), 0.0);
+    solver->to_cells(1.0, rows, cells);
+  });
+}
+
+extern "C" int dcg_solver_from_cells(dcg_solver *solver, const double *cells, const double *b, double *rows) {
+  return guarded([&] {
+    require(solver && rows && cells, "solver, cells and rows must not be NULL");
+    std::fill(rows, rows + solver->need_reading().rows(), 0.0);
+    solver->from_cells(1.0, cells, rows);
+    solver->solve_lone_rows(b, rows);
   });
 }

@@ -8,7 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ...native import library as native
+from deepcg.native import library as native
+from deepcg.native.session import MatrixResult
 
 UNKNOWN, DIAGONAL, EMPTY, NONE = range(4)  # what a row is
 
@@ -35,22 +36,6 @@ class Matrix(ctypes.Structure):
         ("cells", ctypes.c_void_p),
         ("dim", ctypes.c_int32),
         ("keep_uncoupled", ctypes.c_int32),
-    )
-
-
-class MatrixResult(ctypes.Structure):
-    """`dcg_matrix_result`."""
-
-    _fields_ = (
-        ("sign", ctypes.c_double),
-        ("unit", ctypes.c_double),
-        ("periodic", ctypes.c_int32),
-        ("open", ctypes.c_int32),
-        ("shifted", ctypes.c_int32),
-        ("unknowns", ctypes.c_int64),
-        ("diagonal", ctypes.c_int64),
-        ("empty", ctypes.c_int64),
-        ("dropped", ctypes.c_int64),
     )
 
 
@@ -124,7 +109,7 @@ class Reading:
 
     def __del__(self):
         if self._scan:
-            native.destroy(self._scan, "matrix_scan")
+            native.load().dcg_matrix_scan_destroy(self._scan)
 
     def read(self, same_columns: bool = False) -> None:
         """Read what the matrix holds now; `same_columns`: only its values have changed since the last time."""
