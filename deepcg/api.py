@@ -8,8 +8,8 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from .krylov.report import SolveInfo
+from .native.constants import WINDOW
 from .native.device_array import on_gpu
-from .native.krylov import WINDOW
 from .preconditioners.base import PreconditionerOperator
 from .preconditioners.registry import build
 from .problem.grid import Array

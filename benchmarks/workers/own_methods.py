@@ -13,7 +13,7 @@ from benchmarks.workers.methods import Loaded
 from deepcg.dcdm.preconditioner import Network
 from deepcg.multigrid.cycle import MultilevelCycle
 from deepcg.multigrid.parameters import Weights
-from deepcg.native.krylov import WINDOW
+from deepcg.native.constants import WINDOW
 from deepcg.preconditioners.registry import multilevel_cycle
 from deepcg.problem.poisson import Poisson
 

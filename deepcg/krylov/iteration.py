@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..native import library as native
-from ..native.krylov import CHAIN, WINDOW, Options, Report, System
+from ..native.constants import CG_BREAKDOWN, CHAIN, WINDOW
+from ..native.krylov import Options, Report, System
 from ..problem.grid import Array
 
 Preconditioner = Callable[[Array], Array]  # r -> z
@@ -188,7 +189,7 @@ def tell_run(run: Any, history: int, steps: int, iterations: Any, result: Any) -
     if n:
         vector(history, n)[:] = run.residuals
         vector(steps, 2 * n).reshape(n, 2)[...] = np.transpose([run.alphas, [0.0, *run.betas]])
-    iterations[0], result[0] = n, 2 if run.broken else 0
+    iterations[0], result[0] = n, CG_BREAKDOWN if run.broken else 0
 
 
 class Callbacks:

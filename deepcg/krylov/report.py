@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..native.krylov import BREAKDOWN, CONVERGED
+from ..native.constants import BREAKDOWN, CONVERGED
 from ..native.library import reason_text
 
 

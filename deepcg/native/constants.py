@@ -21,3 +21,13 @@ LEVEL_DIAGONAL, LEVEL_RELAX, LEVEL_WEIGHT, LEVEL_KEEP, LEVEL_TOWARD, LEVEL_VECTO
 
 # of dcg_cuda_time
 CUDA_COPY, CUDA_SWEEP, CUDA_CYCLE = 0, 1, 2
+
+# enum dcg_reason
+CONVERGED, ATTAINABLE, MAXITER, BREAKDOWN, STOPPED, STALLED = 0, 1, 2, 3, 4, 5
+
+# enum dcg_method; the longest chain of them
+COMPILED, CG, FLEXIBLE_CG, FCG, JACOBI_CG = 1, 2, 3, 4, 5
+CHAIN = 4
+
+# iterations between evaluations of b - A x; earlier directions that FCG(m) keeps by default
+CHECK_EVERY, WINDOW = 50, 32

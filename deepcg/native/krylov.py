@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-# enum dcg_reason
-CONVERGED, ATTAINABLE, MAXITER, BREAKDOWN, STOPPED, STALLED = range(6)
-# enum dcg_method
-COMPILED, CG, FLEXIBLE_CG, FCG, JACOBI_CG = range(1, 6)
-
-CHECK_EVERY = 50  # DCG_CHECK_EVERY: iterations between evaluations of b - A x
-WINDOW = 32  # DCG_WINDOW: earlier directions that FCG(m) keeps by default
-CHAIN = 4  # DCG_CHAIN: methods of a chain at most
+from .constants import CHAIN
 
 _POINTER, _I32, _I64, _REAL = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..krylov.iteration import Outcome
 from ..krylov.report import SolveInfo
-from ..native import krylov
+from ..native import constants
 from ..solver.solver import Solver
 from .matrix import read
 
@@ -118,7 +118,7 @@ def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, model) -> tuple[Any, SolveInf
     ksp.destroy()
     seconds = {"setup_seconds": between - started, "solve_seconds": time.perf_counter() - between}
     info = SolveInfo.of(outcome, model=str(model), method="cg", projected=0.0, **seconds)
-    if outcome.reason == krylov.STOPPED:
+    if outcome.reason == constants.STOPPED:
         info.reason = f"PETSc's reason {reason}"
     return x, info
 
@@ -127,8 +127,8 @@ def _reason(ksp) -> int:
     """PETSc's reason as the kernels have it."""
     reason, reasons = ksp.getConvergedReason(), ksp.ConvergedReason
     known = {
-        reasons.DIVERGED_MAX_IT: krylov.MAXITER,
-        reasons.DIVERGED_BREAKDOWN: krylov.ATTAINABLE,
-        reasons.DIVERGED_INDEFINITE_MAT: krylov.BREAKDOWN,
+        reasons.DIVERGED_MAX_IT: constants.MAXITER,
+        reasons.DIVERGED_BREAKDOWN: constants.ATTAINABLE,
+        reasons.DIVERGED_INDEFINITE_MAT: constants.BREAKDOWN,
     }
-    return krylov.CONVERGED if reason > 0 else known.get(reason, krylov.STOPPED)
+    return constants.CONVERGED if reason > 0 else known.get(reason, constants.STOPPED)

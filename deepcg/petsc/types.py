@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..krylov.report import SolveInfo
-from ..native.krylov import WINDOW
+from ..native.constants import WINDOW
 from ..preconditioners.base import Preconditioner
 from ..preconditioners.registry import build
 from ..problem.poisson import Poisson

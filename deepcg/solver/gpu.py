@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..krylov.iteration import Callbacks, Operator, Outcome, solve, solve_system, tell_run
+from ..native.constants import COMPILED, JACOBI_CG, STALLED
 from ..native.device import to_device, to_host
 from ..native.device_array import device_array, empty_like, on_gpu
-from ..native.krylov import COMPILED, JACOBI_CG, STALLED, System
+from ..native.krylov import System
 from ..preconditioners.base import capability
 from ..problem.poisson import Poisson
 

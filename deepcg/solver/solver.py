@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 
 from ..krylov.iteration import solve as iterate
 from ..krylov.report import SolveInfo
+from ..native.constants import CG, CHECK_EVERY, COMPILED, FCG, FLEXIBLE_CG, JACOBI_CG, WINDOW
 from ..native.device import check_device
 from ..native.device_array import on_gpu
-from ..native.krylov import CG, CHECK_EVERY, COMPILED, FCG, FLEXIBLE_CG, JACOBI_CG, WINDOW
 from ..preconditioners.base import Preconditioner, capability
 from ..preconditioners.registry import build
 from ..problem.grid import Array

@@ -12,9 +12,9 @@ import pytest
 import scipy.linalg
 
 from deepcg.krylov.iteration import solve
-from deepcg.native import krylov
+from deepcg.native import constants as krylov
 from deepcg.native import library as native
-from deepcg.native.krylov import CG, COMPILED, FCG, FLEXIBLE_CG, JACOBI_CG
+from deepcg.native.constants import CG, COMPILED, FCG, FLEXIBLE_CG, JACOBI_CG
 from tests.support import reference
 
 EPS = np.finfo(float).eps

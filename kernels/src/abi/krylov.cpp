@@ -39,7 +39,7 @@ class CallersSystem : public LinearSystem {
   bool run(double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations) override {
     int32_t result = 0;
     check("run", f_.run(f_.context, x, r, target, maxiter, history, steps, iterations, &result));
-    return result != 2;
+    return result != DCG_CG_BREAKDOWN;
   }
   bool elsewhere() const override { return f_.norm != nullptr; }
   double norm(const double *v) override {

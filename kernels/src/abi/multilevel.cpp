@@ -128,7 +128,7 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
       *levels = static_cast<int32_t>(sizes.size()), *bytes = handle->distributed->bytes();
       for (size_t l = 0; l < sizes.size() && static_cast<int32_t>(l) < capacity; ++l) {
         std::copy(sizes[l].n, sizes[l].n + 3, per_level + 5 * l);
-        per_level[5 * l + 3] = sizes[l].unknowns, per_level[5 * l + 4] = sizes[l].extras;
+        per_level[5 * l + 3] = sizes[l].unknowns, per_level[5 * l + 4] = sizes[l].secondary;
       }
       return;
     }
@@ -139,7 +139,7 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
       *bytes += level.bytes();
       if (static_cast<int32_t>(l) >= capacity) continue;
       for (int a = 0; a < 3; ++a) per_level[5 * l + a] = level.box.n[a];
-      per_level[5 * l + 3] = level.unknowns, per_level[5 * l + 4] = level.extras;
+      per_level[5 * l + 3] = level.unknowns, per_level[5 * l + 4] = level.secondary;
     }
   });
 }
@@ -151,17 +151,17 @@ extern "C" int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level
     require(level >= 0 && level < static_cast<int32_t>(handle->levels.size()), "level: there is no such level");
     const Level &l = *handle->levels[level];
     const Field<float> *fields[DCG_LEVEL_VECTORS] = {};
-    fields[DCG_LEVEL_DIAGONAL] = &l.diagonal, fields[DCG_LEVEL_RELAX] = &l.relax;
+    fields[DCG_LEVEL_DIAGONAL] = &l.diagonal, fields[DCG_LEVEL_RELAX] = &l.omega_dinv;
     for (int a = 0; a < 3; ++a) {
       fields[DCG_LEVEL_WEIGHT + a] = &l.weight[a];
       for (int half = 0; half < 2; ++half)
-        fields[DCG_LEVEL_KEEP + 2 * a + half] = &l.keep[a][half], fields[DCG_LEVEL_TOWARD + 2 * a + half] = &l.toward[a][half];
+        fields[DCG_LEVEL_KEEP + 2 * a + half] = &l.interp_parent[a][half], fields[DCG_LEVEL_TOWARD + 2 * a + half] = &l.interp_neighbour[a][half];
     }
     require(what >= 0 && what < DCG_LEVEL_VECTORS && !fields[what]->empty(), "what: this level has no such vector");
     const Field<float> &f = *fields[what];
     for (int64_t k = 0; k < l.box.n[0]; ++k)
       for (int64_t j = 0; j < l.box.n[1]; ++j)
         for (int64_t i = 0; i < l.box.n[2]; ++i) *values++ = f[l.box.at(k, j, i)];
-    for (int64_t e = 0; e < l.extras; ++e) *values++ = f[l.box.size + e];
+    for (int64_t e = 0; e < l.secondary; ++e) *values++ = f[l.box.size + e];
   });
 }

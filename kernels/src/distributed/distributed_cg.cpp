@@ -48,8 +48,8 @@ class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace, float> {
       for (const Halo &halo : local.ghosts) halo.broadcast(p_, p_);
     team_.barrier();
     return sum([&](int64_t, int64_t at, int64_t n) {
-             return level_.unit ? rows_.curvature_unit(n, p_ + at, around(at), level_.code.data() + at)
-                                : rows_.curvature_weighted(n, p_ + at, around(at), weight_rows(level_, at, zeros_.data() + kLanes));
+             return level_.constant ? rows_.curvature_constant(n, p_ + at, around(at), level_.stencil_type.data() + at)
+                                : rows_.curvature_variable(n, p_ + at, around(at), weight_rows(level_, at, zeros_.data() + kLanes));
            }) / on_.inverse_scale_;
   }
 
@@ -57,8 +57,8 @@ class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace, float> {
     return sum([&](int64_t row, int64_t at, int64_t n) {
       double *x = x_ + row * n, *r = r_ + row * n;
       float *b = level_.b.data() + at;
-      return level_.unit ? rows_.advance_unit(n, cg.alpha, on_.op_.unit, p_ + at, around(at), level_.code.data() + at, x, r, cg.scale, b)
-                         : rows_.advance_weighted(n, cg.alpha, p_ + at, around(at), weights_round(on_.op_, row, 0), x, r, cg.scale, b);
+      return level_.constant ? rows_.advance_constant(n, cg.alpha, on_.op_.unit, p_ + at, around(at), level_.stencil_type.data() + at, x, r, cg.scale, b)
+                         : rows_.advance_variable(n, cg.alpha, p_ + at, around(at), weights_round(on_.op_, row, 0), x, r, cg.scale, b);
     });
   }
 

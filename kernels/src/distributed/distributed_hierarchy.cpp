@@ -51,7 +51,7 @@ double DistributedHierarchy::build(Level &level, const Partition &own, const Par
   if (!held.here) return level.box.reset(on.op.shape), 1.0;
   const double factor = build_finest(level, on.op, largest, threads_);
   for (Field<float> *vector : {&level.x, &level.b}) fill(*vector, level.box.size, 0.0f, threads_);
-  if (!level.unit) finish(level, weights_, true, threads_);
+  if (!level.constant) finish(level, weights_, true, threads_);
   return factor;
 }
 
@@ -65,16 +65,16 @@ void DistributedHierarchy::fetch_activity(LocalLevel &local) {
       cells.add(level.box.at(at[0], at[1], at[2]), home.rank, home.primary());
   });
   cells.create(level.box.size);
-  if (level.unit) cells.broadcast(level.code.data(), level.code.data());
-  if (!level.unit) cells.broadcast(level.relax.data(), level.relax.data());
+  if (level.constant) cells.broadcast(level.stencil_type.data(), level.stencil_type.data());
+  if (!level.constant) cells.broadcast(level.omega_dinv.data(), level.omega_dinv.data());
 }
 
 // Whether a level can be cut: every rank owns cells, no cut of a periodic axis joins cells of one colour, no coarse cell neighbours itself.
-bool DistributedHierarchy::can_be_cut(const Partition &own, const Merge (&merge)[3]) const {
+bool DistributedHierarchy::can_be_cut(const Partition &own, const AxisCoarsening (&coarsening)[3]) const {
   for (int a = 0; a < 3; ++a) {
     for (size_t s = 0; s + 1 < own.starts[a].size(); ++s)
       if (own.starts[a][s] == own.starts[a][s + 1]) return false;
-    if (own.cut(a) && own.periodic[a] && (own.n[a] % 2 || merge[a].coarse() < 2)) return false;
+    if (own.cut(a) && own.periodic[a] && (own.n[a] % 2 || coarsening[a].coarse() < 2)) return false;
   }
   return true;
 }
@@ -83,13 +83,13 @@ bool DistributedHierarchy::can_be_cut(const Partition &own, const Merge (&merge)
 void DistributedHierarchy::count(const Level &level, const int64_t begin[3], const int64_t end[3], LevelSize &size) {
   double numbers[2] = {0.0, 0.0};
   for_cells(begin, end, [&](const int64_t at[3]) { numbers[0] += is_unknown(level, level.box.at(at[0], at[1], at[2])); });
-  for (int64_t e = 0; e < level.extras; ++e) {
+  for (int64_t e = 0; e < level.secondary; ++e) {
     int64_t c[3];
-    level.box.coordinates(level.extra_cell[e], c);
+    level.box.coordinates(level.secondary_cell[e], c);
     if (inside(c, begin, end)) numbers[0] += is_unknown(level, level.box.size + e), numbers[1] += 1.0;
   }
   ranks_.allreduce(numbers, 2);
-  size.unknowns = static_cast<int64_t>(numbers[0]), size.extras = static_cast<int64_t>(numbers[1]);
+  size.unknowns = static_cast<int64_t>(numbers[0]), size.secondary = static_cast<int64_t>(numbers[1]);
 }
 
 // The relative widths of the whole grid's cells, from every rank's samples of its own.
@@ -133,9 +133,9 @@ void DistributedHierarchy::set_up(const dcg_operator &op) {
     whole.box.reset(cells.n);
     Widths wider = {widths[0], widths[1], widths[2]};
     double next_target = target;
-    if (cells.cells() <= ranks_.gather || (above && size.unknowns <= kDirect) || !plan_merges(whole, wider, next_target)) break;
-    if (!can_be_cut(cells, whole.merge)) break;
-    const CoarsenedPartition plan = coarsened(cells, whole.merge);
+    if (cells.cells() <= ranks_.gather || (above && size.unknowns <= kDirect) || !plan_semicoarsening(whole, wider, next_target)) break;
+    if (!can_be_cut(cells, whole.coarsening)) break;
+    const CoarsenedPartition plan = coarsened(cells, whole.coarsening);
     LocalLevel &made = local(cut_);
     made.partition = plan.fine, made.coarse_partition = plan.coarse;
     made.partition.own(made.begin, made.end);
@@ -163,8 +163,8 @@ void DistributedHierarchy::set_up(const dcg_operator &op) {
   agglomerate(cells, most, widths, target);
   for (size_t l = 0; l < cut_; ++l) {  // only the set-up needs these
     Level &coarse = levels_[l]->coarse;
-    for (int a = 0; a < 3; ++a) coarse.weight[a].release(), coarse.anchor[a].release();
-    coarse.diagonal.release(), coarse.relax.release(), coarse.shift.release();
+    for (int a = 0; a < 3; ++a) coarse.weight[a].release(), coarse.dirichlet[a].release();
+    coarse.diagonal.release(), coarse.omega_dinv.release(), coarse.shift.release();
   }
   direction_.resize(finest_->level.box.size);
   collect_sizes();
@@ -201,11 +201,11 @@ void DistributedHierarchy::agglomerate(const Partition &cells, const Largest &mo
 // Builds the next level as far as it can be computed here, and makes the level ready for the cycle.
 void DistributedHierarchy::add_level(LocalLevel &local, const CoarsenedPartition &plan, size_t number) {
   Level &level = local.level;
-  for (int a = 0; a < 3; ++a) level.merge[a] = plan.merge[a];
+  for (int a = 0; a < 3; ++a) level.coarsening[a] = plan.coarsening[a];
   coarsen(level, local.coarse, threads_);
   finish(local.coarse, weights_, false, threads_);
   add_regular_rows(level, local.coarse);
-  for (auto &anchor : level.anchor) anchor.release();
+  for (auto &dirichlet : level.dirichlet) dirichlet.release();
   level.shift.release();
   local.deactivate_ghosts();
   local.create_ghost_halos(ranks_);
@@ -219,7 +219,7 @@ void DistributedHierarchy::collect_sizes() {
   for (size_t l = 0; l < agglomerated_.levels.size(); ++l) {
     const Level &level = *agglomerated_.levels[l];
     for (int a = 0; a < 3; ++a) table[5 * l + a] = static_cast<double>(level.box.n[a]);
-    table[5 * l + 3] = static_cast<double>(level.unknowns), table[5 * l + 4] = static_cast<double>(level.extras);
+    table[5 * l + 3] = static_cast<double>(level.unknowns), table[5 * l + 4] = static_cast<double>(level.secondary);
   }
   ranks_.allreduce(table.data(), static_cast<int64_t>(table.size()));
   const auto whole = [](double value) { return static_cast<int64_t>(value); };

@@ -12,7 +12,7 @@
 namespace dcg {
 
 struct LevelSize {
-  int64_t n[3], unknowns, extras;
+  int64_t n[3], unknowns, secondary;
 };
 
 class DistributedHierarchy {
@@ -36,7 +36,7 @@ class DistributedHierarchy {
   double build(Level &level, const Partition &own, const Partition &held, const Largest &largest);
   void fetch_activity(LocalLevel &local);
   void find_widths(const Partition &own, double scale, Widths &widths);
-  bool can_be_cut(const Partition &own, const Merge (&merge)[3]) const;
+  bool can_be_cut(const Partition &own, const AxisCoarsening (&coarsening)[3]) const;
   void add_level(LocalLevel &local, const CoarsenedPartition &plan, size_t number);
   void agglomerate(const Partition &cells, const Largest &most, Widths &widths, double target);
   void collect_sizes();

@@ -8,7 +8,7 @@ namespace dcg {
 
 namespace {
 
-int64_t cell_of(const Level &level, int64_t u) { return u < level.box.size ? u : level.extra_cell[u - level.box.size]; }
+int64_t cell_of(const Level &level, int64_t u) { return u < level.box.size ? u : level.secondary_cell[u - level.box.size]; }
 
 bool owns(const LocalLevel &local, int64_t u) {
   int64_t c[3];
@@ -24,13 +24,13 @@ void LocalLevel::deactivate_ghosts() {
   for_cells(kOrigin, box.n, [&](const int64_t at[3]) {
     if (inside(at, begin, end)) return;
     const int64_t u = box.at(at[0], at[1], at[2]);
-    if (level.unit) level.code[u] = 0;
-    if (!level.unit) level.relax[u] = 0.0f;
+    if (level.constant) level.stencil_type[u] = 0;
+    if (!level.constant) level.omega_dinv[u] = 0.0f;
   });
-  for (int64_t u = box.size; u < box.size + level.extras; ++u)
-    if (!owns(*this, u)) level.relax[u] = 0.0f;
-  level.sparse.erase(std::remove_if(level.sparse.begin(), level.sparse.end(), [&](const Entry &e) { return !owns(*this, e.fine); }),
-                     level.sparse.end());
+  for (int64_t u = box.size; u < box.size + level.secondary; ++u)
+    if (!owns(*this, u)) level.omega_dinv[u] = 0.0f;
+  level.unstructured.erase(std::remove_if(level.unstructured.begin(), level.unstructured.end(), [&](const Entry &e) { return !owns(*this, e.fine); }),
+                     level.unstructured.end());
   for (int64_t row = 0; row < box.n[0] * box.n[1]; ++row) {
     const int64_t start = box.at(row / box.n[1], row % box.n[1]);
     int64_t first = box.n[2], last = 0;
@@ -57,7 +57,7 @@ void LocalLevel::create_ghost_halos(Ranks &ranks) {
       for_homes(partition, partition, low, high, [&](const int64_t at[3], const Home &home) {
         const int64_t u = level.box.at(at[0], at[1], at[2]);
         ghosts[(at[0] + at[1] + at[2] + level.colour) & 1].add(u, home.rank, home.primary());
-        if (level.extras) homes[u] = home;
+        if (level.secondary) homes[u] = home;
       });
     }
   for (Halo &halo : ghosts) halo.create(level.box.size);
@@ -69,13 +69,13 @@ void LocalLevel::create_secondary_halo(Ranks &ranks, const std::unordered_map<in
   const Box &box = level.box;
   secondary.reset(ranks), secondary_ghosts.clear();
   phase = 0, phases = 1, couples_secondary = false;
-  has_secondary = ranks.allreduce(static_cast<double>(level.extras)) > 0.0;
+  has_secondary = ranks.allreduce(static_cast<double>(level.secondary)) > 0.0;
   if (!has_secondary) return;
   const std::vector<int32_t> here = first_secondary(level);
   std::vector<int32_t> there = here;
   for (const Halo &halo : ghosts) halo.broadcast(there.data(), there.data());
   double crossing[4] = {0.0, 0.0, 0.0, 0.0};  // pairs of secondary unknowns that a cut divides, per axis; secondary ghosts
-  for (int64_t e = 0; e < level.extras; ++e) {
+  for (int64_t e = 0; e < level.secondary; ++e) {
     if (owns(*this, box.size + e)) continue;
     bool coupled = false;
     for (int64_t m = level.neighbour_start[e]; m < level.neighbour_start[e + 1]; ++m) {
@@ -84,16 +84,16 @@ void LocalLevel::create_secondary_halo(Ranks &ranks, const std::unordered_map<in
       coupled = true;
       if (v < box.size) continue;
       int64_t c[3], d[3];
-      box.coordinates(level.extra_cell[e], c), box.coordinates(cell_of(level, v), d);
+      box.coordinates(level.secondary_cell[e], c), box.coordinates(cell_of(level, v), d);
       for (int a = 0; a < 3; ++a) crossing[a] += c[a] != d[a];
     }
     if (!coupled) continue;
-    const int64_t u = level.extra_cell[e];
+    const int64_t u = level.secondary_cell[e];
     const Home &home = homes.at(u);
     secondary.add(box.size + e, home.rank, home.secondary(there[u] + e - here[u]));
     secondary_ghosts.push_back(box.size + e), crossing[3] += 1.0;
   }
-  secondary.create(box.size + level.extras);
+  secondary.create(box.size + level.secondary);
   before.resize(secondary_ghosts.size());
   ranks.allreduce(crossing, 4);
   couples_secondary = crossing[3] > 0.0;
@@ -105,7 +105,7 @@ void create_level_halo(Ranks &ranks, Halo &halo, const Level &mine, const Partit
                        const Level &theirs, const Partition &their_partition) {
   const int64_t size = their_partition.here ? theirs.box.size : 0;
   std::vector<int32_t> there(mine.box.size, -1);
-  if (ranks.allreduce(static_cast<double>(mine.extras)) > 0.0) {
+  if (ranks.allreduce(static_cast<double>(mine.secondary)) > 0.0) {
     Halo cells(ranks);
     for_homes(partition, their_partition, begin, end, [&](const int64_t at[3], const Home &home) {
       cells.add(mine.box.at(at[0], at[1], at[2]), home.rank, home.primary());
@@ -118,10 +118,10 @@ void create_level_halo(Ranks &ranks, Halo &halo, const Level &mine, const Partit
   for_homes(partition, their_partition, begin, end, [&](const int64_t at[3], const Home &home) {
     const int64_t u = mine.box.at(at[0], at[1], at[2]);
     halo.add(u, home.rank, home.primary());
-    for (int64_t e = here[u]; e >= 0 && e < mine.extras && mine.extra_cell[e] == u; ++e)
+    for (int64_t e = here[u]; e >= 0 && e < mine.secondary && mine.secondary_cell[e] == u; ++e)
       halo.add(mine.box.size + e, home.rank, home.secondary(there[u] + e - here[u]));
   });
-  halo.create(their_partition.here ? size + theirs.extras : 0);
+  halo.create(their_partition.here ? size + theirs.secondary : 0);
 }
 
 void LocalLevel::create_coarse_halo(Ranks &ranks, const Level &next, const Partition &next_partition) {

@@ -9,7 +9,7 @@
 
 namespace dcg {
 
-inline bool is_unknown(const Level &level, int64_t u) { return level.unit ? level.code[u] != 0 : level.relax[u] != 0.0f; }
+inline bool is_unknown(const Level &level, int64_t u) { return level.constant ? level.stencil_type[u] != 0 : level.omega_dinv[u] != 0.0f; }
 
 struct LocalLevel {
   Partition partition, coarse_partition;

@@ -58,7 +58,7 @@ struct EdgeList {
 constexpr int kOrdinalBits = 24;
 
 EdgeList list_edges(const Level &level) {
-  const auto cell = [&](int64_t u) { return u < level.box.size ? u : level.extra_cell[u - level.box.size]; };
+  const auto cell = [&](int64_t u) { return u < level.box.size ? u : level.secondary_cell[u - level.box.size]; };
   const std::vector<int32_t> first = first_secondary(level);
   const auto ordinal = [&](int64_t u) { return u < level.box.size ? 0 : u - level.box.size - first[cell(u)] + 1; };
   std::vector<const Edge *> sorted;
@@ -137,7 +137,7 @@ LocalOperator fetch_operator(Ranks &ranks, const dcg_operator &given, const Part
 
 std::vector<int32_t> first_secondary(const Level &level) {
   std::vector<int32_t> first(level.box.size, -1);
-  for (int64_t e = level.extras - 1; e >= 0; --e) first[level.extra_cell[e]] = static_cast<int32_t>(e);
+  for (int64_t e = level.secondary - 1; e >= 0; --e) first[level.secondary_cell[e]] = static_cast<int32_t>(e);
   return first;
 }
 
@@ -146,11 +146,11 @@ void fetch_level(Ranks &ranks, const Level &made, const Partition &made_on, cons
   int64_t shape[3];
   to.held(shape);
   level.box.reset(shape);
-  for (int a = 0; a < 3; ++a) level.periodic[a] = to.periodic_here(a), level.open_across[a] = 0;
-  level.unit = false;
-  level.extras = 0, level.extra_cell.clear(), level.edges.clear(), level.sparse.clear();
+  for (int a = 0; a < 3; ++a) level.periodic[a] = to.periodic_here(a), level.dirichlet_across[a] = 0;
+  level.constant = false;
+  level.secondary = 0, level.secondary_cell.clear(), level.edges.clear(), level.unstructured.clear();
 
-  const bool has_secondary = ranks.allreduce(static_cast<double>(made.extras)) > 0.0;
+  const bool has_secondary = ranks.allreduce(static_cast<double>(made.secondary)) > 0.0;
   std::vector<Home> home(has_secondary ? level.box.size : 0);  // of held cells
   Halo cells(ranks);
   for_homes(to, made_on, kOrigin, shape, [&](const int64_t at[3], const Home &found) {
@@ -166,7 +166,7 @@ void fetch_level(Ranks &ranks, const Level &made, const Partition &made_on, cons
   std::vector<int32_t> first(level.box.size, -1);
   if (has_secondary) {
     std::vector<int32_t> number(made.box.size, 0), their_number(level.box.size, 0), their_first(level.box.size, 0);
-    for (const int64_t cell : made.extra_cell) ++number[cell];
+    for (const int64_t cell : made.secondary_cell) ++number[cell];
     cells.broadcast(number.data(), their_number.data());
     cells.broadcast(first_secondary(made).data(), their_first.data());
     theirs = list_edges(made);
@@ -174,31 +174,31 @@ void fetch_level(Ranks &ranks, const Level &made, const Partition &made_on, cons
     cells.broadcast(theirs.first.data(), mine.first.data());
     cells.broadcast(theirs.count.data(), mine.count.data());
     for (int64_t u = 0; u < level.box.size; ++u) {
-      if (their_number[u]) first[u] = static_cast<int32_t>(level.extras);
+      if (their_number[u]) first[u] = static_cast<int32_t>(level.secondary);
       for (int32_t m = 0; m < their_number[u]; ++m) {
-        secondary.add(level.box.size + level.extras, home[u].rank, home[u].secondary(their_first[u] + m));
-        ++level.extras, level.extra_cell.push_back(u);
+        secondary.add(level.box.size + level.secondary, home[u].rank, home[u].secondary(their_first[u] + m));
+        ++level.secondary, level.secondary_cell.push_back(u);
       }
       for (int32_t m = 0; m < mine.count[u]; ++m) {
         edges.add(static_cast<int64_t>(mine.ends.size()), home[u].rank, mine.first[u] + m);
         mine.ends.push_back(0);
       }
     }
-    secondary.create(made.box.size + made.extras);
+    secondary.create(made.box.size + made.secondary);
     edges.create(static_cast<int64_t>(theirs.ends.size()));
     mine.weight.resize(mine.ends.size());
     edges.broadcast(theirs.ends.data(), mine.ends.data());
     edges.broadcast(theirs.weight.data(), mine.weight.data());
   }
 
-  const int64_t n = level.box.size + level.extras;
+  const int64_t n = level.box.size + level.secondary;
   const auto fetch = [&](const Field<float> &from, Field<float> &into) {
     fill(into, n, 0.0f, 1);
     cells.broadcast(from.data(), into.data());
     if (has_secondary) secondary.broadcast(from.data(), into.data());
   };
-  for (int a = 0; a < 3; ++a) fetch(made.weight[a], level.weight[a]), fetch(made.anchor[a], level.anchor[a]);
-  fetch(made.shift, level.shift), fetch(made.diagonal, level.diagonal), fetch(made.relax, level.relax);
+  for (int a = 0; a < 3; ++a) fetch(made.weight[a], level.weight[a]), fetch(made.dirichlet[a], level.dirichlet[a]);
+  fetch(made.shift, level.shift), fetch(made.diagonal, level.diagonal), fetch(made.omega_dinv, level.omega_dinv);
   fill(level.x, n, 0.0f, 1), fill(level.b, n, 0.0f, 1);
 
   size_t at = 0;
@@ -214,7 +214,7 @@ void fetch_level(Ranks &ranks, const Level &made, const Partition &made_on, cons
   std::sort(level.edges.begin(), level.edges.end(), [](const Edge &p, const Edge &q) {
     return std::tie(p.low, p.high, p.axis) < std::tie(q.low, q.high, q.axis);
   });
-  complete(level);
+  restore_derived(level);
 }
 
 }  // namespace dcg

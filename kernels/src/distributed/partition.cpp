@@ -41,10 +41,10 @@ Partition Partition::widened(int64_t margin) const {
   return made;
 }
 
-CoarsenedPartition coarsened(const Partition &own, const Merge (&whole)[3]) {
+CoarsenedPartition coarsened(const Partition &own, const AxisCoarsening (&whole)[3]) {
   CoarsenedPartition made{own, own, {}};
   for (int a = 0; a < 3; ++a) {
-    const Merge &m = whole[a];
+    const AxisCoarsening &m = whole[a];
     made.coarse.n[a] = made.coarse.starts[a].back() = m.coarse();
     for (size_t s = 0; s + 1 < own.starts[a].size(); ++s) {
       const int64_t start = own.starts[a][s], parent = m.parent[start];
@@ -54,7 +54,7 @@ CoarsenedPartition coarsened(const Partition &own, const Merge (&whole)[3]) {
   constexpr int64_t kHalo = 2;
   made.coarse = made.coarse.bare().widened(kHalo);
   for (int a = 0; a < 3; ++a) {
-    const Merge &m = whole[a];
+    const AxisCoarsening &m = whole[a];
     const int64_t n = own.n[a], coarse = m.coarse();
     const auto wrap = [](int64_t at, int64_t length) { return (at % length + length) % length; };
     const auto first = [&](int64_t cell) {  // child of a coarse cell; both are counted on beyond the ends of a periodic axis
@@ -65,7 +65,7 @@ CoarsenedPartition coarsened(const Partition &own, const Merge (&whole)[3]) {
       made.fine.low[a][s] = first(made.coarse.low[a][s]), made.fine.high[a][s] = first(made.coarse.high[a][s]);
     const int64_t low = made.coarse.low[a][made.coarse.place[a]], high = made.coarse.high[a][made.coarse.place[a]];
     const int64_t origin = first(low), length = first(high) - origin;
-    Merge &local = made.merge[a];
+    AxisCoarsening &local = made.coarsening[a];
     local.pairs = true;
     for (int64_t parent = low; parent < high; ++parent) {
       local.first.push_back(static_cast<int32_t>(first(parent) - origin));

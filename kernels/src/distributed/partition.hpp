@@ -47,9 +47,9 @@ struct Partition {
 struct CoarsenedPartition {
   Partition coarse;  // own cells and a halo of two (distributed_hierarchy.cpp)
   Partition fine;    // all children of the coarse cells held
-  Merge merge[3];    // of the cells held
+  AxisCoarsening coarsening[3];    // of the cells held
 };
-CoarsenedPartition coarsened(const Partition &own, const Merge (&whole)[3]);
+CoarsenedPartition coarsened(const Partition &own, const AxisCoarsening (&whole)[3]);
 
 // Where the owner of a cell keeps it: its rank, the cell among those it holds, and the shape of these.
 struct Home {

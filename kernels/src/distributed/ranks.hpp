@@ -56,6 +56,7 @@ class Halo {
   ~Halo() { clear(); }
 
   // reset(), add() for each leaf, create(): on all ranks together
+  void clear();
   void reset(Ranks &ranks);
   void add(int64_t leaf, int32_t owner, int64_t root);
   void create(int64_t roots);  // length of the arrays whose entries are roots on this rank
@@ -74,7 +75,6 @@ class Halo {
   struct Run {
     int64_t leaf, root, length;
   };
-  void clear();
   void broadcast_bytes(int32_t bytes, const void *roots, void *leaves) const;
 
   Ranks *ranks_ = nullptr;

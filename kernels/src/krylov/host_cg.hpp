@@ -6,7 +6,7 @@
 //   DCG_ALIGNMENT is rounding, or M is not positive: Jacobi's direction is taken instead.
 // * p . r must be r . z. A p that is off by more than a factor of two has lost its conjugacy, and z takes its place. The step along p is exact
 //   either way.
-// * After DCG_PATIENCE poor directions, or DCG_MOST_FAILURES losses of conjugacy, the iteration gives up.
+// * After DCG_PATIENCE poor directions, or DCG_MOST_FAILURES losses of conjugacy, the iteration gives up; with Jacobi it never does.
 #pragma once
 
 #include <vector>
@@ -24,7 +24,7 @@ class HostCg : public CgOnHost<HostCg, double> {
 
   HostCg(KrylovState &state, Kind kind);
 
-  bool stopped() const { return cg.stopped() || state_.stopped() || failures_ >= DCG_PATIENCE || lost_ >= DCG_MOST_FAILURES; }
+  bool stopped() const { return cg.stopped() || state_.stopped() || gave_up(); }
   double residual_square() { return state_.r_norm() * state_.r_norm(); }
   void load();
   double precondition();
@@ -34,6 +34,7 @@ class HostCg : public CgOnHost<HostCg, double> {
   double condition() const;  // of M A, by the iterations since the last restart; 0: not known
 
  private:
+  bool gave_up() const { return kind_ != kJacobi && (failures_ >= DCG_PATIENCE || lost_ >= DCG_MOST_FAILURES); }
   double take_jacobi();       // z = D^-1 r, and the directions before are forgotten; r . z
   void combine(double beta);  // p = z + beta p, and p . r
   double product();           // A p, and p . A p
