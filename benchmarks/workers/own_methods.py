@@ -13,7 +13,7 @@ from benchmarks.workers.methods import Loaded
 from deepcg.dcdm.preconditioner import Network
 from deepcg.krylov.fcg import WINDOW
 from deepcg.multigrid.cycle import MultilevelCycle
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.preconditioners.registry import multilevel_cycle
 from deepcg.problem.poisson import Poisson
 
@@ -79,7 +79,7 @@ class Classical(Own):
 
     def __init__(self, sweeps: Sequence[int], omega: float, device: str = "cpu"):
         super().__init__("multigrid", device)
-        self._weights = Weights.classical(tuple(sweeps), omega)
+        self._weights = Parameters.classical(tuple(sweeps), omega)
 
     def model(self, problem: Poisson) -> Any:
         if self._device == "cpu":

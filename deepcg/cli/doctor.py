@@ -175,11 +175,11 @@ def _cuda_kernels() -> str:
 
     from ..multigrid.cuda import CudaCycle
     from ..multigrid.cycle import MultilevelCycle
-    from ..multigrid.parameters import Weights
+    from ..multigrid.parameters import Parameters
     from ..scenes.gallery import scene
 
     problem = scene("sphere", 24, 3).problem
-    gpu, cpu = (kind(problem, Weights.classical()) for kind in (CudaCycle, MultilevelCycle))
+    gpu, cpu = (kind(problem, Parameters.classical()) for kind in (CudaCycle, MultilevelCycle))
     r = np.random.default_rng(2311).standard_normal(problem.shape).reshape(-1)
     z = cpu(r)
     if not np.linalg.norm(gpu(r) - z) <= 1e-5 * np.linalg.norm(z):

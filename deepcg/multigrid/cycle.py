@@ -16,7 +16,7 @@ from ..native import library as native
 from ..native.constants import CG_BREAKDOWN
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
-from .parameters import Weights
+from .parameters import Parameters
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class LevelInfo:
 
     shape: tuple[int, int, int]
     unknowns: int
-    extras: int
+    secondary: int
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class MultilevelCycle:
     Parameters
     ----------
     problem : Poisson
-    weights : Weights
+    parameters : Parameters
     name : str
         What reports call it.
     threads : int
@@ -67,14 +67,14 @@ class MultilevelCycle:
 
     linear, spd = True, True
 
-    def __init__(self, problem: Poisson, weights: Weights, name: str = "multigrid", threads: int = 0):
+    def __init__(self, problem: Poisson, parameters: Parameters, name: str = "multigrid", threads: int = 0):
         if native.unavailable:
             raise RuntimeError(f"model: {name} needs the compiled kernels: {native.unavailable}")
-        self.name, self.weights = name, weights
+        self.name, self.parameters = name, parameters
         self.description: dict[str, Any] = {}
         self._handle = ctypes.c_void_p()
         self._hold(problem)
-        given = native.weights(weights)
+        given = native.parameters(parameters)
         native.call(
             "dcg_multilevel_create",
             ctypes.byref(self._operator),
@@ -150,7 +150,7 @@ class MultilevelCycle:
     def level_vector(self, level: int, what: int) -> np.ndarray:
         """A vector of a level as the kernels hold it (see `dcg_multilevel_vector`), for tests."""
         info = self.levels[level]
-        values = np.empty(int(np.prod(info.shape)) + info.extras, dtype=np.float32)
+        values = np.empty(int(np.prod(info.shape)) + info.secondary, dtype=np.float32)
         native.call("dcg_multilevel_vector", self._handle, level, what, values)
         return values
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .constants import CODES, FEATURES, HIDDEN, INVALID_ARGUMENT, LEVELS, OUTPUTS, SWEEPS
+from .constants import FEATURES, HIDDEN, INVALID_ARGUMENT, LEVELS, OUTPUTS, STENCIL_TYPES, SWEEPS
 
 ABI_VERSION = 5
 LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
@@ -33,13 +33,13 @@ class Operator(ctypes.Structure):
     )
 
 
-class Weights(ctypes.Structure):
-    """`dcg_weights`."""
+class Parameters(ctypes.Structure):
+    """`dcg_parameters`."""
 
     _fields_ = (
         ("sweeps", ctypes.c_int32 * LEVELS),
         ("omega", ctypes.c_float * 2 * SWEEPS * 2),
-        ("codebook", ctypes.c_float * CODES),
+        ("relaxation_table", ctypes.c_float * STENCIL_TYPES),
         ("local", ctypes.c_int32),
         ("hidden_weight", ctypes.c_float * FEATURES * HIDDEN),
         ("hidden_bias", ctypes.c_float * HIDDEN),
@@ -135,8 +135,8 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_matrix_scan_rows": (pointer, pointer, i32, pointer),
         "dcg_matrix_read": (pointer, pointer, pointer, pointer, pointer, pointer, pointer),
         "dcg_place_rows": (i32, i64, pointer, pointer, pointer, pointer, pointer),
-        "dcg_weights_read": (ctypes.c_char_p, pointer, pointer),
-        "dcg_weights_classical": (pointer,),
+        "dcg_parameters_read": (ctypes.c_char_p, pointer, pointer),
+        "dcg_parameters_classical": (pointer,),
     }
     for name, arguments in signatures.items():
         getattr(library, name).argtypes = arguments
@@ -183,11 +183,11 @@ def operator(stencil) -> Operator:
     return op
 
 
-def weights(given) -> Weights:
-    """A multilevel network's weights (`deepcg.multigrid.parameters.Weights`) as the kernels take them."""
-    made = Weights(local=given.local)
+def parameters(given) -> Parameters:
+    """A multilevel network's parameters (`deepcg.multigrid.parameters.Parameters`) as the kernels take them."""
+    made = Parameters(local=given.local)
     for field, value in given.tensors().items():
-        ctypes.memmove(ctypes.byref(made, getattr(Weights, field).offset), value.ctypes.data, value.nbytes)
+        ctypes.memmove(ctypes.byref(made, getattr(Parameters, field).offset), value.ctypes.data, value.nbytes)
     return made
 
 

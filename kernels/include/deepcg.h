@@ -44,7 +44,7 @@ DCG_API int dcg_look(int64_t n, const uint8_t *cells, const double *v, double re
 
 /* ---- the multilevel network: a symmetric positive (semi-)definite approximation of the inverse ------------------- */
 
-enum { DCG_LEVELS = 8, DCG_SWEEPS = 4, DCG_CODES = 16, DCG_FEATURES = 5, DCG_HIDDEN = 8, DCG_OUTPUTS = 3 };
+enum { DCG_LEVELS = 8, DCG_SWEEPS = 4, DCG_STENCIL_TYPES = 16, DCG_FEATURES = 5, DCG_HIDDEN = 8, DCG_OUTPUTS = 3 };
 
 /* Bounds of learned numbers, exclusive. Any within them keep the network SPD: what a pass relaxes by stays below
  * DCG_OMEGA_BELOW (1 + DCG_FACTOR_SPREAD) = 15/8 < 2. */
@@ -97,21 +97,21 @@ DCG_API int dcg_components(const dcg_operator *op, int64_t capacity, int64_t *fi
 DCG_API int dcg_project(int64_t runs, const int64_t *first, const int64_t *length_and_component, const int64_t *sizes,
                         int64_t components, double *v, double *removed);
 
-/* The learned weights (deepcg/multigrid/reference/network.py defines them and proves that any within these bounds keep the network SPD). */
+/* The learned parameters (deepcg/multigrid/reference/network.py defines them and proves that any within these bounds keep the network SPD). */
 typedef struct {
   int32_t sweeps[DCG_LEVELS];          /* per level from the finest, 1..DCG_SWEEPS; the last holds for all below */
   float omega[2][DCG_SWEEPS][2];       /* relaxation on the finest and on coarser levels, by sweep and colour, in (0, DCG_OMEGA_BELOW) */
-  float codebook[DCG_CODES];           /* factors of it for the finest level's cell codes, within DCG_FACTOR_SPREAD of 1 */
+  float relaxation_table[DCG_STENCIL_TYPES];           /* factors of it by the finest level's stencil types, within DCG_FACTOR_SPREAD of 1 */
   int32_t local;                       /* 0: the function below is constant, and all its factors 1 */
   float hidden_weight[DCG_HIDDEN][DCG_FEATURES], hidden_bias[DCG_HIDDEN];
   float output_weight[DCG_OUTPUTS][DCG_HIDDEN], output_bias[DCG_OUTPUTS];
-} dcg_weights;
+} dcg_parameters;
 
 typedef struct dcg_multilevel dcg_multilevel;
 
 /* Set-up. threads = 0: as many as OpenMP would take. *handle belongs to the caller; dcg_multilevel_update reuses its memory
  * for another operator of any shape. The operator's arrays must stay valid and unchanged as long as the handle serves it. */
-DCG_API int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *weights, int32_t threads, dcg_multilevel **handle);
+DCG_API int dcg_multilevel_create(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, dcg_multilevel **handle);
 DCG_API int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op);
 DCG_API void dcg_multilevel_destroy(dcg_multilevel *handle);
 
@@ -143,7 +143,7 @@ typedef struct {
  * to rounding. A level of which some rank would have no cells, or with a cut periodic axis of odd length, lives on rank 0 whatever its size.
  * Functions of such a handle are collective but for _info, and their vectors run over the rank's own cells; dcg_multilevel_update
  * takes operators of the same shape only. *ranks and what it points to may go, the context must stay. */
-DCG_API int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_weights *weights, int32_t threads, const dcg_ranks *ranks,
+DCG_API int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, const dcg_ranks *ranks,
                                            dcg_multilevel **handle);
 
 /* z = M r, over all cells; what r holds outside FLUID does not count. */
@@ -181,8 +181,8 @@ enum dcg_level_vector {
   DCG_LEVEL_DIAGONAL = 0,
   DCG_LEVEL_RELAX = 1,
   DCG_LEVEL_WEIGHT = 2,  /* 3 of them */
-  DCG_LEVEL_KEEP = 5,    /* 6 */
-  DCG_LEVEL_TOWARD = 11, /* 6 */
+  DCG_LEVEL_INTERP_PARENT = 5,    /* 6 */
+  DCG_LEVEL_INTERP_NEIGHBOUR = 11, /* 6 */
   DCG_LEVEL_VECTORS = 17
 };
 
@@ -265,17 +265,20 @@ DCG_API int dcg_place_rows(int32_t dim, int64_t rows, const double *centres, int
 
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 
+enum { DCG_MODEL_FORMAT = 2 }; /* that is written; in format 1 the relaxation table was called codebook */
+
 typedef struct {
   char name[64], architecture[32], hash[20];
   int32_t dimension;
+  int32_t format; /* of the file, up to DCG_MODEL_FORMAT; 0: not from a file */
 } dcg_model;
 
 /* Reads a model file (a safetensors file with a description, see deepcg/io/model_file.py) and checks it against its own hash. Where the
  * architecture is not "multilevel", *model is filled and DCG_UNSUPPORTED returned. */
-DCG_API int dcg_weights_read(const char *path, dcg_weights *weights, dcg_model *model);
+DCG_API int dcg_parameters_read(const char *path, dcg_parameters *parameters, dcg_model *model);
 
 /* A geometric multigrid cycle: no learned factors. */
-DCG_API int dcg_weights_classical(dcg_weights *weights);
+DCG_API int dcg_parameters_classical(dcg_parameters *parameters);
 
 /* ---- a solver session: a matrix in, solutions out ----------------------------------------------------------------
  *
@@ -381,9 +384,9 @@ DCG_API int dcg_solver_apply(dcg_solver *solver, const double *r, double *z);
 DCG_API int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x, double *r, double target, int64_t maxiter, double *history,
                                double *steps, int64_t *iterations, int32_t *result);
 
-/* The model that the option names, for a grid of this dimension: fills *model and, if weights is not NULL, *weights. DCG_UNSUPPORTED where it runs
+/* The model that the option names, for a grid of this dimension: fills *model and, if parameters is not NULL, *parameters. DCG_UNSUPPORTED where it runs
  * in Python only (*model is filled). */
-DCG_API int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_weights *weights, dcg_model *model);
+DCG_API int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_parameters *parameters, dcg_model *model);
 
 /* What was read from the matrix: facts, the operator over cells, and the rows that are no unknowns, those that are diagonal only first, with
  * 1 / a_ii for each of those. Pointers may be NULL; what they get is the session's, until the next matrix. */

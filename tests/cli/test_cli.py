@@ -21,8 +21,10 @@ pytest.importorskip("tqdm")
 import deepcg  # noqa: E402
 from deepcg import cli  # noqa: E402
 from deepcg.cli import train  # noqa: E402
+from deepcg.io import model_file  # noqa: E402
 from deepcg.preconditioners.registry import ENTRIES  # noqa: E402
 from deepcg.scenes import gallery  # noqa: E402
+from tests.support.former_models import write_format_1  # noqa: E402
 
 TINY = ["train", "--dim", "2", "--stage", "8:6:2", "--stage", "12:4:2", "--ritz-vectors", "20", "--layers", "2,2,2"]
 BUNNY = str(resources.files("deepcg.data") / "bunny.stl")
@@ -338,11 +340,19 @@ def test_every_preconditioner_of_the_registry_is_listed_and_described(name):
 
 
 def test_info_lists_shipped_models():
-    from deepcg.io import model_file
-
     output = run("info")
     for name in model_file.shipped():
         assert name in output
+
+
+def test_info_renews_a_file_of_an_earlier_format(workplace):
+    path = write_format_1(model_file.shipped()["multilevel-2d"], workplace / "m.safetensors")
+    with pytest.warns(FutureWarning, match="--rewrite"):
+        run("info", path)
+    output = run("info", path, "--rewrite")
+    assert f"Written: {path}" in output and "passed" in output
+    assert model_file.describe(path) == model_file.describe(model_file.shipped()["multilevel-2d"])
+    assert "--rewrite: a model file is needed" in run("info", "--rewrite", code=2)
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind" * 9])

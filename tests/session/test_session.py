@@ -141,7 +141,7 @@ def test_a_singular_matrix(sign):
     x, result = session.solve(off)
     assert result.reason == 0 and np.linalg.norm(b - A @ x) <= 1.1 * RTOL * np.linalg.norm(b)
     assert result.projected == pytest.approx(np.sqrt(70 * 1.0 + 84 * 4.0))
-    with pytest.raises(ValueError, match="b: .* lies outside the range of the matrix"):
+    with pytest.raises(ValueError, match=r"b: .* lies outside the range of the matrix"):
         session.set(inconsistent="error").solve(off)
 
 

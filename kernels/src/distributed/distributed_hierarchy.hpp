@@ -19,7 +19,7 @@ inline bool active(const Level &level, int64_t u) { return level.unit ? level.co
 
 class OnRanks {
  public:
-  OnRanks(const dcg_ranks &ranks, const dcg_operator &op, const dcg_weights &weights, int threads);
+  OnRanks(const dcg_ranks &ranks, const dcg_operator &op, const dcg_parameters &weights, int threads);
 
   // All collective. Vectors run over this rank's own cells.
   void set_up(const dcg_operator &op);
@@ -88,7 +88,7 @@ class OnRanks {
 
   Ranks ranks_;
   dcg_operator op_{};
-  dcg_weights weights_;
+  dcg_parameters weights_;
   int threads_;
   double inverse_scale_ = 1.0;
   std::vector<std::unique_ptr<Part>> parts_;  // of the levels that are cut

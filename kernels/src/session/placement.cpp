@@ -68,7 +68,7 @@ Placement::Placement(const Grid &grid, int64_t rows, const RowNumbers *numbers, 
   if (rows == cells()) return;
   cell.reserve(fluid);
   for (int64_t u = 0; u < cells(); ++u)
-    if (grid.cells[u] == 0) cell.push_back(u);
+    if (grid.cells[u] == DCG_FLUID) cell.push_back(u);
 }
 
 }  // namespace dcg

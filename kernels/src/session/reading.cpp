@@ -187,7 +187,7 @@ void Reading::check_symmetry(const dcg_csr &matrix, Ranks &ranks) {
   std::vector<double> x[2], ghosts[2];
   for (int v = 0; v < 2; ++v) {
     x[v].resize(rows_), ghosts[v].resize(ghosts_);
-    for (int64_t i = 0; i < rows_; ++i) x[v][i] = cells_.data()[i] == 0 ? random_of(placement_.first_row + i, v) : 0.0;
+    for (int64_t i = 0; i < rows_; ++i) x[v][i] = cells_.data()[i] == DCG_FLUID ? random_of(placement_.first_row + i, v) : 0.0;
     fetch(x[v].data(), ghosts[v].data());
   }
   double sums[4] = {0.0, 0.0, 0.0, 0.0};  // y.Ax, x.Ay, y.y, Ax.Ax

@@ -13,7 +13,7 @@ void dcg_solver::to_cells(double scale, const double *rows, double *cells) const
 #pragma omp parallel for schedule(static) if (n > 32768)
   for (int64_t i = 0; i < n; ++i) {
     const int64_t u = cell ? cell[i] : i;
-    cells[u] = kind[u] == 0 ? scale * rows[i] : 0.0;
+    cells[u] = kind[u] == DCG_FLUID ? scale * rows[i] : 0.0;
   }
 }
 
@@ -23,7 +23,7 @@ void dcg_solver::from_cells(double scale, const double *cells, double *rows) con
 #pragma omp parallel for schedule(static) if (n > 32768)
   for (int64_t i = 0; i < n; ++i) {
     const int64_t u = cell ? cell[i] : i;
-    if (kind[u] == 0) rows[i] = scale * cells[u];
+    if (kind[u] == DCG_FLUID) rows[i] = scale * cells[u];
   }
 }
 

@@ -91,6 +91,8 @@ extern "C" int dcg_solver_view(dcg_solver *solver, char *text, int64_t size) {
     } else {
       const dcg_model &m = solver->model;
       lines.add("model: %s%s%s%s\n", m.name, m.hash[0] ? ", hash " : "", m.hash, m.hash[0] ? "" : " (classical weights)");
+      if (m.format && m.format < DCG_MODEL_FORMAT)
+        lines.add("  its file is of format %d; deepcg info FILE --rewrite makes it one of format %d\n", int(m.format), int{DCG_MODEL_FORMAT});
       view_matrix(*solver, lines);
       if (solver->levels) view_levels(*solver, lines);
     }
