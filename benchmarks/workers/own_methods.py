@@ -1,4 +1,4 @@
-"""deepcg itself: the learned weights, the classical ones on the same kernels, the paper's network. Set-up starts from cells and coefficients."""
+"""deepcg itself: the learned parameters, the classical ones on the same kernels, the paper's network. Set-up starts from cells and coefficients."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Own:
 
 
 class Classical(Own):
-    """Classical weights of given sweeps and relaxation: geometric multigrid on the same kernels."""
+    """Classical parameters of given sweeps and relaxation: geometric multigrid on the same kernels."""
 
     def __init__(self, sweeps: Sequence[int], omega: float, device: str = "cpu"):
         super().__init__("multigrid", device)

@@ -5,7 +5,7 @@ The next level pairs cells along each axis into blocks. Its unknowns are the agg
 connected inside it. A block's largest aggregate is its primary unknown, which lies on the coarse grid. The others, which a wall
 divides off, are secondary unknowns, numbered behind the primary ones.
 
-This module holds everything that does not depend on learned weights, as integers: learned factors scale edges but never
+This module holds everything that does not depend on learned parameters, as integers: learned factors scale edges but never
 make or cut one. `deepcg.multigrid.reference.network` computes the values; kernels/src/setup/coarsen.cpp does both at once, and faster.
 """
 
