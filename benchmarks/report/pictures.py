@@ -281,7 +281,8 @@ def learning(groups: list[AtSize]) -> Figure | None:
         axes.axvline(group.ratio() or 1.0, color=colour, linewidth=0.8, linestyle=":")
     axes.axvline(1.0, color="#444444", linewidth=0.8)
     axes.set(
-        xlabel="times faster than the best classical parameters (dotted: geometric mean)", ylim=(len(scenes) - 0.5, -0.5)
+        xlabel="times faster than the best classical parameters (dotted: geometric mean)",
+        ylim=(len(scenes) - 0.5, -0.5),
     )
     axes.set_yticks(range(len(scenes)), scenes)
     _legend(figure, axes)

@@ -10,7 +10,7 @@ import numpy as np
 import deepcg
 from benchmarks.systems.system import made_of
 from benchmarks.workers.methods import Loaded
-from deepcg.dcdm.preconditioner import Network
+from deepcg.dcdm.preconditioner import DCDMPreconditioner
 from deepcg.krylov.fcg import WINDOW
 from deepcg.multigrid.cycle import MultilevelCycle
 from deepcg.multigrid.parameters import Parameters
@@ -97,11 +97,11 @@ class InPrecision(Own):
     def model(self, problem: Poisson) -> Any:
         from deepcg.io.model_file import resolve
 
-        network = Network.from_file(problem, resolve(self._model, problem.ndim), "cpu")
+        network = DCDMPreconditioner.from_file(problem, resolve(self._model, problem.ndim), "cpu")
         return RoundedNetwork(problem, network.network, self._precision)
 
 
-class RoundedNetwork(Network):
+class RoundedNetwork(DCDMPreconditioner):
     """A network in `precision`: "float64", "float32", "bfloat16" or "float16".
 
     In 16 bits the weights, the input and what every layer gives are rounded, the sums inside a layer are in float32: so do processors with

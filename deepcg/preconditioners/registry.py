@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..dcdm.preconditioner import Network
+from ..dcdm.preconditioner import DCDMPreconditioner
 from ..io import model_file
 from ..multigrid.cuda import CudaCycle
 from ..multigrid.cycle import MultilevelCycle
@@ -139,8 +139,8 @@ ENTRIES = {
             "multilevel", "the multilevel network with learned parameters", CYCLES, _multilevel, check_self_test, _kernels_missing
         ),
         Entry(
-            "dcdm", "the network of Kaneda et al. 2023", {"cpu": Network, "cuda": Network},
-            lambda p, device, path: Network.from_file(p, path, device), _check_dcdm, _torch_missing,
+            "dcdm", "the network of Kaneda et al. 2023", {"cpu": DCDMPreconditioner, "cuda": DCDMPreconditioner},
+            lambda p, device, path: DCDMPreconditioner.from_file(p, path, device), _check_dcdm, _torch_missing,
         ),
     )
 }  # fmt: skip

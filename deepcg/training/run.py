@@ -15,7 +15,7 @@ import torch
 
 from ..dcdm.file import save_network
 from ..multigrid.parameters_file import save_parameters
-from .dcdm_trainer import Trainer, Training
+from .dcdm_trainer import DCDMTrainer, DCDMTraining
 from .loop import History, TrainingLoop
 from .multigrid_trainer import MultilevelTrainer, MultilevelTraining
 from .validation import best_classical, iterations, multilevel_iterations
@@ -79,7 +79,7 @@ MULTILEVEL_OPTIONS = {
 }
 ARCHITECTURES = {
     "dcdm": Architecture(
-        "dcdm", Training, Trainer, DCDM_OPTIONS, lambda network, dim: iterations(network), _save_dcdm,
+        "dcdm", DCDMTraining, DCDMTrainer, DCDM_OPTIONS, lambda network, dim: iterations(network), _save_dcdm,
         lambda v: f"iterations to 1e-4 at size {v['size']}: {v['box']:g} in the box, {v['sphere']:g} past a sphere",
     ),
     "multilevel": Architecture(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..dcdm.network import DCDM
-from ..dcdm.preconditioner import Network
+from ..dcdm.preconditioner import DCDMPreconditioner
 from ..multigrid.cycle import MultilevelCycle
 from ..multigrid.parameters import Parameters
 from ..problem.poisson import Poisson
@@ -46,7 +46,7 @@ def iterations(network: DCDM, size: int | None = None) -> dict[str, Any]:
     figures: dict[str, Any] = {"size": size}
     for name in SCENES:
         problem = gallery.scene(name, size, network.dim).problem
-        solver = Solver(problem, model=Network(problem, network), method="dcd", rtol=RTOL, maxiter=MAXITER)
+        solver = Solver(problem, model=DCDMPreconditioner(problem, network), method="dcd", rtol=RTOL, maxiter=MAXITER)
         counts = []
         for seed in SEEDS:
             _, info = solver.solve(np.random.default_rng(seed).standard_normal(problem.shape))

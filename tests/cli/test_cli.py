@@ -245,21 +245,21 @@ def test_recorded_command_gives_the_same_weights(trained):
 
 def test_defaults_are_those_of_the_shipped_networks():
     pytest.importorskip("torch")
-    from deepcg.training.dcdm_trainer import Training
+    from deepcg.training.dcdm_trainer import DCDMTraining
     from deepcg.training.run import DCDM_OPTIONS, command
 
     for dim in (2, 3):
         settings = cli.main.commands["train"].make_context("train", ["--dim", str(dim)]).params
         given = {key: settings[key] for key in ("dim", "stages", "rate", "seed", "ritz_vectors", "layers")}
-        assert Training(**train._given(given, DCDM_OPTIONS)) == Training(dim=dim)
-        assert command(Training(dim=dim), f"dcdm-{dim}d") == f"deepcg train --dim {dim}"
+        assert DCDMTraining(**train._given(given, DCDM_OPTIONS)) == DCDMTraining(dim=dim)
+        assert command(DCDMTraining(dim=dim), f"dcdm-{dim}d") == f"deepcg train --dim {dim}"
 
 
 def test_interrupted_training_goes_on_where_it_stopped(trained, monkeypatch):
     from deepcg.io import model_file
-    from deepcg.training.dcdm_trainer import Trainer
+    from deepcg.training.dcdm_trainer import DCDMTrainer
 
-    honest = Trainer._one_step
+    honest = DCDMTrainer._one_step
 
     def interrupted(self):
         if self.step == 4:
@@ -269,7 +269,7 @@ def test_interrupted_training_goes_on_where_it_stopped(trained, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     command = [*TINY, "--name", "halved", "--device", "cpu"]
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_one_step", interrupted)
+        patch.setattr(DCDMTrainer, "_one_step", interrupted)
         output = run(*command, code=130)
     assert "stopped after step 5 of 10" in output
     assert signal.getsignal(signal.SIGINT) is before
