@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent
 
 
 def build_kernels(folder: Path) -> None:
-    """Build the libraries of kernels/Makefile into folder; without a compiler the package works on NumPy, more slowly.
+    """Build the libraries of kernels/Makefile into folder; without a compiler the package can be imported, and no more.
 
     The CUDA kernels are built where nvcc is found (NVCC or PATH; an empty NVCC: not at all). The rest needs none of them.
     """
@@ -21,7 +21,7 @@ def build_kernels(folder: Path) -> None:
     if compiler is None or shutil.which("make") is None:
         missing = "C++ compiler" if compiler is None else "make"
         print(
-            f"deepcg: no {missing} found (install one, or set CXX); the NumPy reference is used instead of the kernels"
+            f"deepcg: no {missing} found (install one, or set CXX); without the kernels nothing can be solved"
         )
         return
     nvcc = os.environ.get("NVCC", shutil.which("nvcc")) or ""

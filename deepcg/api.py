@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from .krylov.fcg import WINDOW
 from .krylov.report import SolveInfo
+from .native.constants import WINDOW
 from .native.device_array import on_gpu
 from .preconditioners.base import PreconditionerOperator
 from .preconditioners.registry import build

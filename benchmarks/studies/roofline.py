@@ -29,7 +29,7 @@ from benchmarks.records.record import Record
 from benchmarks.records.results import stated_machine
 from deepcg.multigrid.cycle import MultilevelCycle
 from deepcg.multigrid.parameters import Parameters
-from deepcg.problem.vectors import axpy
+from deepcg.native.library import axpy
 from deepcg.scenes import gallery
 
 # Bytes per cell of one wave down (relax, residual, restrict) and one up (prolong, relax), each plane once.

@@ -11,9 +11,9 @@ import deepcg
 from benchmarks.systems.system import made_of
 from benchmarks.workers.methods import Loaded
 from deepcg.dcdm.preconditioner import DCDMPreconditioner
-from deepcg.krylov.fcg import WINDOW
 from deepcg.multigrid.cycle import MultilevelCycle
 from deepcg.multigrid.parameters import Parameters
+from deepcg.native.constants import WINDOW
 from deepcg.preconditioners.registry import multilevel_cycle
 from deepcg.problem.poisson import Poisson
 

@@ -16,7 +16,7 @@ except ImportError as error:  # the program's first breath: nobody above could t
     raise SystemExit("Error: the command line needs click and tqdm: pip install 'deepcg[cli]'") from error
 
 from .. import __version__
-from ..krylov.fcg import WINDOW
+from ..native.constants import WINDOW
 from ..preconditioners import registry
 from .bench import bench
 from .options import DEVICE, FILE, Numbers, check_target

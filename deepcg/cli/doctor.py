@@ -131,8 +131,7 @@ def _kernels() -> str:
     from ..native import library as native
     from ..scenes.gallery import scene
 
-    if native.stencil_apply is None:
-        raise RuntimeError(f"the NumPy reference is used instead ({native.unavailable})")
+    native.require()
     problem = scene("sphere", 11, 3).problem
     x = np.random.default_rng(2311).standard_normal(problem.size)
     if not np.allclose(problem.apply(x), problem.matrix() @ x, rtol=0, atol=1e-12):

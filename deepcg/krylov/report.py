@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from .stopping import CONVERGED, INDEFINITE, Iterate
+from typing import Any
+
+from ..native.constants import BREAKDOWN, CONVERGED
+from ..native.library import reason_text
 
 
 class SolveInfo(int):
@@ -37,18 +40,18 @@ class SolveInfo(int):
     condition: float | None
 
     @classmethod
-    def of(cls, it: Iterate, **attributes) -> SolveInfo:
-        """From a finished iterate."""
-        if it.reason == CONVERGED:
+    def of(cls, outcome: Any, **attributes) -> SolveInfo:
+        """From a `deepcg.krylov.iteration.Outcome`."""
+        if outcome.reason == CONVERGED:
             code = 0
-        elif it.reason == INDEFINITE:
+        elif outcome.reason == BREAKDOWN:
             code = -1
         else:
-            code = max(1, it.iterations)
+            code = max(1, outcome.iterations)
         info = cls(code)
-        info.reason = it.reason or ""
-        info.iterations, info.residuals = it.iterations, it.residuals
-        info.fallbacks, info.condition = it.fallbacks, it.condition
+        info.reason = reason_text(outcome.reason)
+        info.iterations, info.residuals = outcome.iterations, outcome.residuals
+        info.fallbacks, info.condition = outcome.fallbacks, outcome.condition
         for name, value in attributes.items():
             setattr(info, name, value)
         return info

@@ -68,8 +68,6 @@ class MultilevelCycle:
     linear, spd = True, True
 
     def __init__(self, problem: Poisson, parameters: Parameters, name: str = "multigrid", threads: int = 0):
-        if native.unavailable:
-            raise RuntimeError(f"model: {name} needs the compiled kernels: {native.unavailable}")
         self.name, self.parameters = name, parameters
         self.description: dict[str, Any] = {}
         self._handle = ctypes.c_void_p()

@@ -19,14 +19,18 @@ LEVELS, SWEEPS, STENCIL_TYPES, FEATURES, HIDDEN, OUTPUTS = 8, 4, 16, 5, 8, 3
 OMEGA_BELOW, FACTOR_SPREAD, ODDS_SPREAD = 1.5, 0.25, 0.5
 
 # enum dcg_level_vector
-LEVEL_DIAGONAL, LEVEL_RELAX, LEVEL_WEIGHT, LEVEL_INTERP_PARENT, LEVEL_INTERP_NEIGHBOUR, LEVEL_VECTORS = (
-    0,
-    1,
-    2,
-    5,
-    11,
-    17,
-)
+LEVEL_DIAGONAL, LEVEL_OMEGA_DINV, LEVEL_WEIGHT = 0, 1, 2
+LEVEL_INTERP_PARENT, LEVEL_INTERP_NEIGHBOUR, LEVEL_VECTORS = 5, 11, 17
 
 # of dcg_cuda_time
 CUDA_COPY, CUDA_SWEEP, CUDA_CYCLE = 0, 1, 2
+
+# enum dcg_reason
+CONVERGED, ATTAINABLE, MAXITER, BREAKDOWN, STOPPED, STALLED = 0, 1, 2, 3, 4, 5
+
+# enum dcg_method; the longest chain of them
+COMPILED, CG, FLEXIBLE_CG, FCG, JACOBI_CG = 1, 2, 3, 4, 5
+CHAIN = 4
+
+# iterations between evaluations of b - A x; earlier directions that FCG(m) keeps by default
+CHECK_EVERY, WINDOW = 50, 32

@@ -1,6 +1,6 @@
 """The kernels behind their C ABI (`kernels/include/deepcg.h`), loaded by ctypes.
 
-`stencil_apply`, `dot` and the like are None where the library was not built; callers then use their NumPy reference.
+Without them the package can be imported, and whatever needs them raises `UnavailableError`, which says how to build them.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .constants import FEATURES, HIDDEN, INVALID_ARGUMENT, LEVELS, OUTPUTS, STENCIL_TYPES, SWEEPS
 
-ABI_VERSION = 5
+ABI_VERSION = 6
 LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
 
 
@@ -85,6 +85,10 @@ class ArgumentError(KernelError, ValueError):
     """A kernel refused its arguments."""
 
 
+class UnavailableError(KernelError):
+    """The kernels were not built, or not for this version of the package."""
+
+
 def load(path: Path = LIBRARY) -> ctypes.CDLL:
     """Open the kernel library and check its ABI version.
 
@@ -131,6 +135,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_vector": (pointer, i32, i32, pointer),
+        "dcg_krylov": (pointer, pointer, pointer, pointer, pointer, pointer),
         "dcg_matrix_scan_create": (pointer,),
         "dcg_matrix_scan_rows": (pointer, pointer, i32, pointer),
         "dcg_matrix_read": (pointer, pointer, pointer, pointer, pointer, pointer, pointer),
@@ -141,7 +146,8 @@ def _declare(library: ctypes.CDLL) -> None:
     for name, arguments in signatures.items():
         getattr(library, name).argtypes = arguments
     library.dcg_last_error.restype = ctypes.c_char_p
-    for name in ("dcg_multilevel_destroy", "dcg_matrix_scan_destroy"):
+    library.dcg_reason_text.argtypes, library.dcg_reason_text.restype = (i32,), ctypes.c_char_p
+    for name in ("dcg_multilevel_destroy", "dcg_matrix_scan_destroy", "dcg_report_destroy"):
         getattr(library, name).argtypes = (pointer,)
         getattr(library, name).restype = None
 
@@ -151,9 +157,12 @@ def call(name: str, *arguments) -> None:
 
     Raises
     ------
+    UnavailableError
+        There is no library.
     KernelError
         With the library's own text.
     """
+    require()
     given = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments]
     code = getattr(_library, name)(*given)
     if code:
@@ -161,7 +170,15 @@ def call(name: str, *arguments) -> None:
         raise ArgumentError(text) if code == INVALID_ARGUMENT else KernelError(f"{name}: {text}")
 
 
-def destroy(handle: ctypes.c_void_p, what: str = "multilevel") -> None:
+def require() -> None:
+    """UnavailableError where the kernels are not there."""
+    if unavailable is not None:
+        raise UnavailableError(
+            f"deepcg's compiled kernels are needed and not here; build them with `make build` (g++ and make are needed): {unavailable}"
+        )
+
+
+def destroy(handle: Any, what: str = "multilevel") -> None:
     getattr(_library, f"dcg_{what}_destroy")(handle)
 
 
@@ -191,14 +208,14 @@ def parameters(given) -> Parameters:
     return made
 
 
-def _stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
+def stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
     """out = A x; both C-contiguous float64 over all cells."""
     check_vectors(stencil.cells.size, x=x, out=out)
     op = operator(stencil)
     call("dcg_apply", ctypes.byref(op), x, out, 0)
 
 
-def _stencil_residual(stencil, b: np.ndarray, x: np.ndarray, out: np.ndarray) -> float:
+def stencil_residual(stencil, b: np.ndarray, x: np.ndarray, out: np.ndarray) -> float:
     """out = b - A x in one pass; returns its 2-norm. All C-contiguous float64 over all cells."""
     check_vectors(stencil.cells.size, b=b, x=x, out=out)
     op, square = operator(stencil), ctypes.c_double()
@@ -206,7 +223,7 @@ def _stencil_residual(stencil, b: np.ndarray, x: np.ndarray, out: np.ndarray) ->
     return math.sqrt(square.value)
 
 
-def _look(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
+def look(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
     """See `deepcg.problem.vectors.look`."""
     check_vectors(cells.size, v=v)
     result = (ctypes.c_double * 3)()
@@ -214,7 +231,7 @@ def _look(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
     return result[0], math.sqrt(result[1]), bool(result[2])
 
 
-def _face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.ndarray, ...]:
+def face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.ndarray, ...]:
     """The face weights of a grid, one array per axis.
 
     Parameters
@@ -239,7 +256,7 @@ def _face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.nda
     return weights
 
 
-def _norm_bound(stencil) -> float:
+def norm_bound(stencil) -> float:
     bound = ctypes.c_double()
     op = operator(stencil)
     call("dcg_norm_bound", ctypes.byref(op), ctypes.byref(bound))
@@ -253,7 +270,7 @@ def check_vectors(size: int, **vectors: np.ndarray) -> None:
             raise ValueError(f"{name}: a C-contiguous float64 array of {size} values is needed")
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> float:
+def dot(a: np.ndarray, b: np.ndarray) -> float:
     """The inner product of two C-contiguous float64 arrays."""
     check_vectors(a.size, a=a, b=b)
     result = ctypes.c_double()
@@ -261,7 +278,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return result.value
 
 
-def _axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
+def axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
     """y += alpha x for C-contiguous float64 arrays."""
     check_vectors(x.size, x=x, y=y)
     call("dcg_axpy", x.size, alpha, x, y)
@@ -269,54 +286,18 @@ def _axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
 
 def release_memory() -> None:
     """Give back to the system what the kernels keep of ended solvers' memory for the next ones (1 GiB at most)."""
-    if unavailable is None:
-        call("dcg_release_memory")
+    call("dcg_release_memory")
 
 
-class SingularRuns:
-    """The singular components' cells as runs along the last axis."""
-
-    def __init__(self, stencil):
-        op, count, numbers = operator(stencil), ctypes.c_int64(), (ctypes.c_int64 * 2)()
-        self._first, self._rest = np.empty(0, np.int64), np.empty((0, 2), np.int64)
-        call("dcg_components", ctypes.byref(op), 0, None, None, ctypes.byref(count), numbers)
-        self.components, self.all_components = numbers
-        if self.components:
-            self._first, self._rest = np.empty(count.value, np.int64), np.empty((count.value, 2), np.int64)
-            call("dcg_components", ctypes.byref(op), count.value, self._first, self._rest, ctypes.byref(count), numbers)
-        self._sizes = np.zeros(self.components, np.int64)
-        np.add.at(self._sizes, self._rest[:, 1], self._rest[:, 0])
-
-    @property
-    def runs(self) -> tuple[np.ndarray, np.ndarray]:
-        """First cell of each run; its length and component."""
-        return self._first, self._rest
-
-    def project(self, v: np.ndarray) -> float:
-        """Take every component's mean off v (flat float64, in place); returns the 2-norm of what was removed."""
-        removed = ctypes.c_double()
-        if not v.flags.c_contiguous or v.dtype != np.float64:
-            raise ValueError("v: a C-contiguous float64 array is needed")
-        call("dcg_project", self._first.size, self._first, self._rest, self._sizes, self.components, v,
-             ctypes.byref(removed))  # fmt: skip
-        return removed.value
+def reason_text(reason: int) -> str:
+    """A number of `enum dcg_reason` in words."""
+    require()
+    return _library.dcg_reason_text(reason).decode()
 
 
-singular_runs: Callable | None
-face_weights: Callable | None
-norm_bound: Callable | None
-stencil_apply: Callable | None
-stencil_residual: Callable | None
-look: Callable | None
-dot: Callable | None
-axpy: Callable | None
 unavailable: str | None
 try:
     _library = load()
-    stencil_apply, stencil_residual, look = _stencil_apply, _stencil_residual, _look
-    dot, axpy, singular_runs = _dot, _axpy, SingularRuns
-    face_weights, norm_bound = _face_weights, _norm_bound
     unavailable = None
 except (OSError, KernelError) as error:
-    stencil_apply = stencil_residual = look = dot = axpy = singular_runs = face_weights = norm_bound = None
     unavailable = str(error)

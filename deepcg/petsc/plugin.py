@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-from ..krylov import stopping
+from ..krylov.iteration import Outcome
 from ..krylov.report import SolveInfo
+from ..native import constants
 from ..solver.solver import Solver
 from .matrix import read
 
@@ -113,26 +113,22 @@ def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, model) -> tuple[Any, SolveInf
     ksp.setUp()
     between = time.perf_counter()
     ksp.solve(b, x)
-    told: Any = SimpleNamespace(
-        reason=_words(ksp),
-        iterations=ksp.getIterationNumber(),
-        residuals=[float(r) for r in ksp.getConvergenceHistory()],
-        fallbacks=0,
-        condition=None,
-    )
+    reason, residuals = ksp.getConvergedReason(), [float(r) for r in ksp.getConvergenceHistory()]
+    outcome = Outcome(_reason(ksp), ksp.getIterationNumber(), 0, 0, residuals, None)
     ksp.destroy()
     seconds = {"setup_seconds": between - started, "solve_seconds": time.perf_counter() - between}
-    return x, SolveInfo.of(told, model=str(model), method="cg", projected=0.0, **seconds)
+    info = SolveInfo.of(outcome, model=str(model), method="cg", projected=0.0, **seconds)
+    if outcome.reason == constants.STOPPED:
+        info.reason = f"PETSc's reason {reason}"
+    return x, info
 
 
-def _words(ksp) -> str:
-    """PETSc's reason as `SolveInfo` has it."""
+def _reason(ksp) -> int:
+    """PETSc's reason as the kernels have it."""
     reason, reasons = ksp.getConvergedReason(), ksp.ConvergedReason
-    if reason > 0:
-        return stopping.CONVERGED
     known = {
-        reasons.DIVERGED_MAX_IT: stopping.MAXITER,
-        reasons.DIVERGED_BREAKDOWN: stopping.ATTAINABLE,
-        reasons.DIVERGED_INDEFINITE_MAT: stopping.INDEFINITE,
+        reasons.DIVERGED_MAX_IT: constants.MAXITER,
+        reasons.DIVERGED_BREAKDOWN: constants.ATTAINABLE,
+        reasons.DIVERGED_INDEFINITE_MAT: constants.BREAKDOWN,
     }
-    return known.get(reason, f"PETSc's reason {reason}")
+    return constants.CONVERGED if reason > 0 else known.get(reason, constants.STOPPED)

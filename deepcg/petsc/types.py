@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..krylov.fcg import WINDOW
 from ..krylov.report import SolveInfo
+from ..native.constants import WINDOW
 from ..preconditioners.base import Preconditioner
 from ..preconditioners.registry import build
 from ..problem.poisson import Poisson

@@ -211,13 +211,7 @@ def _from_file(problem: Poisson, path: Path, device: str) -> Preconditioner:
 
 
 def automatic(problem: Poisson) -> str:
-    """What "auto" is: the shipped multilevel network of the problem's dimension, or "multigrid" where safetensors, which reads it, is missing.
-
-    Without the compiled kernels it is the paper's network, and "jacobi" where PyTorch or safetensors is missing too.
-    """
+    """What "auto" is: the shipped multilevel network of the problem's dimension, or "multigrid" where safetensors, which reads it, is missing."""
+    learned = f"multilevel-{problem.ndim}d"
     readable = importlib.util.find_spec("safetensors") is not None
-    for name, otherwise in (("multilevel", "multigrid"), ("dcdm", "jacobi")):
-        if not ENTRIES[name].needs():
-            shipped = f"{name}-{problem.ndim}d"
-            return shipped if readable and shipped in model_file.shipped() else otherwise
-    return "jacobi"
+    return learned if readable and learned in model_file.shipped() else "multigrid"

@@ -46,9 +46,8 @@ def back(axis: int) -> tuple[slice, ...]:
 
 def face_weights(grid: Grid, coefficient=None) -> tuple[Array, ...]:
     """The face weights, one array per axis; `coefficient` as `build_stencil` takes it."""
-    per_face = isinstance(coefficient, (tuple, list)) and np.ndim(coefficient[0]) == grid.ndim
-    if per_face or native.face_weights is None:
-        betas = enumerate(_face_coefficients(grid, coefficient))
+    if isinstance(coefficient, (tuple, list)) and np.ndim(coefficient[0]) == grid.ndim == len(coefficient):
+        betas = enumerate(_check_face_coefficient(grid, axis, beta) for axis, beta in enumerate(coefficient))
         return tuple(_face_weights(grid, axis, beta) for axis, beta in betas)
     outside = [[SOLID if (kind := KINDS[word]) is None else kind for word in sides] for sides in grid.boundary]
     beta = None if coefficient is None else _cell_coefficient(coefficient, grid)
@@ -73,46 +72,9 @@ def joined_faces(grid: Grid, axis: int) -> NDArray[np.bool_]:
     return joined
 
 
-def _face_weights(grid: Grid, axis: int, beta: Array | float) -> Array:
+def _face_weights(grid: Grid, axis: int, beta: Array) -> Array:
     w = beta * grid.areas(axis) / grid.along(axis, grid.distances(axis))
     return np.ascontiguousarray(np.where(joined_faces(grid, axis), w, 0.0))
-
-
-def _face_coefficients(grid: Grid, coefficient) -> list:
-    if coefficient is None:
-        return [1.0] * grid.ndim
-    if (
-        isinstance(coefficient, (tuple, list))
-        and len(coefficient) == grid.ndim
-        and np.ndim(coefficient[0]) == grid.ndim
-    ):
-        return [_check_face_coefficient(grid, axis, beta) for axis, beta in enumerate(coefficient)]
-    beta = check_cell_coefficient(coefficient, grid)
-    return [_harmonic_mean(grid, axis, beta) for axis in range(grid.ndim)]
-
-
-def _harmonic_mean(grid: Grid, axis: int, beta: Array) -> Array:
-    """The distance-weighted harmonic mean of the two cells' coefficients at each face of `axis`.
-
-    It is the coefficient that a flux through two layers in series sees (Patankar 1980, section 4.2-3).
-    """
-    padded = grid.pad(axis, beta)
-    low, high = padded[front(axis)], padded[back(axis)]
-    low, high = np.where(low > 0, low, high), np.where(high > 0, high, low)
-    h = grid.along(axis, np.pad(grid.widths[axis], 1, mode="wrap" if grid.is_periodic(axis) else "edge"))
-    h_low, h_high = h[front(axis)], h[back(axis)]
-    with np.errstate(divide="ignore", invalid="ignore"):  # between two cells without a coefficient there is no face
-        return (h_low + h_high) / (h_low / low + h_high / high)
-
-
-def check_cell_coefficient(coefficient: ArrayLike, grid: Grid) -> Array:
-    """beta per cell, > 0 and finite in FLUID; elsewhere what is not a positive number becomes 0."""
-    beta = _cell_coefficient(coefficient, grid)
-    fluid = beta[grid.fluid]
-    if not (np.isfinite(fluid).all() and (fluid > 0).all()):
-        raise ValueError("coefficient: must be finite and > 0 in every FLUID cell")
-    usable = (grid.cells != SOLID) & np.isfinite(beta) & (beta > 0)
-    return np.where(usable, beta, 0.0)
 
 
 def _cell_coefficient(coefficient: ArrayLike, grid: Grid) -> Array:

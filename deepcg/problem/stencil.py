@@ -8,7 +8,6 @@ outside FLUID: a structured vector costs a little memory where there are walls a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,39 +84,18 @@ class Stencil:
         """An upper bound of ||A||_2 (Gershgorin: twice the largest diagonal entry, shift counted once)."""
         if self.unit is not None:
             return 4.0 * len(self.shape) * self.unit
-        if native.norm_bound is not None:
-            return native.norm_bound(self)
-        bound = 2.0 * self.diagonal if self.shift is None else 2.0 * self.diagonal - self.shift * self.fluid
-        return float(bound.max())
+        return native.norm_bound(self)
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """A x for a vector over all cells (flat or cell-shaped) that is zero outside FLUID; out: the result's array."""
         if out is None:
             out = np.empty_like(x)
-        kernel = native.stencil_apply
-        if kernel is not None:
-            kernel(self, x, out)
-        else:
-            out.reshape(self.shape)[...] = self._apply_numpy(x.reshape(self.shape))
+        native.stencil_apply(self, x, out)
         return out
 
     def residual(self, b: Array, x: Array, out: Array) -> float:
         """out = b - A x for flat vectors over all cells; returns its 2-norm."""
-        if native.stencil_residual is not None:
-            return native.stencil_residual(self, b, x, out)
-        np.subtract(b, self.apply(x, out), out=out)
-        return math.sqrt(float(np.add.reduce(out * out)))
-
-    def _apply_numpy(self, x: Array) -> Array:
-        """The reference: differences across every face, face by face."""
-        y = np.zeros(self.shape) if self.shift is None else self.shift * x
-        for axis, w in enumerate(self.weights):
-            outside = [(1, 1) if a == axis else (0, 0) for a in range(x.ndim)]
-            padded = np.pad(x, outside, mode="wrap") if self.periodic[axis] else np.pad(x, outside)
-            flux = w * np.diff(padded, axis=axis)
-            y -= np.diff(flux, axis=axis)
-        y[~self.fluid] = 0.0
-        return y
+        return native.stencil_residual(self, b, x, out)
 
     def matrix(self) -> sp.csr_array:
         """A as CSR over the FLUID cells in C order, built without a loop over cells."""

@@ -1,8 +1,6 @@
-"""Inner products and updates of the Krylov iterations.
+"""Inner products of vectors over all cells, and what a solver must know of one.
 
-Not BLAS: OpenBLAS keeps its own threads, which spin against those of the kernels and of torch (on two cores an inner
-product of 32,768 values was seen to take milliseconds instead of microseconds), and its sums depend on the number of threads. The kernels here
-share one OpenMP runtime and sum in a fixed order.
+By the kernels, which share one OpenMP runtime and sum in a fixed order; `kernels/src/operator/vectors.hpp` says why not by BLAS.
 """
 
 from __future__ import annotations
@@ -13,24 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..native import library as native
-from .grid import FLUID, Array
-
-
-def _dot(a: Array, b: Array) -> float:
-    return float(np.add.reduce(a * b))
-
-
-def _axpy(alpha: float, x: Array, y: Array) -> None:
-    y += alpha * x
-
-
-def _look(cells: np.ndarray, v: Array) -> tuple[float, float, bool]:
-    return largest(v) if np.isfinite(v).all() else math.nan, norm2(v), bool(v[cells.reshape(-1) != FLUID].any())
-
-
-dot = _dot if native.dot is None else native.dot
-axpy = _axpy if native.axpy is None else native.axpy
-_one_pass = _look if native.look is None else native.look
+from .grid import Array
 
 
 class Look(NamedTuple):
@@ -49,8 +30,8 @@ class Look(NamedTuple):
 
 
 def look(cells: np.ndarray, v: Array) -> Look:
-    """Look at a flat float64 vector over all cells, in one pass where the kernels are built."""
-    return Look(*_one_pass(cells, v))
+    """Look at a flat float64 vector over all cells, in one pass."""
+    return Look(*native.look(cells, v))
 
 
 def largest(v: Array) -> float:
@@ -60,4 +41,4 @@ def largest(v: Array) -> float:
 
 def norm2(a: Array) -> float:
     """||a||_2 of a flat float64 vector."""
-    return math.sqrt(dot(a, a))
+    return math.sqrt(native.dot(a, a))

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..krylov.cg import conjugate_gradients, jacobi, lanczos_condition
-from ..krylov.stopping import CHECK_EVERY, CONVERGED, Iterate
+from ..krylov.iteration import Callbacks, Operator, Outcome, solve, solve_system, tell_run
+from ..native.constants import COMPILED, JACOBI_CG, STALLED
 from ..native.device import to_device, to_host
 from ..native.device_array import device_array, empty_like, on_gpu
+from ..native.krylov import System
 from ..preconditioners.base import capability
 from ..problem.poisson import Poisson
 
 
-class DeviceIterate:
-    """Conjugate gradients on the GPU up to the stopping rule on the true residual, which is evaluated there.
+class DeviceSolve:
+    """Conjugate gradients on the GPU, by the stopping rule that all solves have; b - A x is evaluated there.
 
     Attributes
     ----------
     x : array like b
-    projected : 2-norm of what was taken off b
-    reason, residuals, iterations, fallbacks, condition : as `deepcg.krylov.stopping.Iterate` has them
+    norm, projected : 2-norms of b, and of what was taken off it
     """
 
-    def __init__(self, problem: Poisson, cycle: Any, b: Any, x0: Any, rtol: float, atol: float):
+    def __init__(self, problem: Poisson, cycle: Any, b: Any, x0: Any):
         shape = device_array(b, "b").shape
         if problem.layout.of_matrix or shape not in (problem.shape, (int(np.prod(problem.shape)),)):
             raise ValueError(
@@ -33,45 +34,55 @@ class DeviceIterate:
             )
         self._problem, self._cycle = problem, cycle
         self._b, self._r, self.x = empty_like(b), empty_like(b), empty_like(b)
-        norm, self.projected = cycle.residual(problem, b, None, self._b)
-        if not np.isfinite(norm):
+        self.norm, self.projected = cycle.residual(problem, b, None, self._b)
+        if not np.isfinite(self.norm):
             raise ValueError("b: contains NaN or infinity")
-        if self.projected <= 1e-12 * np.hypot(norm, self.projected):
+        if self.projected <= 1e-12 * np.hypot(self.norm, self.projected):
             self.projected = 0.0
-        self.norm, self.target = norm, max(rtol * norm, atol)
         guess = np.zeros(problem.shape) if x0 is None else to_host(x0) if on_gpu(x0) else np.asarray(x0, dtype=float)
         to_device(np.where(problem.stencil.fluid, guess.reshape(problem.shape), 0.0).reshape(-1), self.x)
-        self.residuals = [self._true_residual()]
-        self.iterations = self.fallbacks = 0
-        self.condition: float | None = None
-        self.reason = CONVERGED if self.residuals[0] <= self.target else None
 
-    def run(self, operator: Any, maxiter: int) -> None:
-        """Iterate until `reason` is set. Where the GPU's iteration does not halve the residual, Jacobi CG on the host ends it."""
-        while self.reason is None:
-            before, steps = self.residuals[-1], min(CHECK_EVERY, maxiter - self.iterations)
-            run = self._cycle.native_cg(self.x, self._r, self.target, steps)
-            self.iterations += len(run.residuals)
-            self.residuals += run.residuals
-            self.residuals[-1] = self._true_residual()
-            if len(run.alphas) > 1:
-                self.condition = lanczos_condition(run.alphas, run.betas)
-            if self.residuals[-1] <= self.target:
-                self.reason = CONVERGED
-            elif run.broken or not self.residuals[-1] < 0.5 * before or self.iterations >= maxiter:
-                self._end_on_host(operator, maxiter)
+    def run(self, operator: Operator, target: float, maxiter: int) -> Outcome:
+        """Iterate. Where the GPU's iteration gives up, conjugate gradients with Jacobi end the solve on the host."""
+        outcome = self._iterate(operator, target, maxiter)
+        if outcome.reason == STALLED:
+            outcome = self._end_on_host(operator, target, maxiter, outcome)
         self._cycle.residual(self._problem, self.x, None, self.x)  # zero mean on singular components
+        return outcome
 
-    def _true_residual(self) -> float:
-        return self._cycle.residual(self._problem, self._b, self.x, self._r)[0]
+    def _iterate(self, operator: Operator, target: float, maxiter: int) -> Outcome:
+        """By the system's functions, which know the vectors by their place: there are only b, x and r."""
+        spare = empty_like(self._r)
 
-    def _end_on_host(self, operator: Any, maxiter: int) -> None:
-        it = Iterate(operator, to_host(self._b), to_host(self.x), self.target, maxiter - self.iterations)
-        conjugate_gradients(it, jacobi(operator))
-        to_device(it.x, self.x)
-        self.residuals += it.residuals[1:]
-        self.iterations, self.fallbacks = self.iterations + it.iterations, it.iterations
-        self.reason, self.condition = it.reason, None
+        def residual(b, x, r, norm):
+            norm[0] = self._cycle.residual(self._problem, self._b, self.x, self._r)[0]
+
+        def run(x, r, target, maxiter, *told):
+            tell_run(self._cycle.native_cg(self.x, self._r, target, maxiter), *told)
+
+        def norm_of_x(x, norm):
+            norm[0] = self._cycle.residual(self._problem, self.x, None, spare)[0]
+
+        system, calls = System(n=int(np.prod(self._problem.shape))), Callbacks()
+        calls.serve(system, "residual", residual)
+        calls.serve(system, "run", run)
+        calls.serve(system, "norm", norm_of_x)
+        calls.serve(system, "norm_bound", lambda bound: bound.__setitem__(0, operator.norm_bound))
+        addresses = (device_array(v, name).pointer for v, name in ((self._b, "b"), (self.x, "x"), (self._r, "r")))
+        return solve_system(system, calls, [COMPILED], *addresses, target=target, maxiter=maxiter)
+
+    def _end_on_host(self, operator: Operator, target: float, maxiter: int, before: Outcome) -> Outcome:
+        x = to_host(self.x)
+        after = solve(
+            operator, to_host(self._b), x, [JACOBI_CG], target=target, maxiter=maxiter - before.iterations
+        )  # fmt: skip
+        to_device(x, self.x)
+        return replace(
+            after,
+            iterations=before.iterations + after.iterations,
+            restarts=before.restarts + after.restarts,
+            residuals=before.residuals + after.residuals[1:],
+        )
 
 
 def refuse(cycle: Any, callback: Callable | None) -> Any:

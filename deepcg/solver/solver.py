@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..krylov.cg import compiled, conjugate_gradients
-from ..krylov.fcg import WINDOW, conjugate_directions
+from ..krylov.iteration import solve as iterate
 from ..krylov.report import SolveInfo
-from ..krylov.stopping import CHECK_EVERY, Iterate
+from ..native.constants import CG, CHECK_EVERY, COMPILED, FCG, FLEXIBLE_CG, JACOBI_CG, WINDOW
 from ..native.device import check_device
 from ..native.device_array import on_gpu
 from ..preconditioners.base import Preconditioner, capability
@@ -23,7 +22,7 @@ from ..preconditioners.registry import build
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
 from ..problem.vectors import largest, norm2
-from .gpu import DeviceIterate, refuse
+from .gpu import DeviceSolve, refuse
 
 METHODS = ("auto", "cg", "dcd")
 MODERATE = 1e-100, 1e100  # magnitudes whose squares neither over- nor underflow
@@ -129,27 +128,23 @@ class Solver:
         target = max(self.rtol * layout.reference_norm(b, rhs, norm), self.atol)
         maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
         report = None if callback is None else lambda now: callback(np.array(layout.solution(now, b)))
-        it = Iterate(self._operator, rhs, x, target, maxiter, report, from_zero=x0 is None)
-        own = None if callback is not None else self._compiled_iteration()
-        if own is not None:
-            compiled(it, own)
-        elif self.method == "cg":
-            certain = self.preconditioner.spd and capability(self.preconditioner, "trusted")
-            conjugate_gradients(it, self.preconditioner, flexible=not certain)
-        else:
-            conjugate_directions(it, self.preconditioner, self.window)
-        self._operator.project(it.x)
+        own = None if callback is not None else self._own_iteration()
+        outcome = iterate(
+            self._operator, rhs, x, self._chain(own), target=target, maxiter=maxiter, preconditioner=self.preconditioner, own=own,
+            window=self.window, callback=report, from_zero=x0 is None,
+        )  # fmt: skip
+        self._operator.project(x)
         info = SolveInfo.of(
-            it,
+            outcome,
             setup_seconds=self.setup_seconds,
             solve_seconds=time.perf_counter() - started,
             model=self.preconditioner.name,
             method=self.method,
             projected=projected,
         )
-        return layout.solution(it.x, b), info
+        return layout.solution(x, b), info
 
-    def _compiled_iteration(self) -> Callable | None:
+    def _own_iteration(self) -> Callable | None:
         """The method as the preconditioner itself has it, where it has."""
         if self.method == "cg":
             return capability(self.preconditioner, "native_cg")
@@ -159,24 +154,33 @@ class Solver:
         window = CHECK_EVERY if self.window is None else self.window
         return lambda x, r, target, maxiter: directions(x, r, target, maxiter, window)
 
+    def _chain(self, own: Callable | None) -> tuple[int, ...]:
+        """The iterations, each of which takes over where the one before it gives up."""
+        if own is not None:
+            return COMPILED, JACOBI_CG
+        if self.method == "dcd":
+            return FCG, JACOBI_CG
+        certain = self.preconditioner.spd and capability(self.preconditioner, "trusted")
+        return CG if certain else FLEXIBLE_CG, JACOBI_CG
+
     def _solve_on_gpu(self, b: Any, x0: Any, callback: Callable | None) -> tuple[Any, SolveInfo]:
         """The same for a b that lives on a GPU, without moving it; x is made there."""
         started = time.perf_counter()
         cycle = refuse(self.preconditioner, callback)
-        it: Any = DeviceIterate(self.problem, cycle, b, x0, self.rtol, self.atol)
-        if it.projected:
-            self._refuse_inconsistent(it.projected, it.norm)
-        it.run(self._operator, 10 * self.problem.size if self.maxiter is None else self.maxiter)
-        seconds = time.perf_counter() - started
+        given = DeviceSolve(self.problem, cycle, b, x0)
+        if given.projected:
+            self._refuse_inconsistent(given.projected, given.norm)
+        target = max(self.rtol * given.norm, self.atol)
+        outcome = given.run(self._operator, target, 10 * self.problem.size if self.maxiter is None else self.maxiter)
         info = SolveInfo.of(
-            it,
+            outcome,
             setup_seconds=self.setup_seconds,
-            solve_seconds=seconds,
+            solve_seconds=time.perf_counter() - started,
             model=cycle.name,
             method="cg",
-            projected=it.projected,
+            projected=given.projected,
         )
-        return it.x, info
+        return given.x, info
 
     def _solve_scaled(self, scale: float, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None):
         """Solve for `scale` (a power of two) times b, and scale back: for numbers whose squares have no floating point."""

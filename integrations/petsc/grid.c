@@ -21,7 +21,6 @@ static PetscErrorCode SetGrid(PC pc, PetscInt dim, const PetscInt sizes[], const
   if (!parts) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCall(DeepcgRanksCreate(comm, &given, &pd->ranks));
-  given.gather = pd->gather;
   for (int a = 2; a >= 0; --a) { /* axes z, y, x; a grid of two dimensions has no y, one of one dimension x only */
     const PetscInt d = a == 2 ? 0 : dim == 3 ? 2 - a : a == 0 ? 1 : 2, n = d < dim ? ranks[d] : 1;
 

@@ -26,70 +26,29 @@
 .seealso: `KSPCreate()`, `KSPSetType()`, `PCDEEPCG`, `KSPFCG`, `KSPCG`
 M*/
 
-#define WINDOW 32
-
-/* The residual's norm as this KSP measures it goes to the history, the monitors and, if asked, the convergence test. */
-PetscErrorCode KSPDeepcgReport(KSP ksp, PetscReal norm, PetscBool test)
-{
-  PetscFunctionBegin;
-  ksp->rnorm = norm;
-  PetscCall(KSPLogResidualHistory(ksp, norm));
-  PetscCall(KSPMonitor(ksp, ksp->its, norm));
-  if (test) PetscCall((*ksp->converged)(ksp, ksp->its, norm, &ksp->reason, ksp->cnvP));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode KSPDeepcgResidual(KSP ksp, Vec r)
-{
-  Mat A;
-
-  PetscFunctionBegin;
-  PetscCall(PCGetOperators(ksp->pc, &A, NULL));
-  PetscCall(KSP_MatMult(ksp, A, ksp->vec_sol, r));
-  PetscCall(VecAYPX(r, -1.0, ksp->vec_rhs));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode KSPDeepcgStart(KSP ksp, Vec r)
-{
-  PetscFunctionBegin;
-  if (ksp->guess_zero) PetscCall(VecCopy(ksp->vec_rhs, r));
-  else PetscCall(KSPDeepcgResidual(ksp, r));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 static PetscErrorCode KSPSetUp_Deepcg(KSP ksp)
 {
   PetscFunctionBegin;
   PetscCheck(ksp->pc_side == PC_LEFT, PetscObjectComm((PetscObject)ksp), PETSC_ERR_SUP,
              "deepcg: KSP deepcg preconditions from the left only");
-  PetscCall(KSPSetWorkVecs(ksp, 2));
+  PetscCall(KSPSetWorkVecs(ksp, 3));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode KSPSolve_Deepcg(KSP ksp)
 {
   KSP_Deepcg *kd = (KSP_Deepcg *)ksp->data;
-  PC_Deepcg  *pd;
-  PetscBool   left = PETSC_TRUE, resumed;
-  PetscBool   scaled;
+  PetscBool   is, scaled;
 
   PetscFunctionBegin;
   PetscCall(PCGetDiagonalScale(ksp->pc, &scaled));
   PetscCheck(!scaled, PetscObjectComm((PetscObject)ksp), PETSC_ERR_SUP, "deepcg: KSP deepcg does not support diagonal scaling");
-  kd->fallbacks = kd->restarts = 0;
-  PetscCall(KSPDeepcgFindNative(ksp, &pd));
-  kd->window = kd->asked >= 0 ? kd->asked : WINDOW;
+  kd->window = kd->asked;
   if (kd->asked < 0) {
-    PetscBool is;
-
     PetscCall(PetscObjectTypeCompare((PetscObject)ksp->pc, PCDEEPCG, &is));
-    if (is && !((PC_Deepcg *)ksp->pc->data)->inner) kd->window = 1;
+    kd->window = is && !((PC_Deepcg *)ksp->pc->data)->inner ? 1 : DCG_WINDOW;
   }
-  resumed = (PetscBool)(pd != NULL);
-  kd->ran = pd ? "compiled" : "general";
-  if (pd) PetscCall(KSPDeepcgSolveNative(ksp, pd, &left));
-  if (left) PetscCall(KSPDeepcgSolveGeneral(ksp, resumed));
+  PetscCall(KSPDeepcgSolve(ksp));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -127,28 +86,6 @@ static PetscErrorCode KSPView_Deepcg(KSP ksp, PetscViewer viewer)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode KSPReset_Deepcg(KSP ksp)
-{
-  KSP_Deepcg *kd = (KSP_Deepcg *)ksp->data;
-
-  PetscFunctionBegin;
-  for (PetscInt i = 0; i < kd->made; ++i) {
-    PetscCall(VecDestroy(&kd->direction[i]));
-    PetscCall(VecDestroy(&kd->product[i]));
-  }
-  kd->made = 0;
-  PetscCall(PetscFree3(kd->direction, kd->product, kd->curvature));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode KSPDestroy_Deepcg(KSP ksp)
-{
-  PetscFunctionBegin;
-  PetscCall(KSPReset_Deepcg(ksp));
-  PetscCall(KSPDestroyDefault(ksp));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 PetscErrorCode KSPCreate_Deepcg(KSP ksp)
 {
   KSP_Deepcg *kd;
@@ -164,8 +101,7 @@ PetscErrorCode KSPCreate_Deepcg(KSP ksp)
   PetscCall(KSPSetSupportedNorm(ksp, KSP_NORM_NONE, PC_LEFT, 1));
   ksp->ops->setup          = KSPSetUp_Deepcg;
   ksp->ops->solve          = KSPSolve_Deepcg;
-  ksp->ops->reset          = KSPReset_Deepcg;
-  ksp->ops->destroy        = KSPDestroy_Deepcg;
+  ksp->ops->destroy        = KSPDestroyDefault;
   ksp->ops->view           = KSPView_Deepcg;
   ksp->ops->setfromoptions = KSPSetFromOptions_Deepcg;
   ksp->ops->buildsolution  = KSPBuildSolutionDefault;

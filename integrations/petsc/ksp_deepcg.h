@@ -1,4 +1,4 @@
-/* The Krylov iteration's context, and its two ways of running. */
+/* The Krylov iteration's context. */
 #ifndef DEEPCG_KSP_H
 #define DEEPCG_KSP_H
 
@@ -11,19 +11,8 @@ typedef struct {
   /* of the last solve, for -ksp_view */
   PetscInt    window, fallbacks, restarts;
   const char *ran;
-  /* directions that are kept, with their products and curvatures */
-  PetscInt   made, room;
-  Vec       *direction, *product;
-  PetscReal *curvature;
 } KSP_Deepcg;
 
-/* The compiled iteration on the arrays themselves; *left: it could not finish, and the general one is to go on from here. */
-PETSC_INTERN PetscErrorCode KSPDeepcgFindNative(KSP, PC_Deepcg **);
-PETSC_INTERN PetscErrorCode KSPDeepcgSolveNative(KSP, PC_Deepcg *, PetscBool *left);
-/* Conjugate directions over a window, for any preconditioner. it: iterations that are done. */
-PETSC_INTERN PetscErrorCode KSPDeepcgSolveGeneral(KSP, PetscBool resumed);
-PETSC_INTERN PetscErrorCode KSPDeepcgStart(KSP, Vec r); /* b - A x of the initial guess */
-PETSC_INTERN PetscErrorCode KSPDeepcgResidual(KSP, Vec r);
-PETSC_INTERN PetscErrorCode KSPDeepcgReport(KSP, PetscReal norm, PetscBool converging);
+PETSC_INTERN PetscErrorCode KSPDeepcgSolve(KSP);
 
 #endif

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DCG_ABI_VERSION 5
+#define DCG_ABI_VERSION 6
 
 enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4 };
 
@@ -179,7 +179,7 @@ DCG_API int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels, i
  * neighbour (TOWARD) is axis-major, low half then high half. */
 enum dcg_level_vector {
   DCG_LEVEL_DIAGONAL = 0,
-  DCG_LEVEL_RELAX = 1,
+  DCG_LEVEL_OMEGA_DINV = 1,
   DCG_LEVEL_WEIGHT = 2,  /* 3 of them */
   DCG_LEVEL_INTERP_PARENT = 5,    /* 6 */
   DCG_LEVEL_INTERP_NEIGHBOUR = 11, /* 6 */
@@ -188,6 +188,93 @@ enum dcg_level_vector {
 
 /* Some vector of a level, for tests: what = enum dcg_level_vector; values over the level's cells, then its extra unknowns. */
 DCG_API int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values);
+
+/* ---- Krylov iterations around any preconditioner ------------------------------------------------------------------ */
+
+/* Why a solve ended. */
+enum dcg_reason {
+  DCG_ITERATING = -1,
+  DCG_CONVERGED = 0,
+  DCG_ATTAINABLE = 1, /* rounding forbids a smaller residual */
+  DCG_MAXITER = 2,
+  DCG_BREAKDOWN = 3,  /* a direction of non-positive curvature: A is not positive definite */
+  DCG_STOPPED = 4,    /* by the caller's `judge` or `observe` */
+  DCG_STALLED = 5     /* the last method of the chain gave up */
+};
+
+/* Its text in English, "" for DCG_ITERATING and unknown numbers. */
+DCG_API const char *dcg_reason_text(int32_t reason);
+
+enum {
+  DCG_CHECK_EVERY = 50,  /* iterations between evaluations of b - A x */
+  DCG_WINDOW = 32,       /* of FCG(m) by default; the paper keeps 2. Beside an evaluation of its network more cost little, and save iterations */
+  DCG_PATIENCE = 3,      /* poor directions in a row after which a method gives up */
+  DCG_MOST_FAILURES = 10, /* poor directions in all, likewise */
+  DCG_STALL = 30         /* iterations in which the residual must halve, or FCG(m) gives up */
+};
+#define DCG_DISAGREEMENT 0.1      /* of b - A x by which the recurrence may be off before its directions are forgotten */
+#define DCG_DECREASE 0.05         /* of the decrease that Jacobi's direction promises: less is a poor direction */
+#define DCG_ALIGNMENT 1e-12       /* of the cosine between r and M r: less is a poor direction */
+#define DCG_ROUNDING 2.220446049250313e-15 /* 10 eps: b - A x of at most this times ||A|| ||x|| is rounding */
+
+/* What an iteration needs of A x = b. Vectors have n values; the functions return 0 or an error code, which ends the solve with DCG_INTERNAL.
+ * A member is NULL where its comment says so, or where no method of the chain needs it. */
+typedef struct {
+  int64_t n;     /* values of a vector here: on several ranks, this rank's */
+  void *context; /* handed to all functions */
+
+  int (*product)(void *context, const double *x, double *y); /* y = A x */
+  int (*residual)(void *context, const double *b, const double *x, double *r, double *norm); /* r = b - A x less its null-space part, ||r||_2 */
+  int (*project)(void *context, double *v);                       /* takes the null space off v; NULL: there is none */
+  int (*precondition)(void *context, const double *r, double *z); /* z = M r */
+
+  /* An iteration that the preconditioner brings along, as dcg_multilevel_cg; for DCG_COMPILED. */
+  int (*run)(void *context, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
+             int32_t *result);
+
+  int (*sum)(void *context, int64_t n, double *values);                 /* each over all ranks, in place; NULL: there is one rank */
+  int (*norm)(void *context, const double *v, double *norm);            /* ||v||_2 where vectors are not in the host's memory; else NULL */
+  int (*measure)(void *context, const double *r, double *norm);         /* the norm of r that is judged and recorded; NULL: ||r||_2 */
+  int (*judge)(void *context, int64_t iteration, double norm, int32_t *verdict); /* 1: small enough, -1: stop, 0: go on; NULL: by `target` */
+  int (*observe)(void *context, int64_t iteration, double norm, const double *x, int32_t *stop); /* from iteration 0 on; or NULL */
+
+  /* Called when they are needed first. */
+  int (*inverse_diagonal)(void *context, const double **values); /* of A, for Jacobi's direction; NULL: 1 */
+  int (*norm_bound)(void *context, double *bound);               /* >= ||A||_2; NULL: not known */
+} dcg_system;
+
+/* An iteration that gives up leaves the solve to the next one of its chain. */
+enum dcg_method {
+  DCG_COMPILED = 1,  /* `run`, DCG_CHECK_EVERY iterations at a time; gives up where these do not halve the residual */
+  DCG_CG = 2,        /* M linear, symmetric positive definite */
+  DCG_FLEXIBLE_CG = 3, /* M nearly so (Golub and Ye 1999) */
+  DCG_FCG = 4,       /* FCG(window): M may be anything */
+  DCG_JACOBI_CG = 5  /* never gives up; its iterations count as fallbacks */
+};
+enum { DCG_CHAIN = 4 };
+
+typedef struct {
+  int32_t chain[DCG_CHAIN]; /* enum dcg_method, in order; 0 ends it */
+  int32_t window;           /* of DCG_FCG: earlier directions that each new one is made A-orthogonal to; negative: all */
+  int32_t from_zero;        /* x is 0, so that b is its residual */
+  int32_t threads;          /* 0: as many as OpenMP would take */
+  int64_t maxiter;
+  double target; /* converged: ||b - A x||_2 <= target */
+} dcg_krylov_options;
+
+typedef struct {
+  int32_t reason; /* enum dcg_reason */
+  int64_t iterations;
+  int64_t fallbacks; /* iterations whose direction was Jacobi's instead of M r */
+  int64_t restarts;  /* how often the recurrence had lost b - A x */
+  double condition;  /* of M A, as Lanczos sees it through CG's coefficients; 0: not known */
+  int64_t count;     /* iterations + 1 */
+  const double *residuals; /* of the initial guess, then after each iteration */
+} dcg_report;
+
+/* Solves A x = b. r: n values of the caller's for the residual, or NULL. *report is the caller's, to be destroyed. */
+DCG_API int dcg_krylov(const dcg_system *system, const dcg_krylov_options *options, const double *b, double *x, double *r, dcg_report **report);
+DCG_API void dcg_report_destroy(dcg_report *report);
 
 /* ---- a problem read from a matrix -------------------------------------------------------------------------------- */
 
@@ -360,7 +447,7 @@ DCG_API int dcg_solver_set_up(dcg_solver *solver);
 
 /* What a solve reports. Texts and residuals are the session's, until the next solve. */
 typedef struct {
-  int32_t reason;              /* dcg_reason: 0 converged */
+  int32_t reason;              /* enum dcg_reason */
   const char *text;            /* the same in words */
   int64_t iterations;
   int64_t fallbacks;           /* iterations along Jacobi's directions, where the preconditioner's were poor */

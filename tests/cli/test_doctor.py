@@ -41,7 +41,6 @@ def test_missing_torch_does_not_stop_the_rest(monkeypatch):
 
 
 def test_missing_kernels_are_named(monkeypatch):
-    monkeypatch.setattr(native, "stencil_apply", None)
     monkeypatch.setattr(native, "unavailable", "no such library")
     check = by_name(doctor.examine())["kernels"]
     assert not check.works

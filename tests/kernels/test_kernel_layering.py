@@ -14,9 +14,10 @@ SRC = {
     "matrix": ("core",),
     "setup": ("core",),
     "cycle": ("core", "setup"),
-    "krylov": ("core", "setup", "cycle"),
+    "krylov": ("core", "operator", "setup", "cycle"),
     "distributed": ("core", "setup", "cycle", "krylov"),
     "model": ("core", "setup"),
+    "session": ("core", "operator", "matrix", "setup", "krylov", "distributed", "model"),
     "abi": ("core", "setup", "cycle", "krylov", "distributed"),
 }
 # The same for kernels/cuda; rooms of kernels/src by their bare names.

@@ -3,6 +3,7 @@
 import ctypes
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from deepcg import Poisson
 from deepcg.native import library as native
 from deepcg.problem import vectors
+from tests.support import numpy_kernels
 from tests.support.reference import random_arguments
 
-pytestmark = pytest.mark.skipif(native.stencil_apply is None, reason=f"kernels not built: {native.unavailable}")
+pytestmark = pytest.mark.skipif(native.unavailable is not None, reason=f"kernels not built: {native.unavailable}")
 
 EPS = np.finfo(float).eps
 
@@ -29,7 +31,7 @@ def test_operator_equals_its_reference(shape, boundary, shifted):
     x = np.where(stencil.fluid, rng.standard_normal(shape), 0.0)
     y = np.full(shape, np.nan)
     native.stencil_apply(stencil, x, y)
-    assert np.abs(y - stencil._apply_numpy(x)).max() <= 10 * EPS * stencil.norm_bound * np.abs(x).max()
+    assert np.abs(y - numpy_kernels.stencil_apply(stencil, x)).max() <= 10 * EPS * stencil.norm_bound * np.abs(x).max()
     assert not y[~stencil.fluid].any()
 
 
@@ -44,7 +46,7 @@ def test_residual_equals_its_reference(shape, coefficient):
     b, x = (np.where(stencil.fluid, rng.standard_normal(shape), 0.0).reshape(-1) for _ in range(2))
     r = np.full(x.size, np.nan)
     norm = stencil.residual(b, x, r)
-    expected = b - stencil._apply_numpy(x.reshape(shape)).reshape(-1)
+    expected = b - numpy_kernels.stencil_apply(stencil, x.reshape(shape)).reshape(-1)
     assert np.abs(r - expected).max() <= 20 * EPS * (stencil.norm_bound * np.abs(x).max() + np.abs(b).max())
     assert norm == pytest.approx(np.linalg.norm(expected), rel=1e-13)
 
@@ -54,7 +56,7 @@ def test_a_look_at_a_vector_equals_numpy(n):
     rng = np.random.default_rng(n)
     cells = rng.choice([0, 1, 2], n).astype(np.uint8)
     v = np.where(cells == 0, rng.standard_normal(n), 0.0)
-    found, expected = vectors.look(cells, v), vectors._look(cells, v)
+    found, expected = vectors.look(cells, v), numpy_kernels.look(cells, v)
     assert found.largest == expected[0] and not found.outside
     assert found.norm == pytest.approx(expected[1], rel=1e-13)
     cells[n - 1], v[n - 1] = 1, -1e-300
@@ -68,7 +70,7 @@ def test_a_look_at_a_vector_equals_numpy(n):
 def test_inner_product_and_update_equal_numpy(n):
     rng = np.random.default_rng(n + 3)
     a, b = rng.standard_normal(n), rng.standard_normal(n)
-    assert abs(native.dot(a, b) - vectors._dot(a, b)) <= 10 * EPS * np.sum(np.abs(a * b)) + 1e-300
+    assert abs(native.dot(a, b) - a @ b) <= 10 * EPS * np.sum(np.abs(a * b)) + 1e-300
     expected = b + 0.37 * a
     native.axpy(0.37, a, b)
     assert np.array_equal(b, expected)
@@ -162,5 +164,25 @@ def test_operator_equals_its_reference_on_any_problem(seed):
     x = np.where(stencil.fluid, np.random.default_rng([seed, 9]).standard_normal(stencil.shape), 0.0)
     y = np.full(x.size, np.nan)
     native.stencil_apply(stencil, x.ravel(), y)
-    error = np.abs(y.reshape(x.shape) - stencil._apply_numpy(x)).max()
+    error = np.abs(y.reshape(x.shape) - numpy_kernels.stencil_apply(stencil, x)).max()
     assert error <= 10 * EPS * stencil.norm_bound * np.abs(x).max()
+
+
+WITHOUT = """
+import numpy as np
+import deepcg, deepcg.native.library as native
+assert native.unavailable
+try:
+    deepcg.solve(deepcg.Poisson(np.zeros((6, 7), dtype=np.uint8), boundary="open"), np.ones((6, 7)), model="jacobi")
+except native.UnavailableError as error:
+    print(error)
+"""
+
+
+def test_without_the_kernels_a_solve_says_how_to_build_them(tmp_path):
+    package = tmp_path / "deepcg"
+    shutil.copytree(
+        native.LIBRARY.parent, package, ignore=shutil.ignore_patterns("*.so", "__pycache__", "models", "data")
+    )
+    run = subprocess.run([sys.executable, "-c", WITHOUT], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "build them with `make build`" in run.stdout and len(run.stdout.splitlines()) == 1

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.linalg
 
-from deepcg.krylov import cg, stopping
-from deepcg.krylov.cg import conjugate_gradients
-from deepcg.krylov.fcg import conjugate_directions
-from deepcg.krylov.stopping import Iterate
+from deepcg.krylov.iteration import solve
+from deepcg.native import constants as krylov
+from deepcg.native import library as native
+from deepcg.native.constants import CG, COMPILED, FCG, FLEXIBLE_CG, JACOBI_CG
 from tests.support import reference
 
 EPS = np.finfo(float).eps
@@ -43,12 +46,21 @@ def poisson_matrix(name="graded, varying coefficient"):
     return reference.matrix(**reference.CASES[name])
 
 
-def start(A, b, target=0.0, maxiter=200, x0=None):
-    """An iterate, and the list that its iterates go to."""
-    iterates = []
-    x = np.zeros(len(b)) if x0 is None else np.array(x0, dtype=float)
-    operator = A if isinstance(A, Dense) else Dense(A)
-    return Iterate(operator, b, x, target, maxiter, lambda now: iterates.append(now.copy())), iterates
+class Run:
+    """A solve that went through `dcg_krylov`: x, the iterates after each iteration, and the outcome's attributes."""
+
+    def __init__(self, method, A, M, b, target=0.0, maxiter=200, x0=None):
+        self.iterates = []
+        self.x = np.zeros(len(b)) if x0 is None else np.array(x0, dtype=float)
+        operator = A if isinstance(A, Dense) else Dense(A)
+        chain, window = HARD[method]
+        self._outcome = solve(
+            operator, np.array(b, dtype=float), self.x, chain, target=target, maxiter=maxiter, preconditioner=M, window=window,
+            callback=lambda now: self.iterates.append(now.copy()),
+        )  # fmt: skip
+
+    def __getattr__(self, name):
+        return getattr(self._outcome, name)
 
 
 def jacobi(A):
@@ -56,10 +68,11 @@ def jacobi(A):
 
 
 METHODS = {
-    "cg": conjugate_gradients,
-    "flexible cg": lambda it, M: conjugate_gradients(it, M, flexible=True),
-    **{f"dcd {w}": lambda it, M, w=w: conjugate_directions(it, M, w) for w in (1, 2, 5, None)},
+    "cg": ((CG, JACOBI_CG), None),
+    "flexible cg": ((FLEXIBLE_CG, JACOBI_CG), None),
+    **{f"dcd {w}": ((FCG, JACOBI_CG), w) for w in (1, 2, 5, None)},
 }
+HARD = {**METHODS, "dcd 0": ((FCG, JACOBI_CG), 0)}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -71,9 +84,8 @@ def test_rate_of_convergence_in_the_energy_norm(method, preconditioned):
     values = scipy.linalg.eigvalsh(A, np.diag(A.diagonal()) if preconditioned else None)
     k = values[-1] / values[0]
     exact = np.random.default_rng(17).standard_normal(len(A))
-    it, iterates = start(A, A @ exact, maxiter=40)
-    METHODS[method](it, M)
-    energy = [np.sqrt((x - exact) @ A @ (x - exact)) for x in [np.zeros_like(exact), *iterates]]
+    it = Run(method, A, M, A @ exact, maxiter=40)
+    energy = [np.sqrt((x - exact) @ A @ (x - exact)) for x in [np.zeros_like(exact), *it.iterates]]
     bound = 2 * ((np.sqrt(k) - 1) / (np.sqrt(k) + 1)) ** np.arange(len(energy)) * energy[0]
     assert len(energy) >= 30
     assert (np.array(energy) <= bound * (1 + 1e-8) + 1e-13 * energy[0]).all()
@@ -85,11 +97,8 @@ def test_rate_of_convergence_in_the_energy_norm(method, preconditioned):
 def test_all_are_cg_where_the_preconditioner_is_spd(other, preconditioned):
     A = poisson_matrix("open top with walls 2-D")
     M = jacobi(A) if preconditioned else np.copy
-    runs = []
-    for method in ("cg", other):
-        it, iterates = start(A, np.random.default_rng(23).standard_normal(len(A)), maxiter=15)
-        METHODS[method](it, M)
-        runs.append(iterates)
+    b = np.random.default_rng(23).standard_normal(len(A))
+    runs = [Run(method, A, M, b, maxiter=15).iterates for method in ("cg", other)]
     np.testing.assert_allclose(runs[0], runs[1], rtol=1e-9, atol=1e-9 * abs(runs[0][-1]).max())
 
 
@@ -99,18 +108,16 @@ def test_finite_termination(method):
     rng = np.random.default_rng(29)
     Q = np.linalg.qr(rng.standard_normal((40, 40)))[0]
     A = Q @ np.diag(np.repeat([1.0, 3.0, 4.0, 9.0], 10)) @ Q.T
-    it, _ = start((A + A.T) / 2, rng.standard_normal(40), target=1e-10)
-    METHODS[method](it, np.copy)
-    assert (it.reason, it.iterations) == (stopping.CONVERGED, 4)
+    it = Run(method, (A + A.T) / 2, np.copy, rng.standard_normal(40), target=1e-10)
+    assert (it.reason, it.iterations) == (krylov.CONVERGED, 4)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_one_product_an_iteration(method):
     A = Dense(poisson_matrix("open box 3-D"))
-    it, _ = start(A, np.random.default_rng(37).standard_normal(len(A.A)), target=1e-9)
-    METHODS[method](it, jacobi(A.A))
-    assert it.reason == stopping.CONVERGED
-    checks = 1 + it.iterations // stopping.CHECK_EVERY  # of the true residual; the last one confirms convergence
+    it = Run(method, A, jacobi(A.A), np.random.default_rng(37).standard_normal(len(A.A)), target=1e-9)
+    assert it.reason == krylov.CONVERGED
+    checks = 1 + it.iterations // krylov.CHECK_EVERY  # of the true residual; the last one confirms convergence
     assert it.iterations + 1 <= A.products <= it.iterations + 1 + checks
 
 
@@ -118,11 +125,10 @@ def test_one_product_an_iteration(method):
 def test_one_product_an_iteration_over_many(method):
     n = 220
     A = Dense(np.diag(np.full(n, 2.0)) - np.eye(n, k=1) - np.eye(n, k=-1))
-    it, _ = start(A, np.eye(n)[0], target=1e-8, maxiter=1000)
-    METHODS[method](it, np.copy)
-    assert it.reason == stopping.CONVERGED
+    it = Run(method, A, np.copy, np.eye(n)[0], target=1e-8, maxiter=1000)
+    assert it.reason == krylov.CONVERGED
     if not it.fallbacks:
-        assert A.products <= it.iterations + 2 + it.iterations // stopping.CHECK_EVERY
+        assert A.products <= it.iterations + 2 + it.iterations // krylov.CHECK_EVERY
 
 
 @pytest.mark.parametrize("name", ["open box 2-D", "graded, varying coefficient", "open box 3-D"])
@@ -130,8 +136,8 @@ def test_one_product_an_iteration_over_many(method):
 def test_condition_number(name, preconditioned):
     A = poisson_matrix(name)
     values = scipy.linalg.eigvalsh(A, np.diag(A.diagonal()) if preconditioned else None)
-    it, _ = start(A, np.random.default_rng(41).standard_normal(len(A)), target=1e-10, maxiter=1000)
-    conjugate_gradients(it, jacobi(A) if preconditioned else np.copy)
+    M, b = jacobi(A) if preconditioned else np.copy, np.random.default_rng(41).standard_normal(len(A))
+    it = Run("cg", A, M, b, target=1e-10, maxiter=1000)
     assert it.condition == pytest.approx(values[-1] / values[0], rel=0.02)
 
 
@@ -140,7 +146,13 @@ def test_condition_number(name, preconditioned):
     [([], [], None), ([1.0], [], None), ([1.0, -1.0], [0.5], None), ([1.0, 1.0], [-0.5], None)],
 )
 def test_condition_number_of_too_little(alphas, betas, condition):
-    assert cg.lanczos_condition(alphas, betas) is condition
+    """Coefficients as a preconditioner's own iteration tells them."""
+    told = SimpleNamespace(residuals=[1.0] * len(alphas), alphas=alphas, betas=betas, broken=True)
+    outcome = solve(
+        Dense(np.eye(3)), np.ones(3), np.zeros(3), [COMPILED], target=0.0, maxiter=9, own=lambda x, r, target, maxiter: told
+    )  # fmt: skip
+    assert outcome.condition is condition
+    assert (outcome.reason, outcome.iterations) == (krylov.STALLED, len(alphas))
 
 
 def one_negative_eigenvalue(n=12):
@@ -162,9 +174,8 @@ INDEFINITE = {
 def test_indefinite_operator_is_a_breakdown(method, name):
     rng = np.random.default_rng(43)
     for M in (np.copy, lambda r: rng.standard_normal(len(r))):
-        it, _ = start(INDEFINITE[name], np.append(np.ones(6), -np.ones(6)), target=1e-10)
-        METHODS[method](it, M)
-        assert it.reason == stopping.INDEFINITE
+        it = Run(method, INDEFINITE[name], M, np.append(np.ones(6), -np.ones(6)), target=1e-10)
+        assert it.reason == krylov.BREAKDOWN
         assert np.isfinite(it.x).all()
 
 
@@ -198,19 +209,16 @@ HOSTILE = [
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("method", [*METHODS, "dcd 0"])
+@pytest.mark.parametrize("method", HARD)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_preconditioners_cannot_spoil_the_answer(method, name):
     """Without a warning, within a few times the iterations of Jacobi's CG, and saying so."""
     A = poisson_matrix("open box 2-D")
     b = np.random.default_rng(53).standard_normal(len(A))
     target = 1e-8 * np.linalg.norm(b)
-    plain, _ = start(A, b, target, maxiter=1000)
-    conjugate_gradients(plain, jacobi(A))
-    it, _ = start(A, b, target, maxiter=1000)
-    run = METHODS.get(method, lambda it, M: conjugate_directions(it, M, 0))
-    run(it, hostile(name, A))
-    assert it.reason == stopping.CONVERGED
+    plain = Run("cg", A, jacobi(A), b, target, maxiter=1000)
+    it = Run(method, A, hostile(name, A), b, target, maxiter=1000)
+    assert it.reason == krylov.CONVERGED
     assert np.linalg.norm(b - A @ it.x) <= target * (1 + 1e-9)
     assert it.iterations <= 4 * plain.iterations + 40 or method == "dcd 0"  # steepest descent is as slow as it is
     harmless = name in ("huge r", "tiny r") or (
@@ -226,11 +234,10 @@ def test_linear_but_not_symmetric_preconditioner(method, skew):
     A, rng = poisson_matrix("open box 2-D"), np.random.default_rng(199)
     S = rng.standard_normal(A.shape) / np.sqrt(len(A))
     b = rng.standard_normal(len(A))
-    it, iterates = start(A, b, 1e-8 * np.linalg.norm(b), maxiter=1000)
-    METHODS[method](it, lambda r: r + skew * (S @ r))
-    assert it.reason == stopping.CONVERGED or (method == "cg" and it.reason == stopping.MAXITER)
+    it = Run(method, A, lambda r: r + skew * (S @ r), b, 1e-8 * np.linalg.norm(b), maxiter=1000)
+    assert it.reason == krylov.CONVERGED or (method == "cg" and it.reason == krylov.MAXITER)
     exact = np.linalg.solve(A, b)
-    energy = [(x - exact) @ A @ (x - exact) for x in iterates]
+    energy = [(x - exact) @ A @ (x - exact) for x in it.iterates]
     assert (np.diff(energy) <= 1e-12 * energy[0]).all()
 
 
@@ -241,9 +248,8 @@ def test_attainable_accuracy(method, name, target):
     """An unreachable target ends at rounding, in reasonable time, and is not called convergence."""
     A = poisson_matrix(name)
     b = np.random.default_rng(59).standard_normal(len(A))
-    it, _ = start(A, b, target, maxiter=100 * len(A))
-    METHODS[method](it, jacobi(A))
-    assert it.reason == stopping.ATTAINABLE
+    it = Run(method, A, jacobi(A), b, target, maxiter=100 * len(A))
+    assert it.reason == krylov.ATTAINABLE
     rounding = 10 * EPS * np.linalg.norm(A, 2) * np.linalg.norm(it.x)
     assert np.linalg.norm(b - A @ it.x) <= 4 * rounding
     assert it.iterations <= 4 * len(A)
@@ -252,10 +258,9 @@ def test_attainable_accuracy(method, name, target):
 @pytest.mark.parametrize("method", METHODS)
 def test_maxiter_and_callback(method):
     A = poisson_matrix("open box 2-D")
-    it, iterates = start(A, np.ones(len(A)), maxiter=7)
-    METHODS[method](it, jacobi(A))
-    assert (it.reason, it.iterations, len(iterates), len(it.residuals)) == (stopping.MAXITER, 7, 7, 8)
-    for x, residual in zip(iterates, it.residuals[1:], strict=True):
+    it = Run(method, A, jacobi(A), np.ones(len(A)), maxiter=7)
+    assert (it.reason, it.iterations, len(it.iterates), len(it.residuals)) == (krylov.MAXITER, 7, 7, 8)
+    for x, residual in zip(it.iterates, it.residuals[1:], strict=True):
         assert residual == pytest.approx(np.linalg.norm(1 - A @ x), rel=1e-10)
 
 
@@ -264,13 +269,12 @@ def test_nothing_to_do(method):
     A = poisson_matrix("open box 2-D")
     exact = np.random.default_rng(61).standard_normal(len(A))
     for b, x0, maxiter, reason in [
-        (np.zeros(len(A)), None, 9, stopping.CONVERGED),
-        (A @ exact, exact, 9, stopping.CONVERGED),
-        (A @ exact, None, 0, stopping.MAXITER),
+        (np.zeros(len(A)), None, 9, krylov.CONVERGED),
+        (A @ exact, exact, 9, krylov.CONVERGED),
+        (A @ exact, None, 0, krylov.MAXITER),
     ]:
-        it, iterates = start(A, b, target=1e-12 * np.linalg.norm(b), maxiter=maxiter, x0=x0)
-        METHODS[method](it, np.copy)
-        assert (it.reason, it.iterations, iterates, len(it.residuals)) == (reason, 0, [], 1)
+        it = Run(method, A, np.copy, b, target=1e-12 * np.linalg.norm(b), maxiter=maxiter, x0=x0)
+        assert (it.reason, it.iterations, it.iterates, len(it.residuals)) == (reason, 0, [], 1)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -286,7 +290,106 @@ def test_a_lying_recurrence_is_found_out(method):
 
     A = Erring(poisson_matrix("open box 2-D"))
     b = np.random.default_rng(67).standard_normal(len(A.A))
-    it, _ = start(A, b, target=1e-9, maxiter=2000)
-    METHODS[method](it, np.copy)
-    assert it.reason == stopping.CONVERGED
+    it = Run(method, A, np.copy, b, target=1e-9, maxiter=2000)
+    assert it.reason == krylov.CONVERGED
     assert np.linalg.norm(b - A.A @ it.x) <= 1.001e-9
+
+
+BOX = poisson_matrix("open box 2-D")
+SIDE = np.ones(len(BOX))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(3)])
+@pytest.mark.parametrize("where", ["preconditioner", "product", "residual"])
+def test_what_a_function_raises_ends_the_solve_and_is_raised(method, error, where):
+    calls = itertools.count()
+
+    def sometimes(*_):
+        if next(calls) == 3:
+            raise error
+
+    class Raising(Dense):
+        def apply(self, x, out):
+            if where == "product":
+                sometimes()
+            return super().apply(x, out)
+
+        def residual(self, b, x, out):
+            if where == "residual":
+                for _ in range(4):
+                    sometimes()
+            return super().residual(b, x, out)
+
+    def M(r):
+        if where == "preconditioner":
+            sometimes()
+        return r
+
+    with pytest.raises(type(error)) as raised:
+        Run(method, Raising(BOX), M, SIDE)
+    assert raised.value is error
+    assert next(calls) == 4  # nothing was called any more
+
+
+def test_what_a_callback_raises_is_raised():
+    def callback(now):
+        raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        solve(Dense(BOX), SIDE, np.zeros_like(SIDE), [JACOBI_CG], target=1e-9, maxiter=99, callback=callback)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_interrupt_between_the_functions_lines_is_raised_and_handlers_are_put_back():
+    """The signal comes while C runs; Python's handler is called before the next function's first line."""
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def M(r):
+        seen.append(1)
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return r
+
+    with pytest.raises(KeyboardInterrupt):
+        Run("cg", BOX, M, SIDE, maxiter=50)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(seen) <= 3
+
+
+def test_a_preconditioner_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"answered with shape \(3,\) where \(\d+,\) is needed"):
+        Run("cg", BOX, lambda r: r[:3], SIDE)
+
+
+@pytest.mark.parametrize(
+    ("chain", "message"),
+    [([], "chain is empty"), ([9], "no method"), ([COMPILED], "run must not be NULL"), ([CG], "precondition")],
+)
+def test_chains_that_cannot_run_are_refused(chain, message):
+    with pytest.raises(native.ArgumentError, match=message):
+        solve(Dense(BOX), SIDE, np.zeros_like(SIDE), chain, target=0.0, maxiter=9)
+
+
+def test_the_chain_goes_on_where_an_iteration_gives_up():
+    """A compiled iteration that does nothing, then one that does: fallbacks count Jacobi's alone."""
+    idle = SimpleNamespace(residuals=[1.0], alphas=[1.0], betas=[], broken=False)
+    for chain, fallbacks in (
+        ([COMPILED, CG], False),
+        ([COMPILED, JACOBI_CG], True),
+        ([COMPILED, FCG, JACOBI_CG], False),
+    ):
+        x = np.zeros_like(SIDE)
+        outcome = solve(
+            Dense(BOX), SIDE, x, chain, target=1e-9, maxiter=500, preconditioner=np.copy, own=lambda x, r, target, maxiter: idle
+        )  # fmt: skip
+        assert outcome.reason == krylov.CONVERGED
+        assert outcome.fallbacks == (outcome.iterations - 1 if fallbacks else 0)
+        assert len(outcome.residuals) == outcome.iterations + 1
+        assert np.linalg.norm(SIDE - BOX @ x) <= 1e-9
+
+
+def test_every_reason_has_a_text():
+    texts = [native.reason_text(reason) for reason in range(6)]
+    assert all(texts) and len(set(texts)) == 6
+    assert native.reason_text(-1) == native.reason_text(6) == ""

@@ -10,7 +10,7 @@ from deepcg.native.constants import (
     LEVEL_DIAGONAL,
     LEVEL_INTERP_NEIGHBOUR,
     LEVEL_INTERP_PARENT,
-    LEVEL_RELAX,
+    LEVEL_OMEGA_DINV,
     LEVEL_WEIGHT,
 )
 from deepcg.scenes import gallery
@@ -160,7 +160,7 @@ def test_kernels_compute_the_definition(case):
         for number, values in enumerate(levels.values):
             if number == 0 and hierarchy.unit:
                 continue  # the kernels keep one byte a cell instead
-            vectors = {LEVEL_DIAGONAL: values.diagonal.numpy(), LEVEL_RELAX: values.relaxation.numpy()}
+            vectors = {LEVEL_DIAGONAL: values.diagonal.numpy(), LEVEL_OMEGA_DINV: values.relaxation.numpy()}
             vectors = {what: np.where(values.level.active, v, 0.0) for what, v in vectors.items()}
             vectors |= {LEVEL_WEIGHT + axis: face.numpy().ravel() for axis, face in enumerate(values.faces)}
             for what, vector in vectors.items():

@@ -53,11 +53,11 @@ def test_what_is_refused_on_ranks():
     output = python(2, "refused_on_ranks.py")
     for text in (
         "one-sided: not symmetric: for two vectors x and y",
-        "inside: not symmetric: row 10 (cell (1, 2)) couples to row 11 (cell (1, 3)) with weight",
+        "inside: not symmetric: row 10 (cell (1, 2)) couples to row 11 (cell (1, 3)) with weight 0.5, and that one back with 1;",
         "parts: -pc_deepcg_grid on several ranks needs whole layers of the grid on each of them",
         "dealt: the matrix's rows are dealt out to the ranks in another way than the DMDA's points",
         "slabs: differ by 0.0",
-        "far: are coupled but no face neighbours",
+        "far: row 3 (cell (0, 3)) and the column of cell (7, 4) are coupled but no face neighbours",
     ):
         label, _, words = text.partition(": ")
         assert any(line.startswith(label) and words in line for line in output.splitlines()), (text, output)

@@ -18,7 +18,6 @@ import deepcg
 from deepcg import FLUID, ModelFileError, Poisson, preconditioner, solve
 from deepcg.dcdm.preconditioner import mean_face_weight
 from deepcg.io import model_file
-from deepcg.native import library as native
 from deepcg.preconditioners.registry import automatic, build
 from tests.support import reference
 
@@ -215,13 +214,10 @@ def test_a_gpu_that_is_not_there_is_refused(untrained):
 
 
 @pytest.mark.parametrize("dim", [2, 3])
-def test_auto_is_the_multilevel_network(dim, monkeypatch):
+def test_auto_is_the_multilevel_network(dim):
     problem = Poisson(np.zeros((4,) * dim, dtype=np.uint8))
     learned = f"multilevel-{dim}d"
     assert automatic(problem) == (learned if learned in model_file.shipped() else "multigrid")
-    monkeypatch.setattr(native, "unavailable", "not built")
-    pytest.importorskip("torch")
-    assert automatic(problem) == f"dcdm-{dim}d"
 
 
 BARE = """
@@ -230,7 +226,7 @@ import numpy as np
 import deepcg
 problem = deepcg.Poisson(np.zeros((6, 7), dtype=np.uint8), boundary="open")
 x, info = deepcg.solve(problem, np.ones((6, 7)))
-assert info == 0 and info.model == ("jacobi" if deepcg.native.library.unavailable else "multigrid"), info
+assert info == 0 and info.model == "multigrid", info
 try:
     deepcg.solve(problem, np.ones((6, 7)), model="dcdm")
 except (ImportError, deepcg.ModelFileError) as error:

@@ -7,24 +7,14 @@ import pytest
 import scipy.linalg
 
 from deepcg import FLUID, OPEN, SOLID, Poisson
-from deepcg.native import library as native
 from tests.support import reference
 
 SEEDS = range(100, 160)
 EPS = np.finfo(float).eps
 
 
-@pytest.fixture(params=["kernel", "numpy"])
-def backend(request, monkeypatch):
-    if request.param == "numpy":
-        for kernel in ("stencil_apply", "face_weights", "norm_bound"):
-            monkeypatch.setattr(native, kernel, None)
-    elif native.stencil_apply is None:
-        pytest.skip(native.unavailable)
-
-
 @pytest.mark.parametrize("seed", SEEDS)
-def test_matrix_is_the_formula(seed, backend):
+def test_matrix_is_the_formula(seed):
     arguments = reference.random_arguments(seed)
     problem = Poisson(**arguments)
     A, expected = problem.matrix(), reference.matrix(**arguments)
@@ -41,7 +31,7 @@ def test_matrix_is_the_formula(seed, backend):
 
 
 @pytest.mark.parametrize("seed", SEEDS[:30])
-def test_product_is_the_matrix(seed, backend):
+def test_product_is_the_matrix(seed):
     arguments = reference.random_arguments(seed)
     problem, A = Poisson(**arguments), reference.matrix(**arguments)
     x = np.random.default_rng([seed, 7]).standard_normal(problem.size)
@@ -58,7 +48,7 @@ def test_product_is_the_matrix(seed, backend):
 
 
 @pytest.mark.parametrize("name", [name for name in reference.CASES if reference.CASES[name].get("shift") is None])
-def test_difference_form_is_exact_on_constants(name, backend):
+def test_difference_form_is_exact_on_constants(name):
     """A constant on a singular component gives zero to the bit, whatever the weights: nothing is left to rounding."""
     problem = Poisson(**reference.CASES[name])
     null = reference.null_space(reference.matrix(**reference.CASES[name])) != 0
@@ -97,7 +87,7 @@ def test_no_flow_between_two_open_cells_or_through_walls():
     assert problem.stencil.inverse_diagonal.tolist() == [[0, 0, 0, 1, 0, 0]]
 
 
-def test_out_is_filled_and_returned(backend):
+def test_out_is_filled_and_returned():
     stencil = Poisson(np.zeros((5, 3), dtype=np.uint8), boundary="open").stencil
     x = np.random.default_rng(5).standard_normal((5, 3))
     out = np.full((5, 3), np.nan)

@@ -204,6 +204,34 @@ def test_models_and_methods(model, method):
     assert f"model: {name}" in session.view()
 
 
+@pytest.mark.parametrize("model", ["jacobi", "none"])
+@pytest.mark.parametrize("method", ["cg", "dcd"])
+@pytest.mark.parametrize("coefficient", [False, True])
+def test_simple_preconditioners(model, method, coefficient):
+    rng, shape = np.random.default_rng(4), (7, 8, 9)
+    cells = np.where(rng.random(shape) < 0.2, SOLID, FLUID).astype(np.uint8)
+    beta = np.exp(rng.standard_normal(shape)) if coefficient else None
+    problem = Poisson(cells, boundary=["open", "periodic", "wall"], coefficient=beta)
+    A, b = over_all_cells(problem, 2.0), rng.standard_normal(cells.size)
+    session = Session(rtol=RTOL, model=model, method=method).grid(*shape).matrix(A)
+    x, result = session.solve(b)
+    judge(A, x, b, result)
+    expected = np.where((cells == FLUID).ravel(), b if model == "none" else b / A.diagonal(), b / 2.0)
+    assert np.allclose(session.apply(b), expected, rtol=1e-14)
+    assert f"model: {model}" in session.view()
+
+
+def test_where_single_precision_forbids_more_jacobi_takes_over():
+    """Parameters of a range that float32 has not: the compiled iteration gives up, and the answer is reached all the same."""
+    shape = (8, 9, 10)
+    beta = 10.0 ** np.random.default_rng(6).uniform(-22, 22, shape)
+    A = box(*shape, boundary="open", coefficient=beta).matrix()
+    b = A @ np.random.default_rng(7).standard_normal(720)
+    x, result = Session(rtol=1e-6).grid(*shape).matrix(A).solve(b)
+    assert result.reason in (0, 1) and np.isfinite(x).all()
+    assert np.linalg.norm(b - A @ x) <= 1e-5 * np.linalg.norm(b)
+
+
 def test_another_model_for_the_same_matrix():
     problem = box(15, 16, boundary="open")
     r = np.random.default_rng(6).standard_normal(240)

@@ -139,6 +139,24 @@ def on_all(count: int, run: Callable[[int], object]) -> list:
     return results
 
 
+def axes_of(starts: Sequence[np.ndarray]) -> tuple[int, ...]:
+    """The kernels' axes z, y, x that these are; a 2-D grid (ny, nx) is (ny, 1, nx)."""
+    return (0, 1, 2) if len(starts) == 3 else (0, 2)
+
+
+def ranks_of(starts: Sequence[np.ndarray], place: Sequence[int], rank: Rank, gather: int) -> native.Ranks:
+    """`dcg_ranks` of the rank at a place of a grid that is cut at these starts."""
+    given = native.Ranks(gather=gather, ranks=(1, 1, 1), **rank.functions)
+    along = dict(zip(axes_of(starts), starts, strict=True))
+    at = dict(zip(axes_of(starts), place, strict=True))
+    for axis in range(3):
+        cuts = along.setdefault(axis, np.array([0, 1], np.int64))
+        given.ranks[axis], given.place[axis] = len(cuts) - 1, at.get(axis, 0)
+        given.starts[axis] = cuts.ctypes.data_as(ctypes.POINTER(ctypes.c_int64))
+    given.kept = along
+    return given
+
+
 class OnRanks:
     """The multilevel network of a problem that planes cut into boxes.
 
@@ -186,18 +204,10 @@ class OnRanks:
         on_all(self.count, create)
 
     def _axes(self) -> tuple[int, ...]:
-        return (0, 1, 2) if len(self.starts) == 3 else (0, 2)  # a 2-D grid (ny, nx) is (ny, 1, nx)
+        return axes_of(self.starts)
 
     def _ranks(self, number: int, gather: int) -> native.Ranks:
-        given = native.Ranks(gather=gather, ranks=(1, 1, 1), **self.ranks[number].functions)
-        starts = {axis: self.starts[n] for n, axis in enumerate(self._axes())}
-        place = dict(zip(self._axes(), self.places[number], strict=True))
-        for axis in range(3):
-            along = starts.setdefault(axis, np.array([0, 1], np.int64))
-            given.ranks[axis], given.place[axis] = len(along) - 1, place.get(axis, 0)
-            given.starts[axis] = along.ctypes.data_as(ctypes.POINTER(ctypes.c_int64))
-        given.kept = starts
-        return given
+        return ranks_of(self.starts, self.places[number], self.ranks[number], gather)
 
     def _operator(self, number: int, problem: Poisson) -> native.Operator:
         """This rank's part, with arrays of its own."""

@@ -28,7 +28,7 @@ namespace {
 
 FineView fine_view(const dcg_operator &op, const LevelView &finest, Arena &arena) {
   FineView fine{};
-  fine.grid = finest.grid, fine.unit = op.unit, fine.code = finest.code;
+  fine.grid = finest.grid, fine.unit = op.unit, fine.stencil_type = finest.stencil_type;
   const int64_t cells = op.shape[0] * op.shape[1] * op.shape[2];
   fine.cells = arena.upload(op.cells, cells);
   if (op.unit > 0.0) return fine;
@@ -163,7 +163,7 @@ extern "C" int dcg_cuda_time(dcg_cuda *handle, int32_t what, int32_t repeats, do
     const LevelView &finest = handle->levels.views[0];
     const int64_t cells = finest.grid.extent().count();
     char *buffer = what == DCG_CUDA_COPY ? arena.zeros<char>(2 * kBuffer) : nullptr;
-    *bytes = what == DCG_CUDA_COPY ? 2 * kBuffer : what == DCG_CUDA_SWEEP ? (finest.unit ? 26 : 64) * cells : 0;
+    *bytes = what == DCG_CUDA_COPY ? 2 * kBuffer : what == DCG_CUDA_SWEEP ? (finest.constant ? 26 : 64) * cells : 0;
     std::vector<double> found;
     for (int n = -1; n < repeats; ++n) {  // once to warm up
       const double one = seconds_of([&] {

@@ -3,7 +3,7 @@
 // on small levels are one launch. Algorithms are templates over either.
 //
 // Without nvcc the same sources compile as C++: a phase is then a loop, and the host's memory stands in for the device's. So
-// the arithmetic is tested where there is no GPU. DCG_BACKWARD turns the loops round: results must not depend on it,
+// the arithmetic is tested where there is no GPU. DCG_BACKWARD runs the loops backward: results must not depend on it,
 // or two threads of a phase are in each other's way.
 #pragma once
 

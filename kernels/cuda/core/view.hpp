@@ -7,8 +7,8 @@
 
 namespace dcg::cuda {
 
-// Where cells lie (dcg::Box), and their neighbours. Axes that turn round are followed by index: ghosts are not kept up on the device,
-// and read 0 where nothing lies beyond.
+// Indices of cells (dcg::Box) and of their neighbours. Neighbours across a periodic seam are found by index: on the device ghosts are
+// always 0.
 struct Grid {
   int n[3], plane, stride, origin, size;
   bool periodic[3];
@@ -25,37 +25,37 @@ struct Grid {
   }
 };
 
-// How an axis is merged, see dcg::Merge.
-struct MergeView {
+// See dcg::AxisCoarsening.
+struct AxisCoarseningView {
   const int *parent, *side, *first;
 };
 
 struct LevelView {
   Grid grid;
-  bool unit;
+  bool constant;
   int sweeps, passes, odd_axes;  // bit a: axis a is periodic and odd, its last layer has passes of its own
   float omega[4][2];             // by sweep and colour
-  const float *factors;          // unit: relaxation factor / diagonal, [sweep][colour][code]
-  const uint8_t *code;           // unit
-  const float *weight[3], *diagonal, *relax;  // not unit
-  float *x, *b;                  // over grid.size + extras
+  const float *factors;          // constant coefficient: relaxation factor / diagonal, [sweep][colour][stencil type]
+  const uint8_t *stencil_type;
+  const float *weight[3], *diagonal, *omega_dinv;  // variable coefficient
+  float *x, *b;                                    // over grid.size + secondary
 
-  MergeView merge[3];                       // to the next level
-  const float *keep[3][2], *toward[3][2];  // of this level's children
-  float *lines;                             // scratch: residuals merged along x
+  AxisCoarseningView coarsening[3];                           // to the next level
+  const float *interp_parent[3][2], *interp_neighbour[3][2];  // to the finer level
+  float *lines;                                               // scratch: residuals restricted along x
 
-  // Extra unknowns in waves: those of one wave are not neighbours, and all of them after another are the sequence of the CPU.
-  int extras, waves;
-  const int *wave_start, *wave;
+  // Secondary unknowns in batches: those of one batch are not coupled, and one batch after another has the order of the CPU.
+  int secondary, batches;
+  const int *batch_start, *batch;
   const int *neighbour_start, *neighbour;
   const float *neighbour_weight;
   float *change;
-  // Cells beside extra unknowns: what those give them is kept in their right-hand sides.
+  // Cells coupled to secondary unknowns: the contribution of these is kept in their right-hand sides.
   int touched;
-  const int *touched_cell, *touched_start, *touched_extra;
+  const int *touched_cell, *touched_start, *touched_secondary;
   const float *touched_weight;
 
-  // The listed part of the prolongation from the next level, by rows (fine) and by columns (coarse).
+  // The unstructured part of the prolongation from the next level, by rows (fine) and by columns (coarse).
   int rows, columns;
   const int *row_unknown, *row_start, *row_coarse, *column_unknown, *column_start, *column_row;
   const float *row_weight, *column_weight;

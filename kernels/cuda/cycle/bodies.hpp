@@ -1,6 +1,6 @@
 // What happens at one cell in each phase of the cycle. The formulas are those of kernels/src/cycle/cell.hpp, as on the CPU.
 //
-// Ledger, bytes per cell of the finest level with unit weights: relax 13 a pass, merge_x 9 + 2, restrict 2, prolong 4 + 4 + 1.
+// Ledger, bytes per cell of the finest level with a constant coefficient: relax 13 a pass, restrict_x 9 + 2, restrict 2, prolong 4 + 4 + 1.
 // Passes of one colour touch every cache line: keeping the colours apart in memory would halve that, at the price of two layouts.
 #pragma once
 
@@ -18,7 +18,7 @@ DCG_BOTH T neighbour_sum(const Grid &g, const float *x, const Place &p) {
   const T zero = 0;
   const bool y = g.n[1] > 1, z = g.n[0] > 1;
   return cell::neighbours<T>(x[g.below(2, p.at, p.i)], x[g.above(2, p.at, p.i)],
-                             cell::beside<T>(y ? x[g.below(1, p.at, p.j)] : zero, y ? x[g.above(1, p.at, p.j)] : zero,
+                             cell::lateral<T>(y ? x[g.below(1, p.at, p.j)] : zero, y ? x[g.above(1, p.at, p.j)] : zero,
                                              z ? x[g.below(0, p.at, p.k)] : zero, z ? x[g.above(0, p.at, p.k)] : zero));
 }
 
@@ -35,17 +35,17 @@ DCG_BOTH float weighted_sum(const LevelView &v, const Place &p) {
 }
 
 DCG_BOTH float residual_at(const LevelView &v, const Place &p) {
-  if (v.unit) {
-    const int c = v.code[p.at];
+  if (v.constant) {
+    const int c = v.stencil_type[p.at];
     return c ? cell::residual(v.b[p.at], static_cast<float>(c & 7), v.x[p.at], neighbour_sum<float>(v.grid, v.x, p)) : 0.0f;
   }
-  return v.relax[p.at] != 0.0f ? cell::residual(v.b[p.at], v.diagonal[p.at], v.x[p.at], weighted_sum(v, p)) : 0.0f;
+  return v.omega_dinv[p.at] != 0.0f ? cell::residual(v.b[p.at], v.diagonal[p.at], v.x[p.at], weighted_sum(v, p)) : 0.0f;
 }
 
-DCG_BOTH bool is_unknown(const LevelView &v, int at) { return v.unit ? v.code[at] != 0 : v.relax[at] != 0.0f; }
+DCG_BOTH bool is_unknown(const LevelView &v, int at) { return v.constant ? v.stencil_type[at] != 0 : v.omega_dinv[at] != 0.0f; }
 
 // One pass of a sweep, over pairs of columns: each has one cell of the colour. Bits of `pass` above the colour's say of each periodic
-// axis of odd length whether it is its last layer's turn: beside it the two colours meet.
+// axis of odd length whether the pass is for its last layer: across its seam cells of one colour are neighbours.
 template <class View>
 struct Relax {
   View v;
@@ -60,19 +60,19 @@ struct Relax {
     if (first && other < g.n[2]) v.x[g.at(k, j, other)] = 0.0f;
     if (i >= g.n[2]) return;
     const Place p{k, j, i, g.at(k, j, i)};
-    const int c = v.unit ? v.code[p.at] : 0;
+    const int c = v.constant ? v.stencil_type[p.at] : 0;
     float factor = 0.0f;
-    if (is_turn(p)) factor = v.unit ? v.factors[(sweep * 2 + colour) * 16 + c] : v.relax[p.at] * v.omega[sweep][colour];
+    if (is_in_pass(p)) factor = v.constant ? v.factors[(sweep * 2 + colour) * 16 + c] : v.omega_dinv[p.at] * v.omega[sweep][colour];
     if (first) {
       v.x[p.at] = factor * v.b[p.at];
     } else if (factor != 0.0f) {
-      v.x[p.at] = v.unit ? cell::relaxed(v.x[p.at], factor, v.b[p.at], static_cast<float>(c & 7), neighbour_sum<float>(g, v.x, p))
+      v.x[p.at] = v.constant ? cell::relaxed(v.x[p.at], factor, v.b[p.at], static_cast<float>(c & 7), neighbour_sum<float>(g, v.x, p))
                          : cell::relaxed(v.x[p.at], factor, v.b[p.at], v.diagonal[p.at], weighted_sum(v, p));
     }
   }
 
  private:
-  DCG_BOTH bool is_turn(const Place &p) const {
+  DCG_BOTH bool is_in_pass(const Place &p) const {
     if (!v.odd_axes) return true;
     int bit = 1;
     for (int a = 0; a < 3; ++a) {
@@ -85,37 +85,37 @@ struct Relax {
   }
 };
 
-// The fine cells that coarse cell `c` of an axis receives from: its children, and its neighbours' children that lean on it.
-// visit(fine, its parent, toward, high)
+// The fine cells that coarse cell `c` of an axis receives from: its children, and its neighbours' children on its side.
+// visit(fine, its parent, whether c is the parent's neighbour, high)
 template <class Visit>
-DCG_BOTH void gather(const MergeView &m, int n, bool periodic, int c, const Visit &visit) {
-  const bool turns = periodic && n > 1;
-  const int before = c > 0 ? c - 1 : turns ? n - 1 : -1, after = c + 1 < n ? c + 1 : turns ? 0 : -1;
+DCG_BOTH void gather(const AxisCoarseningView &m, int n, bool periodic, int c, const Visit &visit) {
+  const bool wraps = periodic && n > 1;
+  const int before = c > 0 ? c - 1 : wraps ? n - 1 : -1, after = c + 1 < n ? c + 1 : wraps ? 0 : -1;
   for (int f = m.first[c]; f < m.first[c + 1]; ++f) visit(f, c, false, m.side[f] > 0);
   if (before >= 0 && m.side[m.first[before + 1] - 1] > 0) visit(m.first[before + 1] - 1, before, true, 1);
   if (after >= 0 && m.side[m.first[after]] < 0) visit(m.first[after], after, true, 0);
 }
 
-DCG_BOTH int beside(int at, int side, int n, bool periodic) {  // -1 where there is none
+DCG_BOTH int neighbour(int at, int side, int n, bool periodic) {  // -1 where there is none
   if (side == 0) return -1;
   const int m = at + side;
   if (m >= 0 && m < n) return m;
   return periodic && n > 1 ? (m + n) % n : -1;
 }
 
-// Residuals merged along x: the transposed prolongation's first step.
+// Residuals restricted along x: the transposed prolongation's first step.
 template <class View>
-struct MergeX {
+struct RestrictX {
   View fine, coarse;
 
   DCG_BOTH Extent extent() const { return {fine.grid.n[0], fine.grid.n[1], coarse.grid.n[2]}; }
 
   DCG_BOTH void operator()(int k, int j, int c) const {
     const Grid &g = coarse.grid;
-    const int row = g.at(fine.merge[0].parent[k], fine.merge[1].parent[j], 0);
+    const int row = g.at(fine.coarsening[0].parent[k], fine.coarsening[1].parent[j], 0);
     float sum = 0.0f;
-    gather(fine.merge[2], g.n[2], g.periodic[2], c, [&](int f, int parent, bool toward, int high) {
-      const float *weight = toward ? coarse.toward[2][high] : coarse.keep[2][high];
+    gather(fine.coarsening[2], g.n[2], g.periodic[2], c, [&](int f, int parent, bool from_neighbour, int high) {
+      const float *weight = from_neighbour ? coarse.interp_neighbour[2][high] : coarse.interp_parent[2][high];
       sum = cell::stepped(sum, weight[row + parent], residual_at(fine, {k, j, f, fine.grid.at(k, j, f)}));
     });
     fine.lines[(k * fine.grid.n[1] + j) * g.n[2] + c] = sum;
@@ -132,13 +132,13 @@ struct Restrict {
   DCG_BOTH void operator()(int k, int j, int i) const {
     const Grid &g = coarse.grid;
     float total = 0.0f;
-    gather(fine.merge[0], g.n[0], g.periodic[0], k, [&](int z, int plane, bool toward_z, int high_z) {
+    gather(fine.coarsening[0], g.n[0], g.periodic[0], k, [&](int z, int plane, bool neighbour_z, int high_z) {
       float sum = 0.0f;
-      gather(fine.merge[1], g.n[1], g.periodic[1], j, [&](int y, int row, bool toward_y, int high_y) {
-        const float *weight = toward_y ? coarse.toward[1][high_y] : coarse.keep[1][high_y];
+      gather(fine.coarsening[1], g.n[1], g.periodic[1], j, [&](int y, int row, bool neighbour_y, int high_y) {
+        const float *weight = neighbour_y ? coarse.interp_neighbour[1][high_y] : coarse.interp_parent[1][high_y];
         sum = cell::stepped(sum, weight[g.at(plane, row, i)], fine.lines[(z * fine.grid.n[1] + y) * g.n[2] + i]);
       });
-      const float *weight = toward_z ? coarse.toward[0][high_z] : coarse.keep[0][high_z];
+      const float *weight = neighbour_z ? coarse.interp_neighbour[0][high_z] : coarse.interp_parent[0][high_z];
       total = cell::stepped(total, weight[g.at(plane, j, i)], sum);
     });
     coarse.b[g.at(k, j, i)] = total;
@@ -156,22 +156,22 @@ struct Prolong {
     const int at = fine.grid.at(k, j, i);
     if (!is_unknown(fine, at)) return;
     const Grid &g = coarse.grid;
-    const int pz = fine.merge[0].parent[k], py = fine.merge[1].parent[j], px = fine.merge[2].parent[i];
-    const int sz = fine.merge[0].side[k], sy = fine.merge[1].side[j], sx = fine.merge[2].side[i];
-    const int nz = beside(pz, sz, g.n[0], g.periodic[0]), ny = beside(py, sy, g.n[1], g.periodic[1]);
-    const int nx = beside(px, sx, g.n[2], g.periodic[2]);
+    const int pz = fine.coarsening[0].parent[k], py = fine.coarsening[1].parent[j], px = fine.coarsening[2].parent[i];
+    const int sz = fine.coarsening[0].side[k], sy = fine.coarsening[1].side[j], sx = fine.coarsening[2].side[i];
+    const int nz = neighbour(pz, sz, g.n[0], g.periodic[0]), ny = neighbour(py, sy, g.n[1], g.periodic[1]);
+    const int nx = neighbour(px, sx, g.n[2], g.periodic[2]);
     const auto along_z = [&](int y, int x) {
       const int own = g.at(pz, y, x);
-      return cell::lean(coarse.keep[0][sz > 0][own], coarse.x[own], nz >= 0 ? coarse.toward[0][sz > 0][own] : 0.0f,
+      return cell::interpolate(coarse.interp_parent[0][sz > 0][own], coarse.x[own], nz >= 0 ? coarse.interp_neighbour[0][sz > 0][own] : 0.0f,
                         nz >= 0 ? coarse.x[g.at(nz, y, x)] : 0.0f);
     };
     const auto along_y = [&](int x) {
       const int own = g.at(pz, py, x);
-      return cell::lean(coarse.keep[1][sy > 0][own], along_z(py, x), ny >= 0 ? coarse.toward[1][sy > 0][own] : 0.0f,
+      return cell::interpolate(coarse.interp_parent[1][sy > 0][own], along_z(py, x), ny >= 0 ? coarse.interp_neighbour[1][sy > 0][own] : 0.0f,
                         ny >= 0 ? along_z(ny, x) : 0.0f);
     };
     const int own = g.at(pz, py, px);
-    fine.x[at] += cell::lean(coarse.keep[2][sx > 0][own], along_y(px), nx >= 0 ? coarse.toward[2][sx > 0][own] : 0.0f,
+    fine.x[at] += cell::interpolate(coarse.interp_parent[2][sx > 0][own], along_y(px), nx >= 0 ? coarse.interp_neighbour[2][sx > 0][own] : 0.0f,
                              nx >= 0 ? along_y(nx) : 0.0f);
   }
 };

@@ -26,31 +26,31 @@ struct PhaseExecutor {
   DCG_EITHER
   DCG_BOTH void begin(int l) const {
     const LevelView &fine = levels[l];
-    if (fine.extras) run.items(fine.extras, Zero{fine.x + fine.grid.size});
+    if (fine.secondary) run.items(fine.secondary, Zero{fine.x + fine.grid.size});
   }
   DCG_EITHER
   DCG_BOTH void relax(int l, const Pass &pass) const { over(run, Relax<View>{levels[l], pass.sweep, pass.number, pass.first}); }
   DCG_EITHER
   DCG_BOTH void relax_secondary(int l, bool forward) const {
-    if (levels[l].extras) run.alone(RelaxExtras<View>{levels[l], forward});
+    if (levels[l].secondary) run.alone(RelaxSecondary<View>{levels[l], forward});
   }
   DCG_EITHER
   DCG_BOTH void restrict_residual(int l) const {
     const LevelView &fine = levels[l], &coarse = levels[l + 1];
-    over(run, MergeX<View>{fine, coarse});
+    over(run, RestrictX<View>{fine, coarse});
     over(run, Restrict<View>{fine, coarse});
-    if (coarse.extras) run.items(coarse.extras, Zero{coarse.b + coarse.grid.size});
+    if (coarse.secondary) run.items(coarse.secondary, Zero{coarse.b + coarse.grid.size});
     if (fine.rows) {
-      run.items(fine.rows, ListedResidual<View>{fine});
-      run.items(fine.columns, ListedRestrict<View>{fine, coarse});
+      run.items(fine.rows, UnstructuredResidual<View>{fine});
+      run.items(fine.columns, UnstructuredRestrict<View>{fine, coarse});
     }
   }
   DCG_EITHER
   DCG_BOTH void prolong(int l) const {
     const LevelView &fine = levels[l], &coarse = levels[l + 1];
     over(run, Prolong<View>{fine, coarse});
-    if (fine.extras) run.items(fine.extras, Zero{fine.change});
-    if (fine.rows) run.items(fine.rows, ListedProlong<View>{fine, coarse});
+    if (fine.secondary) run.items(fine.secondary, Zero{fine.change});
+    if (fine.rows) run.items(fine.rows, UnstructuredProlong<View>{fine, coarse});
     if (fine.touched) run.items(fine.touched, GiveChange<View>{fine});
   }
   DCG_BOTH void end(int) const {}

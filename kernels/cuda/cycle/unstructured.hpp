@@ -1,4 +1,4 @@
-// What is listed cell by cell: extra unknowns, the part of the transfers that they change, and the coarsest level's inverse.
+// The unstructured part of the cycle: secondary unknowns, their part of the transfers, and the coarsest level's inverse.
 #pragma once
 
 #include "cuda/cycle/bodies.hpp"
@@ -10,60 +10,60 @@ struct Zero {
   DCG_BOTH void operator()(int m) const { values[m] = 0.0f; }
 };
 
-DCG_BOTH float extra_residual(const LevelView &v, int e) {
+DCG_BOTH float secondary_residual(const LevelView &v, int e) {
   const int u = v.grid.size + e;
   float r = v.b[u] - v.diagonal[u] * v.x[u];
   for (int m = v.neighbour_start[e]; m < v.neighbour_start[e + 1]; ++m) r += v.neighbour_weight[m] * v.x[v.neighbour[m]];
   return r;
 }
 
-// Gauss-Seidel over the extra unknowns of one wave.
+// Gauss-Seidel over the secondary unknowns of one batch
 template <class View>
-struct RelaxWave {
+struct RelaxBatch {
   View v;
   int start;
   DCG_BOTH void operator()(int m) const {
-    const int e = v.wave[start + m], u = v.grid.size + e;
-    const float change = v.relax[u] * extra_residual(v, e);
+    const int e = v.batch[start + m], u = v.grid.size + e;
+    const float change = v.omega_dinv[u] * secondary_residual(v, e);
     v.change[e] = change;
     v.x[u] += change;
   }
 };
 
-// What the extra unknowns' changes give the cells beside them.
+// Adds the contribution of changed secondary unknowns to the right-hand sides of the cells coupled to them.
 template <class View>
 struct GiveChange {
   View v;
   DCG_BOTH void operator()(int m) const {
     float sum = v.b[v.touched_cell[m]];
-    for (int n = v.touched_start[m]; n < v.touched_start[m + 1]; ++n) sum += v.touched_weight[n] * v.change[v.touched_extra[n]];
+    for (int n = v.touched_start[m]; n < v.touched_start[m + 1]; ++n) sum += v.touched_weight[n] * v.change[v.touched_secondary[n]];
     v.b[v.touched_cell[m]] = sum;
   }
 };
 
-// All waves, in order or in reverse.
+// All batches, in order or in reverse
 template <class View>
-struct RelaxExtras {
+struct RelaxSecondary {
   View v;
   bool forward;
   DCG_BOTH void operator()(const Block &block) const {
-    for (int n = 0; n < v.waves; ++n) {
-      const int w = forward ? n : v.waves - 1 - n, start = v.wave_start[w];
-      block.items(v.wave_start[w + 1] - start, RelaxWave<const LevelView &>{v, start});
+    for (int n = 0; n < v.batches; ++n) {
+      const int w = forward ? n : v.batches - 1 - n, start = v.batch_start[w];
+      block.items(v.batch_start[w + 1] - start, RelaxBatch<const LevelView &>{v, start});
     }
     block.items(v.touched, GiveChange<const LevelView &>{v});
   }
 };
 
 template <class View>
-struct ListedResidual {
+struct UnstructuredResidual {
   View v;
   DCG_BOTH void operator()(int m) const {
     const Grid &g = v.grid;
     const int u = v.row_unknown[m];
     float r;
     if (u >= g.size) {
-      r = extra_residual(v, u - g.size);
+      r = secondary_residual(v, u - g.size);
     } else {
       const int place = u - g.origin, k = place / g.plane, j = place % g.plane / g.stride, i = place % g.stride;
       r = residual_at(v, {k, j, i, u});
@@ -73,7 +73,7 @@ struct ListedResidual {
 };
 
 template <class View>
-struct ListedRestrict {
+struct UnstructuredRestrict {
   View v, coarse;
   DCG_BOTH void operator()(int m) const {
     float sum = coarse.b[v.column_unknown[m]];
@@ -83,7 +83,7 @@ struct ListedRestrict {
 };
 
 template <class View>
-struct ListedProlong {
+struct UnstructuredProlong {
   View v, coarse;
   DCG_BOTH void operator()(int m) const {
     float sum = 0.0f;

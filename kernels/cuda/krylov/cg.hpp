@@ -11,14 +11,14 @@ namespace dcg::cuda {
 
 struct FineView {  // the user's operator in double precision
   Grid grid;
-  double unit;
+  double unit;  // weight of every face; 0: the coefficient varies
   const uint8_t *cells;             // no ghosts
-  const uint8_t *code;              // unit
-  const double *weight[3], *shift;  // not unit; no ghosts
+  const uint8_t *stencil_type;      // constant coefficient
+  const double *weight[3], *shift;  // variable coefficient; no ghosts
 
   DCG_BOTH int index(int k, int j, int i) const { return (k * grid.n[1] + j) * grid.n[2] + i; }
 
-  // (A p) at a cell; without the factor `unit` where that is what all weights are
+  // (A p) at a cell; for a constant coefficient without the factor `unit`
   DCG_BOTH double product(const float *p, int k, int j, int i) const {
     const int at = grid.at(k, j, i), n = index(k, j, i);
     const bool y = grid.n[1] > 1, z = grid.n[0] > 1;
@@ -26,8 +26,8 @@ struct FineView {  // the user's operator in double precision
     const double south = y ? p[grid.below(1, at, j)] : 0.0f, north = y ? p[grid.above(1, at, j)] : 0.0f;
     const double down = z ? p[grid.below(0, at, k)] : 0.0f, up = z ? p[grid.above(0, at, k)] : 0.0f;
     if (unit > 0.0) {
-      const int c = code[at];
-      return c ? cell::unit_product<double>(c & 7, here, west, east, south, north, down, up) : 0.0;
+      const int c = stencil_type[at];
+      return c ? cell::constant_product<double>(c & 7, here, west, east, south, north, down, up) : 0.0;
     }
     if (cells[n] != DCG_FLUID) return 0.0;
     const int row = k * grid.n[1] + j, face_x = n + row, face_y = n + k * grid.n[2], face_z = n;

@@ -33,7 +33,7 @@ struct Residual {  // r = b - A x in difference form; x NULL: 0
   }
 
   DCG_BOTH double unit(int k, int j, int i) const {  // without the factor
-    int joined = fine.code[fine.grid.at(k, j, i)] & 7;
+    int joined = fine.stencil_type[fine.grid.at(k, j, i)] & 7;
     const double here = x[fine.index(k, j, i)];
     double sum = 0.0;
     for (int axis = 0; axis < 3; ++axis)

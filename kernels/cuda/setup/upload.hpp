@@ -19,12 +19,12 @@ class Upload {
     int64_t longest = 0;
     for (size_t l = 0; l < hierarchy.levels.size(); ++l) {
       const Level &level = *hierarchy.levels[l];
-      require(level.box.size + level.extras < kMost, "shape: the CUDA kernels number up to 2^31 cells");
+      require(level.box.size + level.secondary < kMost, "shape: the CUDA kernels number up to 2^31 cells");
       out.views.push_back(view(level, l));
       if (l + 1 == hierarchy.levels.size()) break;
       const Level &coarse = *hierarchy.levels[l + 1];
       longest = std::max(longest, level.box.n[0] * level.box.n[1] * coarse.box.n[2]);
-      list_rows(level, out.views.back());
+      list_unstructured(level, out.views.back());
     }
     float *lines = arena.zeros<float>(longest);  // one level at a time needs them
     for (LevelView &v : out.views) v.lines = lines;
@@ -55,26 +55,26 @@ class Upload {
     for (int a = 0; a < 3; ++a)
       if (v.odd_axes >> a & 1) v.passes *= 2;
     const dcg_parameters &w = hierarchy.weights;
-    v.unit = level.unit, v.sweeps = w.sweeps[std::min<size_t>(l, DCG_LEVELS - 1)];
+    v.constant = level.constant, v.sweeps = w.sweeps[std::min<size_t>(l, DCG_LEVELS - 1)];
     std::copy(&w.omega[l > 0][0][0], &w.omega[l > 0][0][0] + 2 * DCG_SWEEPS, &v.omega[0][0]);
-    const int64_t n = box.size + level.extras;
+    const int64_t n = box.size + level.secondary;
     v.x = arena.zeros<float>(n), v.b = arena.zeros<float>(n);
-    if (level.unit) {
-      v.code = arena.upload(level.code.data(), box.size);
+    if (level.constant) {
+      v.stencil_type = arena.upload(level.stencil_type.data(), box.size);
       v.factors = factors();
     } else {
       for (int a = 0; a < 3; ++a) v.weight[a] = arena.upload(level.weight[a].data(), box.size);
-      v.diagonal = arena.upload(level.diagonal.data(), n), v.relax = arena.upload(level.relax.data(), n);
+      v.diagonal = arena.upload(level.diagonal.data(), n), v.omega_dinv = arena.upload(level.omega_dinv.data(), n);
     }
     for (int a = 0; a < 3; ++a) {
       if (l > 0)
         for (int s = 0; s < 2; ++s) {
-          v.keep[a][s] = arena.upload(level.keep[a][s].data(), box.size);
-          v.toward[a][s] = arena.upload(level.toward[a][s].data(), box.size);
+          v.interp_parent[a][s] = arena.upload(level.interp_parent[a][s].data(), box.size);
+          v.interp_neighbour[a][s] = arena.upload(level.interp_neighbour[a][s].data(), box.size);
         }
-      if (l + 1 < hierarchy.levels.size()) v.merge[a] = merge(level.merge[a]);
+      if (l + 1 < hierarchy.levels.size()) v.coarsening[a] = merge(level.coarsening[a]);
     }
-    if (level.extras) list_extras(level, v);
+    if (level.secondary) list_secondary(level, v);
     if (l + 1 == hierarchy.levels.size()) {
       v.direct = static_cast<int>(level.direct.size());
       v.direct_unknown = integers(level.direct), v.inverse = arena.upload(level.inverse);
@@ -92,7 +92,7 @@ class Upload {
     return arena.upload(values);
   }
 
-  MergeView merge(const Merge &m) { return {integers(m.parent), integers(m.side), integers(m.first)}; }
+  AxisCoarseningView merge(const AxisCoarsening &m) { return {integers(m.parent), integers(m.side), integers(m.first)}; }
 
   template <class T>
   const int *integers(const std::vector<T> &from) {
@@ -114,41 +114,41 @@ class Upload {
     return lists;
   }
 
-  void list_extras(const Level &level, LevelView &v) {
+  void list_secondary(const Level &level, LevelView &v) {
     const int64_t size = level.box.size;
-    v.extras = static_cast<int>(level.extras);
-    std::vector<int> wave(level.extras, 0), neighbours;
+    v.secondary = static_cast<int>(level.secondary);
+    std::vector<int> batch(level.secondary, 0), neighbours;
     std::vector<float> weights;
     std::map<int64_t, std::vector<std::pair<int64_t, float>>> touched;
-    for (int64_t e = 0; e < level.extras; ++e)
+    for (int64_t e = 0; e < level.secondary; ++e)
       for (int64_t m = level.neighbour_start[e]; m < level.neighbour_start[e + 1]; ++m) {
         const Neighbour &other = level.neighbours[m];
         neighbours.push_back(static_cast<int>(other.unknown)), weights.push_back(other.weight);
         if (other.unknown < size) touched[other.unknown].push_back({e, other.weight});
-        if (other.unknown >= size && other.unknown - size < e) wave[e] = std::max(wave[e], wave[other.unknown - size] + 1);
+        if (other.unknown >= size && other.unknown - size < e) batch[e] = std::max(batch[e], batch[other.unknown - size] + 1);
       }
-    v.waves = 1 + *std::max_element(wave.begin(), wave.end());
-    std::vector<int> start(v.waves + 1, 0), order(level.extras);
-    for (const int w : wave) ++start[w + 1];
-    for (int w = 0; w < v.waves; ++w) start[w + 1] += start[w];
+    v.batches = 1 + *std::max_element(batch.begin(), batch.end());
+    std::vector<int> start(v.batches + 1, 0), order(level.secondary);
+    for (const int w : batch) ++start[w + 1];
+    for (int w = 0; w < v.batches; ++w) start[w + 1] += start[w];
     std::vector<int> next(start.begin(), start.end());
-    for (int64_t e = 0; e < level.extras; ++e) order[next[wave[e]]++] = static_cast<int>(e);
-    v.wave_start = arena.upload(start), v.wave = arena.upload(order);
+    for (int64_t e = 0; e < level.secondary; ++e) order[next[batch[e]]++] = static_cast<int>(e);
+    v.batch_start = arena.upload(start), v.batch = arena.upload(order);
     v.neighbour_start = integers(level.neighbour_start);
     v.neighbour = arena.upload(neighbours), v.neighbour_weight = arena.upload(weights);
-    v.change = arena.zeros<float>(level.extras);
+    v.change = arena.zeros<float>(level.secondary);
     const Lists lists = in_a_row(touched);
     v.touched = static_cast<int>(lists.keys.size());
     v.touched_cell = arena.upload(lists.keys), v.touched_start = arena.upload(lists.starts);
-    v.touched_extra = arena.upload(lists.entries), v.touched_weight = arena.upload(lists.weights);
+    v.touched_secondary = arena.upload(lists.entries), v.touched_weight = arena.upload(lists.weights);
   }
 
-  void list_rows(const Level &level, LevelView &v) {
-    if (level.sparse.empty()) return;
+  void list_unstructured(const Level &level, LevelView &v) {
+    if (level.unstructured.empty()) return;
     std::map<int64_t, std::vector<std::pair<int64_t, float>>> by_fine, by_coarse;
-    for (const Entry &e : level.sparse) by_fine[e.fine].push_back({e.coarse, e.weight});
+    for (const Entry &e : level.unstructured) by_fine[e.fine].push_back({e.coarse, e.weight});
     int64_t row = -1, at = -1;
-    for (const Entry &e : level.sparse) {  // sorted by fine unknown
+    for (const Entry &e : level.unstructured) {  // sorted by fine unknown
       if (e.fine != at) at = e.fine, ++row;
       by_coarse[e.coarse].push_back({row, e.weight});
     }

@@ -7,14 +7,14 @@
 
 #include "core/error.hpp"
 #include "distributed/distributed_hierarchy.hpp"
-#include "krylov/fcg.hpp"
+#include "krylov/team_fcg.hpp"
 #include "setup/hierarchy.hpp"
 
 using namespace dcg;
 
 struct dcg_multilevel : Hierarchy {
   Cycle cycle;
-  std::unique_ptr<OnRanks> on_ranks;  // then all of the above is unused
+  std::unique_ptr<DistributedHierarchy> distributed;  // then all of the above is unused
 };
 
 namespace {
@@ -44,7 +44,7 @@ extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_
     require(op && weights && ranks && handle, "operator, weights, ranks and handle must not be NULL");
     check(*weights);
     auto m = std::make_unique<dcg_multilevel>();
-    m->on_ranks = std::make_unique<OnRanks>(*ranks, *op, *weights, threads > 0 ? threads : omp_get_max_threads());
+    m->distributed = std::make_unique<DistributedHierarchy>(*ranks, *op, *weights, threads > 0 ? threads : omp_get_max_threads());
     *handle = m.release();
   });
 }
@@ -52,7 +52,7 @@ extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_
 extern "C" int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op) {
   return guarded([&] {
     require(handle && op, "handle and operator must not be NULL");
-    if (handle->on_ranks) return handle->on_ranks->set_up(*op);
+    if (handle->distributed) return handle->distributed->set_up(*op);
     check(*op);
     handle->op = *op;
     set_up(*handle);
@@ -64,7 +64,7 @@ extern "C" void dcg_multilevel_destroy(dcg_multilevel *handle) { delete handle; 
 extern "C" int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double *z) {
   return guarded([&] {
     require(handle && r && z, "handle, r and z must not be NULL");
-    if (handle->on_ranks) return handle->on_ranks->apply(r, z);
+    if (handle->distributed) return handle->distributed->apply(r, z);
     Level &finest = *handle->levels[0];
     with_team(handle->threads, [&](const Team &team) {
       load_residual(finest, r, 1.0, team);
@@ -85,8 +85,8 @@ extern "C" int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, d
   return guarded([&] {
     require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
     Outcome outcome;
-    if (handle->on_ranks) {
-      outcome = handle->on_ranks->conjugate_gradients(x, r, target, maxiter, history, steps);
+    if (handle->distributed) {
+      outcome = handle->distributed->conjugate_gradients(x, r, target, maxiter, history, steps);
       *iterations = outcome.iterations, *result = outcome.result;
       return;
     }
@@ -105,12 +105,12 @@ extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window,
   return guarded([&] {
     require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
     require(window >= 0, "window: 0 or more is needed");
-    require(!handle->on_ranks, "handle: conjugate directions run on one rank only");
+    require(!handle->distributed, "handle: conjugate directions run on one rank only");
     Level &finest = *handle->levels[0];
     std::vector<Kept> kept(window + 1);
     Outcome outcome;
     with_team(handle->threads, [&](const Team &team) {
-      const Outcome mine = conjugate_directions(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, kept,
+      const Outcome mine = flexible_conjugate_gradients(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, kept,
                                                 best_rows(), team, target, maxiter, history, steps);
       if (team.rank == 0) outcome = mine;
     });
@@ -123,12 +123,12 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
   return guarded([&] {
     require(handle && levels && bytes && name && (per_level || capacity == 0), "no argument may be NULL");
     *name = best_rows().name;
-    if (handle->on_ranks) {
-      const std::vector<LevelSize> &sizes = handle->on_ranks->sizes();
-      *levels = static_cast<int32_t>(sizes.size()), *bytes = handle->on_ranks->bytes();
+    if (handle->distributed) {
+      const std::vector<LevelSize> &sizes = handle->distributed->sizes();
+      *levels = static_cast<int32_t>(sizes.size()), *bytes = handle->distributed->bytes();
       for (size_t l = 0; l < sizes.size() && static_cast<int32_t>(l) < capacity; ++l) {
         std::copy(sizes[l].n, sizes[l].n + 3, per_level + 5 * l);
-        per_level[5 * l + 3] = sizes[l].unknowns, per_level[5 * l + 4] = sizes[l].extras;
+        per_level[5 * l + 3] = sizes[l].unknowns, per_level[5 * l + 4] = sizes[l].secondary;
       }
       return;
     }
@@ -139,7 +139,7 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
       *bytes += level.bytes();
       if (static_cast<int32_t>(l) >= capacity) continue;
       for (int a = 0; a < 3; ++a) per_level[5 * l + a] = level.box.n[a];
-      per_level[5 * l + 3] = level.unknowns, per_level[5 * l + 4] = level.extras;
+      per_level[5 * l + 3] = level.unknowns, per_level[5 * l + 4] = level.secondary;
     }
   });
 }
@@ -147,21 +147,21 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
 extern "C" int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values) {
   return guarded([&] {
     require(handle && values, "handle and values must not be NULL");
-    require(!handle->on_ranks, "handle: the levels of a network on many ranks are not to be had");
+    require(!handle->distributed, "handle: the levels of a network on many ranks are not to be had");
     require(level >= 0 && level < static_cast<int32_t>(handle->levels.size()), "level: there is no such level");
     const Level &l = *handle->levels[level];
     const Field<float> *fields[DCG_LEVEL_VECTORS] = {};
-    fields[DCG_LEVEL_DIAGONAL] = &l.diagonal, fields[DCG_LEVEL_RELAX] = &l.relax;
+    fields[DCG_LEVEL_DIAGONAL] = &l.diagonal, fields[DCG_LEVEL_OMEGA_DINV] = &l.omega_dinv;
     for (int a = 0; a < 3; ++a) {
       fields[DCG_LEVEL_WEIGHT + a] = &l.weight[a];
       for (int half = 0; half < 2; ++half)
-        fields[DCG_LEVEL_INTERP_PARENT + 2 * a + half] = &l.keep[a][half], fields[DCG_LEVEL_INTERP_NEIGHBOUR + 2 * a + half] = &l.toward[a][half];
+        fields[DCG_LEVEL_INTERP_PARENT + 2 * a + half] = &l.interp_parent[a][half], fields[DCG_LEVEL_INTERP_NEIGHBOUR + 2 * a + half] = &l.interp_neighbour[a][half];
     }
     require(what >= 0 && what < DCG_LEVEL_VECTORS && !fields[what]->empty(), "what: this level has no such vector");
     const Field<float> &f = *fields[what];
     for (int64_t k = 0; k < l.box.n[0]; ++k)
       for (int64_t j = 0; j < l.box.n[1]; ++j)
         for (int64_t i = 0; i < l.box.n[2]; ++i) *values++ = f[l.box.at(k, j, i)];
-    for (int64_t e = 0; e < l.extras; ++e) *values++ = f[l.box.size + e];
+    for (int64_t e = 0; e < l.secondary; ++e) *values++ = f[l.box.size + e];
   });
 }

@@ -12,15 +12,16 @@
 
 namespace dcg::cell {
 
-// The six neighbours added up: along x, then y and z.
+// The sum of the neighbours along y and z
 template <class V>
-DCG_CELL V beside(V south, V north, V down, V up) {
+DCG_CELL V lateral(V south, V north, V down, V up) {
   return (south + north) + (down + up);
 }
 
+// and of all six
 template <class V>
-DCG_CELL V neighbours(V west, V east, V beside) {
-  return (west + east) + beside;
+DCG_CELL V neighbours(V west, V east, V lateral) {
+  return (west + east) + lateral;
 }
 
 template <class V>
@@ -28,7 +29,7 @@ DCG_CELL V pair(V w_low, V low, V w_high, V high) {
   return w_low * low + w_high * high;
 }
 
-// b - A x, `sum` being that of the weighted neighbours
+// b - A x; sum: of the weighted neighbours
 template <class V>
 DCG_CELL V residual(V b, V diagonal, V x, V sum) {
   return b - diagonal * x + sum;
@@ -40,16 +41,16 @@ DCG_CELL V relaxed(V x, V factor, V b, V diagonal, V sum) {
   return x + factor * residual(b, diagonal, x, sum);
 }
 
-// The prolongation along one axis: a child takes `keep` of its parent and `toward` of the neighbour on its side.
+// Interpolation along one axis: from a child's parent and from the parent's neighbour on the child's side
 template <class V>
-DCG_CELL V lean(V keep, V parent, V toward, V neighbour) {
-  return keep * parent + toward * neighbour;
+DCG_CELL V interpolate(V interp_parent, V parent, V interp_neighbour, V neighbour) {
+  return interp_parent * parent + interp_neighbour * neighbour;
 }
 
-// (A p) with unit weights, in double precision from single-precision p: each sum of seven such values is exact but for its
+// (A p) of a constant coefficient, in double precision from single-precision p: each sum of seven such values is exact but for its
 // last rounding.
 template <class V>
-DCG_CELL V unit_product(V diagonal, V p, V west, V east, V south, V north, V down, V up) {
+DCG_CELL V constant_product(V diagonal, V p, V west, V east, V south, V north, V down, V up) {
   return diagonal * p - ((west + east) + (south + north) + (down + up));
 }
 

@@ -2,16 +2,16 @@
 // used is chosen at run time.
 //
 // Ledger, bytes per cell of one pass when the neighbouring rows and planes stay in cache:
-//   relax_unit       x 4 + 4, b 4, code 1                                    13
-//   relax_weighted   x 4 + 4, b 4, three weights 12, diagonal 4, relax 4     32
+//   relax_constant       x 4 + 4, b 4, type 1                                    13
+//   relax_variable   x 4 + 4, b 4, three weights 12, diagonal 4, relax 4     32
 //   residual_*       the same without the store; its row stays in cache       9 / 24
 //   restrict         reads 12 transfer weights and one value of a coarse cell for eight fine ones:  52 / 8 = 6.5
 //   prolong          the same, and x 4 + 4                                   14.5
 //   direction        p 4 + 4, z 4                                            12
-//   curvature_unit   p in cache from `direction`, code 1                      1
-//   advance_unit     p 4, code 1,  x 8 + 8, r 8 + 8, b 4                     41
-//   curvature_weighted   p in cache, three weights 12, diagonal 4, relax 4   20
-//   advance_weighted     as advance_unit, with three double weights          64
+//   curvature_constant   p in cache from `direction`, type 1                      1
+//   advance_constant     p 4, type 1,  x 8 + 8, r 8 + 8, b 4                     41
+//   curvature_variable   p in cache, three weights 12, diagonal 4, relax 4   20
+//   advance_variable     as advance_constant, with three double weights          64
 #pragma once
 
 #include <cstdint>
@@ -19,20 +19,20 @@
 namespace dcg {
 
 template <class T>
-struct Around {  // a value's row and the four rows beside it; x neighbours are in the row itself
+struct Around {  // the four neighbouring rows; x neighbours are in the row itself
   const T *up, *down, *north, *south;
 };
 
 struct WeightRows {  // faces to the higher neighbour, of this row and of the rows below it
   const float *z, *z_low, *y, *y_low, *x;
-  const float *diagonal, *relax;
+  const float *diagonal, *omega_dinv;
 };
 
 struct CoarseRows {  // what a fine row's prolongation reads: [y parent, y neighbour][z parent, z neighbour]
   const float *value[2][2];
-  const float *z_keep[2], *z_toward[2];  // of the y parent and of the y neighbour
-  const float *y_keep, *y_toward;
-  const float *x_keep[2], *x_toward[2];  // [low, high]
+  const float *z_parent[2], *z_neighbour[2];  // of the y parent and of the y neighbour
+  const float *y_parent, *y_neighbour;
+  const float *x_parent[2], *x_neighbour[2];  // [low, high]
 };
 
 struct FineWeights {  // the operator in double precision, faces on both sides of each cell
@@ -43,36 +43,36 @@ struct FineWeights {  // the operator in double precision, faces on both sides o
 struct RowKernels {
   const char *name;
 
-  // x += factor (b - A x) on cells whose column has parity `odd`; from x = 0 where `first`.
-  void (*relax_unit)(int64_t begin, int64_t end, int odd, bool first, float *x, const Around<float> &around, const float *b,
-                     const uint8_t *code, const float factor[16]);
-  void (*relax_weighted)(int64_t begin, int64_t end, int odd, bool first, float *x, const Around<float> &around, const float *b,
+  // x += factor (b - A x) on columns of this parity; from x = 0 where `first`.
+  void (*relax_constant)(int64_t begin, int64_t end, int parity, bool first, float *x, const Around<float> &around, const float *b,
+                     const uint8_t *stencil_type, const float factor[16]);
+  void (*relax_variable)(int64_t begin, int64_t end, int parity, bool first, float *x, const Around<float> &around, const float *b,
                          const WeightRows &w, float omega);
   // out = b - A x
-  void (*residual_unit)(int64_t begin, int64_t end, const float *x, const Around<float> &around, const float *b, const uint8_t *code,
+  void (*residual_constant)(int64_t begin, int64_t end, const float *x, const Around<float> &around, const float *b, const uint8_t *stencil_type,
                         float *out);
-  void (*residual_weighted)(int64_t begin, int64_t end, const float *x, const Around<float> &around, const float *b, const WeightRows &w,
+  void (*residual_variable)(int64_t begin, int64_t end, const float *x, const Around<float> &around, const float *b, const WeightRows &w,
                             float *out);
   // x = 0 where there is no unknown
-  void (*mask_unit)(int64_t begin, int64_t end, const uint8_t *code, float *x);
-  void (*mask_weighted)(int64_t begin, int64_t end, const float *relax, float *x);
-  // out[I] over coarse columns: the transposed prolongation along x, for an axis merged in pairs.
-  void (*restrict_pairs)(int64_t begin, int64_t end, const float *fine, const float *const keep[2], const float *const toward[2],
+  void (*mask_constant)(int64_t begin, int64_t end, const uint8_t *stencil_type, float *x);
+  void (*mask_variable)(int64_t begin, int64_t end, const float *omega_dinv, float *x);
+  // out[I] over coarse columns: R along x, for an axis coarsened in pairs throughout
+  void (*restrict_pairs)(int64_t begin, int64_t end, const float *fine, const float *const interp_parent[2], const float *const interp_neighbour[2],
                          float *out);
   // out += a b over a row
   void (*accumulate)(int64_t begin, int64_t end, const float *a, const float *b, float *out);
-  // x += P e for fine columns 2 begin .. 2 end of a row, for an axis merged in pairs.
+  // x += P e for fine columns 2 begin .. 2 end of a row, for an axis coarsened in pairs throughout
   void (*prolong_pairs)(int64_t begin, int64_t end, const CoarseRows &rows, float *x);
 
   // Conjugate gradients. p = z + beta p.
   void (*direction)(int64_t n, const float *z, float beta, float *p);
-  // p . A p over a row, A with unit weights (by the cells' codes) or with `w`, in single precision but for the last sums
-  double (*curvature_unit)(int64_t n, const float *p, const Around<float> &around, const uint8_t *code);
-  double (*curvature_weighted)(int64_t n, const float *p, const Around<float> &around, const WeightRows &w);
+  // p . A p over a row, A of a constant coefficient (by stencil types) or with weights, in single precision but for the last sums
+  double (*curvature_constant)(int64_t n, const float *p, const Around<float> &around, const uint8_t *stencil_type);
+  double (*curvature_variable)(int64_t n, const float *p, const Around<float> &around, const WeightRows &w);
   // x += alpha p, r -= alpha scale A p, b = inverse r in single precision; returns r . r
-  double (*advance_unit)(int64_t n, double alpha, double scale, const float *p, const Around<float> &around, const uint8_t *code,
+  double (*advance_constant)(int64_t n, double alpha, double scale, const float *p, const Around<float> &around, const uint8_t *stencil_type,
                          double *x, double *r, double inverse, float *b);
-  double (*advance_weighted)(int64_t n, double alpha, const float *p, const Around<float> &around, const FineWeights &w, double *x, double *r,
+  double (*advance_variable)(int64_t n, double alpha, const float *p, const Around<float> &around, const FineWeights &w, double *x, double *r,
                              double inverse, float *b);
   // sum of a b
   double (*dot)(int64_t n, const float *a, const float *b);

@@ -15,7 +15,7 @@ void LevelStages::prepare(Level &level, Level *coarse, const dcg_parameters &wei
   for (int a = 0; a < 3; ++a)
     if (level.periodic[a] && level.box.n[a] % 2) odd_axes_.push_back(a);
   passes_ = 2 << odd_axes_.size();
-  wavefront_ = level.extras == 0 && odd_axes_.empty() && !(level.periodic[0] && level.box.n[0] > 1);
+  wavefront_ = level.secondary == 0 && odd_axes_.empty() && !(level.periodic[0] && level.box.n[0] > 1);
   for (int s = 0; s < DCG_SWEEPS; ++s)
     for (int colour = 0; colour < 2; ++colour) {
       omega_[s][colour] = weights.omega[number > 0][s][colour];
@@ -39,8 +39,8 @@ void LevelStages::clear(const Team &team) {
     std::fill(field.data() + begin + part.begin, field.data() + begin + part.end, 0.0f);
   };
   const int64_t size = level_->box.size;
-  zero(coarse_->b, 0, coarse_->box.size + coarse_->extras);
-  zero(level_->x, odd_axes_.empty() ? size : 0, size + level_->extras);  // elsewhere the first pass writes all of x
+  zero(coarse_->b, 0, coarse_->box.size + coarse_->secondary);
+  zero(level_->x, odd_axes_.empty() ? size : 0, size + level_->secondary);  // elsewhere the first pass writes all of x
 }
 
 double LevelStages::run(const Team &team, const Stage *stages, int count) {
@@ -112,10 +112,10 @@ void LevelStages::relax_row(const Pass &pass, int64_t k, int64_t j, Range column
   const int colour = pass.number & 1, parity = static_cast<int>((k + j + level.colour + colour) & 1);
   const bool from_zero = pass.first && odd_axes_.empty();
   const Around<float> around = neighbour_rows(level, level.x.data(), start, none);
-  if (level.unit) {
-    rows_->relax_unit(begin, end, parity, from_zero, x, around, b, level.code.data() + start, factors_[pass.sweep][colour]);
+  if (level.constant) {
+    rows_->relax_constant(begin, end, parity, from_zero, x, around, b, level.stencil_type.data() + start, factors_[pass.sweep][colour]);
   } else {
-    rows_->relax_weighted(begin, end, parity, from_zero, x, around, b, weight_rows(level, start, none), omega_[pass.sweep][colour]);
+    rows_->relax_variable(begin, end, parity, from_zero, x, around, b, weight_rows(level, start, none), omega_[pass.sweep][colour]);
   }
   if (odd_x)
     for (int64_t i = 0; i < kLanes; ++i)
@@ -124,13 +124,13 @@ void LevelStages::relax_row(const Pass &pass, int64_t k, int64_t j, Range column
 
 void LevelStages::relax_secondary(bool forward) {
   Level &level = *level_;
-  for (int64_t n = 0; n < level.extras; ++n) {
-    const int64_t e = forward ? n : level.extras - 1 - n, u = level.box.size + e;
-    if (level.relax[u] == 0.0f) continue;
+  for (int64_t n = 0; n < level.secondary; ++n) {
+    const int64_t e = forward ? n : level.secondary - 1 - n, u = level.box.size + e;
+    if (level.omega_dinv[u] == 0.0f) continue;
     float r = level.b[u] - level.diagonal[u] * level.x[u];
     for (int64_t m = level.neighbour_start[e]; m < level.neighbour_start[e + 1]; ++m)
       r += level.neighbours[m].weight * level.x[level.neighbours[m].unknown];
-    change_secondary(level, e, level.relax[u] * r);
+    change_secondary(level, e, level.omega_dinv[u] * r);
   }
 }
 

@@ -23,8 +23,8 @@ class LevelStages {
   int sweeps() const { return sweeps_; }
   int passes() const { return passes_; }
   bool has_wavefront() const { return wavefront_; }  // consecutive stages may run as one
-  bool has_secondary() const { return level_->extras > 0; }
-  bool has_unstructured() const { return !level_->sparse.empty(); }
+  bool has_secondary() const { return level_->secondary > 0; }
+  bool has_unstructured() const { return !level_->unstructured.empty(); }
   int64_t cells() const { return level_->box.cells(); }
   int64_t bytes() const;
 
@@ -38,7 +38,7 @@ class LevelStages {
   // By one thread
   void relax_secondary(bool forward);
   void restrict_unstructured();
-  void prolong_secondary() { prolong_unstructured(level_->box.size, level_->box.size + level_->extras); }
+  void prolong_secondary() { prolong_unstructured(level_->box.size, level_->box.size + level_->secondary); }
   void solve_directly();
 
  private:

@@ -1,5 +1,5 @@
-// Conjugate gradients on many ranks, pass by pass over this rank's own cells. Per iteration and beside the cycle: two exchanges of p's
-// ghosts (one per colour) and three sums over all ranks.
+// Conjugate gradients on many ranks, pass by pass over this rank's own cells. Beside the cycle, an iteration exchanges p's ghosts twice (once per
+// colour) and sums over all ranks three times.
 
 #include <algorithm>
 
@@ -9,15 +9,15 @@
 
 namespace dcg {
 
-void OnRanks::load_residual(const double *r, double scale, const Team &team) {
+void DistributedHierarchy::load_residual(const double *r, double scale, const Team &team) {
   for_own_rows(team, [&](int64_t row, int64_t at, int64_t n) {
     load_row(n, scale, r + row * n, &finest_->level.cells[at], &finest_->level.b[at]);
   });
 }
 
-class OnRanks::RankSpace : public CgOnHost<RankSpace, float> {
+class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace, float> {
  public:
-  RankSpace(OnRanks &on, double *x, double *r, const Team &team)
+  RankSpace(DistributedHierarchy &on, double *x, double *r, const Team &team)
       : on_(on), level_(on.finest_->level), team_(team), x_(x), r_(r), p_(on.direction_.data()), zeros_(level_.box.stride + 2 * kLanes, 0.0f) {}
 
   double residual_square() {
@@ -37,19 +37,19 @@ class OnRanks::RankSpace : public CgOnHost<RankSpace, float> {
   }
 
   double conjugate() {
-    const Part &part = *on_.finest_;
-    const int64_t ny = part.end[1] - part.begin[1];
+    const LocalLevel &local = *on_.finest_;
+    const int64_t ny = local.end[1] - local.begin[1];
     on_.for_own_rows(team_, [&](int64_t row, int64_t at, int64_t n) {
       rows_.direction(n, level_.x.data() + at, cg.beta, p_ + at);
-      fill_periodic_ghosts(level_, p_, part.begin[0] + row / ny, part.begin[1] + row % ny, {0, level_.box.n[2]});
+      fill_periodic_ghosts(level_, p_, local.begin[0] + row / ny, local.begin[1] + row % ny, {0, level_.box.n[2]});
     });
     team_.barrier();
     if (team_.rank == 0)
-      for (const Copies &ghosts : part.ghosts) ghosts.spread(p_, p_);
+      for (const Halo &halo : local.ghosts) halo.broadcast(p_, p_);
     team_.barrier();
     return sum([&](int64_t, int64_t at, int64_t n) {
-             return level_.unit ? rows_.curvature_unit(n, p_ + at, around(at), level_.code.data() + at)
-                                : rows_.curvature_weighted(n, p_ + at, around(at), weight_rows(level_, at, zeros_.data() + kLanes));
+             return level_.constant ? rows_.curvature_constant(n, p_ + at, around(at), level_.stencil_type.data() + at)
+                                : rows_.curvature_variable(n, p_ + at, around(at), weight_rows(level_, at, zeros_.data() + kLanes));
            }) / on_.inverse_scale_;
   }
 
@@ -57,8 +57,8 @@ class OnRanks::RankSpace : public CgOnHost<RankSpace, float> {
     return sum([&](int64_t row, int64_t at, int64_t n) {
       double *x = x_ + row * n, *r = r_ + row * n;
       float *b = level_.b.data() + at;
-      return level_.unit ? rows_.advance_unit(n, cg.alpha, on_.op_.unit, p_ + at, around(at), level_.code.data() + at, x, r, cg.scale, b)
-                         : rows_.advance_weighted(n, cg.alpha, p_ + at, around(at), weights_round(on_.op_, row, 0), x, r, cg.scale, b);
+      return level_.constant ? rows_.advance_constant(n, cg.alpha, on_.op_.unit, p_ + at, around(at), level_.stencil_type.data() + at, x, r, cg.scale, b)
+                         : rows_.advance_variable(n, cg.alpha, p_ + at, around(at), weights_round(on_.op_, row, 0), x, r, cg.scale, b);
     });
   }
 
@@ -71,7 +71,7 @@ class OnRanks::RankSpace : public CgOnHost<RankSpace, float> {
   }
   Around<float> around(int64_t at) const { return neighbour_rows(level_, p_, at, zeros_.data() + kLanes); }
 
-  OnRanks &on_;
+  DistributedHierarchy &on_;
   Level &level_;
   const Team &team_;
   const RowKernels &rows_ = best_rows();
@@ -80,7 +80,7 @@ class OnRanks::RankSpace : public CgOnHost<RankSpace, float> {
   const std::vector<float> zeros_;
 };
 
-Outcome OnRanks::conjugate_gradients(double *x, double *r, double target, int64_t maxiter, double *history, double *steps) {
+Outcome DistributedHierarchy::conjugate_gradients(double *x, double *r, double target, int64_t maxiter, double *history, double *steps) {
   Outcome outcome;
   ranks_.check();  // that earlier messages worked
   const Ranks::Quiet quiet(ranks_);
@@ -95,7 +95,7 @@ Outcome OnRanks::conjugate_gradients(double *x, double *r, double target, int64_
   return outcome;
 }
 
-void OnRanks::apply(const double *r, double *z) {
+void DistributedHierarchy::apply(const double *r, double *z) {
   ranks_.check();  // that earlier messages worked
   const Ranks::Quiet quiet(ranks_);
   with_team(threads_, [&](const Team &team) {

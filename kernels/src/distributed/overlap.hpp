@@ -1,4 +1,4 @@
-// What a rank holds of its neighbours' cells: the operator's data, and a level's.
+// Cells that other ranks own, fetched from there at set-up: the operator's data, and a level's.
 #pragma once
 
 #include "deepcg.h"
@@ -7,24 +7,25 @@
 
 namespace dcg {
 
-// The operator on all the cells that a layout holds here, with arrays of its own.
-struct HeldOperator {
+// The operator on all the cells that a partition holds here, with arrays of its own.
+struct LocalOperator {
   dcg_operator op;
   std::vector<uint8_t> cells;
   std::vector<double> weights[3], shift;
 };
 
-// Collective. What lies outside the held cells is a wall, but where the grid itself ends there. `given` is that of each rank's own cells.
-HeldOperator hold_operator(Ranks &ranks, const dcg_operator &given, const Layout &own, const Layout &held);
+// Collective, as what follows. `given` is the operator of each rank's own cells. Beyond the cells held there are walls, except where the
+// grid itself ends.
+LocalOperator fetch_operator(Ranks &ranks, const dcg_operator &given, const Partition &own, const Partition &held);
 
-// Collective. The kinds of cells only.
-std::vector<uint8_t> hold_cells(Ranks &ranks, const dcg_operator &given, const Layout &own, const Layout &held);
+// The kinds of cells only.
+std::vector<uint8_t> fetch_cell_kinds(Ranks &ranks, const dcg_operator &given, const Partition &own, const Partition &held);
 
-// Collective. A level on the cells that `to` holds, from those who own its cells as `blocks` has them, `made` in their hands: all but
-// what the transfer to the next level needs. Bit for bit the same wherever it is held.
-void hold_level(Ranks &ranks, const Level &made, const Layout &blocks, const Layout &to, Level &level);
+// The level on the cells that `to` holds. `made`: the level as this rank computed it, by the partition `made_on`; the owners' values are taken.
+// The transfer to the next level is not fetched. Values are bit for bit the same on every rank that holds them.
+void fetch_level(Ranks &ranks, const Level &made, const Partition &made_on, const Partition &to, Level &level);
 
-// Index of each cell's first extra unknown among all of a level, for all places of its box; -1: it has none.
-std::vector<int32_t> first_extras(const Level &level);
+// Number of each cell's first secondary unknown, by the index of its primary one; -1: it has none.
+std::vector<int32_t> first_secondary(const Level &level);
 
 }  // namespace dcg

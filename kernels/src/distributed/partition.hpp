@@ -1,5 +1,5 @@
-// How a level of the hierarchy lies on many ranks: each cell has an owner, and each rank holds a box of cells, its own with copies of some
-// around them. All of it follows from a few numbers per axis that every rank has, so any rank can tell where another keeps a cell.
+// A level of the hierarchy on many ranks: each cell has an owner, and each rank holds a box, its own cells with copies of some around them.
+// The partition follows from a few numbers per axis that every rank has, so any rank can tell where another keeps a cell.
 #pragma once
 
 #include <vector>
@@ -9,25 +9,25 @@
 
 namespace dcg {
 
-struct Layout {
-  int64_t n[3];                 // cells of the whole level
+struct Partition {
+  int64_t n[3];  // cells of the whole level
   bool periodic[3];
-  std::vector<int64_t> starts[3];  // first own cell of each slab of ranks, and n
-  std::vector<int64_t> low[3], high[3];  // what a slab holds; on a cut periodic axis that goes on round the ends
-  int place[3] = {0, 0, 0};     // of this rank's slabs
-  bool here = true;             // false: this rank has no part in the level
+  std::vector<int64_t> starts[3];        // first own cell of each slab of ranks, and n
+  std::vector<int64_t> low[3], high[3];  // cells held by each slab: low..high-1; below 0 and beyond n on a cut periodic axis
+  int place[3] = {0, 0, 0};              // of this rank's slabs
+  bool here = true;                      // false: this rank holds no cell of the level
 
-  // The level's cells as `ranks` cut them, nobody holding any but its own.
-  static Layout own(const Ranks &ranks, int32_t periodic);
-  // All of a level on rank 0.
-  Layout gathered(const Ranks &ranks) const;
-  // The same, nobody holding any but its own.
-  Layout bare() const;
-  // The same with `margin` cells more on every side.
-  Layout widened(int64_t margin) const;
+  // The cells as `ranks` cut them; each rank holds its own.
+  static Partition own(const Ranks &ranks, int32_t periodic);
+  // All of the level on rank 0.
+  Partition agglomerated(const Ranks &ranks) const;
+  // The same owners; each rank holds its own cells only.
+  Partition bare() const;
+  // The same owners; each rank holds `margin` more cells on every side.
+  Partition widened(int64_t margin) const;
 
   bool cut(int a) const { return starts[a].size() > 2; }
-  bool turns(int a) const { return periodic[a] && !cut(a); }  // the axis turns round within every rank's own cells
+  bool periodic_here(int a) const { return periodic[a] && !cut(a); }  // every rank holds both ends of the axis
   int64_t cells() const { return n[0] * n[1] * n[2]; }
   void held(int64_t shape[3]) const {  // by this rank
     for (int a = 0; a < 3; ++a) shape[a] = here ? high[a][place[a]] - low[a][place[a]] : 0;
@@ -43,28 +43,33 @@ struct Layout {
   }
 };
 
-// Merges of a level on ranks: the next level belongs to whom the first of a block's cells belongs to.
-struct Merged {
-  Layout fine;    // all children of the blocks held
-  Layout blocks;  // own blocks and two more on every side: as far as what is computed for own blocks reaches (distributed_hierarchy.cpp)
-  Merge merge[3]; // of the cells held
+// A level and the next one on ranks. A coarse cell belongs to the owner of its first child.
+struct CoarsenedPartition {
+  Partition coarse;  // own cells and a halo of two (distributed_hierarchy.cpp)
+  Partition fine;    // all children of the coarse cells held
+  AxisCoarsening coarsening[3];    // of the cells held
 };
-Merged merged(const Layout &own, const Merge (&whole)[3]);
+CoarsenedPartition coarsened(const Partition &own, const AxisCoarsening (&whole)[3]);
 
-// Where the owner keeps a cell: its rank, the place in what it holds, and how much that is.
+// Where the owner of a cell keeps it: its rank, the cell among those it holds, and the shape of these.
 struct Home {
   int32_t rank;
   int64_t at[3], size[3];
 
-  int64_t in_box() const {
-    Box box;
-    return box.reset(size), box.at(at[0], at[1], at[2]);
+  // Indices of unknowns in the owner's level
+  int64_t primary() const { return box().at(at[0], at[1], at[2]); }
+  int64_t secondary(int64_t number) const { return box().size + number; }
+
+ private:
+  Box box() const {
+    Box made;
+    return made.reset(size), made;
   }
 };
 
-// body(at, home) for the cells begin..end that `mine` holds here, homes by the owners of `theirs`, which is the same level.
+// body(at, home) for the cells begin..end-1 among those held here by `mine`; home: by `theirs`, another partition of the same level.
 template <class Body>
-void for_homes(const Layout &mine, const Layout &theirs, const int64_t begin[3], const int64_t end[3], Body &&body) {
+void for_homes(const Partition &mine, const Partition &theirs, const int64_t begin[3], const int64_t end[3], Body &&body) {
   if (!mine.here) return;
   std::vector<int64_t> slab[3], cell[3];
   for (int a = 0; a < 3; ++a)

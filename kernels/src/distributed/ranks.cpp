@@ -24,15 +24,15 @@ Ranks::Ranks(const dcg_ranks &given) : count(1), gather(given.gather > 0 ? given
   number = (place[0] * ranks[1] + place[1]) * ranks[2] + place[2];
 }
 
-void Ranks::sum(double *values, int64_t n) {
+void Ranks::allreduce(double *values, int64_t n) {
   if (count > 1) send([&](const dcg_ranks &calls) { return calls.sum(calls.context, n, values); });
   if (failed_) std::fill(values, values + n, std::numeric_limits<double>::quiet_NaN());
 }
 
-double Ranks::largest(double value) {
+double Ranks::maximum(double value) {
   std::vector<double> of(count, 0.0);
   of[number] = value;
-  sum(of.data(), count);
+  allreduce(of.data(), count);
   return *std::max_element(of.begin(), of.end());
 }
 
@@ -40,14 +40,19 @@ void Ranks::check() const {
   if (failed_) throw std::runtime_error("a message-passing function failed");
 }
 
-void Copies::clear() {
+void Halo::clear() {
   if (links_) ranks_->calls_.unlink(ranks_->calls_.context, links_);
   links_ = nullptr, ranks_ = nullptr;
   own_.clear(), leaf_.clear(), root_.clear(), owner_.clear();
 }
 
-void Copies::add(int64_t leaf, int32_t owner, int64_t root, int32_t here) {
-  if (owner != here) {
+void Halo::reset(Ranks &ranks) {
+  clear();
+  ranks_ = &ranks;
+}
+
+void Halo::add(int64_t leaf, int32_t owner, int64_t root) {
+  if (owner != ranks_->number) {
     leaf_.push_back(leaf), root_.push_back(root), owner_.push_back(owner);
   } else if (!own_.empty() && own_.back().leaf + own_.back().length == leaf && own_.back().root + own_.back().length == root) {
     ++own_.back().length;
@@ -56,28 +61,27 @@ void Copies::add(int64_t leaf, int32_t owner, int64_t root, int32_t here) {
   }
 }
 
-void Copies::link(Ranks &ranks, int64_t roots) {
-  ranks_ = &ranks;
-  if (ranks.count == 1) return;
+void Halo::create(int64_t roots) {
+  if (ranks_->count == 1) return;
   const int64_t n = static_cast<int64_t>(leaf_.size());
   void *links = nullptr;
-  ranks.send([&](const dcg_ranks &calls) {
+  ranks_->send([&](const dcg_ranks &calls) {
     return calls.link(calls.context, roots, n, leaf_.data(), owner_.data(), root_.data(), &links);
   });
   links_ = links;
 }
 
-void Copies::spread_bytes(int32_t bytes, const void *roots, void *leaves) const {
+void Halo::broadcast_bytes(int32_t bytes, const void *roots, void *leaves) const {
   ranks_->send([&](const dcg_ranks &calls) { return calls.spread(calls.context, links_, bytes, roots, leaves); });
 }
 
-void Copies::add_up(const float *leaves, float *roots) const {
+void Halo::reduce(const float *leaves, float *roots) const {
   for (const Run &run : own_)
     for (int64_t m = 0; m < run.length; ++m) roots[run.root + m] += leaves[run.leaf + m];
   if (links_) ranks_->send([&](const dcg_ranks &calls) { return calls.add(calls.context, links_, leaves, roots); });
 }
 
-int64_t Copies::bytes() const {
+int64_t Halo::bytes() const {
   return static_cast<int64_t>(sizeof(Run) * own_.capacity() + 8 * (leaf_.capacity() + root_.capacity()) + 4 * owner_.capacity());
 }
 

@@ -1,4 +1,4 @@
-// What the kernels ask of a message-passing library, which the caller brings (dcg_ranks).
+// Messages between ranks, by functions of a message-passing library that the caller brings (dcg_ranks).
 #pragma once
 
 #include <cstdint>
@@ -13,17 +13,17 @@ class Ranks {
   // Refuses what no grid can be cut into.
   explicit Ranks(const dcg_ranks &given);
 
-  int ranks[3], place[3];
-  int count, number;  // of all, this rank's
+  int ranks[3], place[3];       // along each axis; where this one is
+  int count, number;            // of all; this one's
   std::vector<int64_t> starts[3];
-  int64_t gather;
+  int64_t gather;               // levels of so many cells or fewer agglomerate on rank 0
 
-  void sum(double *values, int64_t n);  // over all ranks
-  double sum(double value) { return sum(&value, 1), value; }
-  double largest(double value);
+  void allreduce(double *values, int64_t n);  // sums
+  double allreduce(double value) { return allreduce(&value, 1), value; }
+  double maximum(double value);
 
-  // A failure of the caller's functions is thrown; but not from within a team of threads: while this lives, nothing is sent any more after a
-  // failure, sums are NaN, and check() throws afterwards.
+  // A failure of the caller's functions is thrown, but a team of threads cannot throw. While a Quiet lives, nothing is sent after a
+  // failure and sums are NaN; check() throws afterwards.
   class Quiet {
    public:
     explicit Quiet(Ranks &ranks) : ranks_(ranks) { ranks_.quiet_ = true; }
@@ -35,7 +35,7 @@ class Ranks {
   void check() const;
 
  private:
-  friend class Copies;
+  friend class Halo;
   dcg_ranks calls_;
   bool failed_ = false, quiet_ = false;
 
@@ -46,24 +46,28 @@ class Ranks {
   }
 };
 
-// Places of an array that are copies of places of other ranks' arrays, or of this rank's own, which take no message.
-class Copies {
+// A pattern of copies as PETSc's PetscSF has them: each leaf, an entry of an array here, has a root, an entry of an array on its owner.
+// Where this rank is the owner, no message is sent.
+class Halo {
  public:
-  Copies() = default;
-  Copies(const Copies &) = delete;
-  ~Copies() { clear(); }
+  Halo() = default;
+  explicit Halo(Ranks &ranks) : ranks_(&ranks) {}
+  Halo(const Halo &) = delete;
+  ~Halo() { clear(); }
 
+  // reset(), add() for each leaf, create(): on all ranks together
   void clear();
-  void add(int64_t leaf, int32_t owner, int64_t root, int32_t here);
-  void link(Ranks &ranks, int64_t roots);  // after the last add(); roots: places of the arrays that have them here
+  void reset(Ranks &ranks);
+  void add(int64_t leaf, int32_t owner, int64_t root);
+  void create(int64_t roots);  // length of the arrays whose entries are roots on this rank
 
   template <class T>
-  void spread(const T *roots, T *leaves) const {
+  void broadcast(const T *roots, T *leaves) const {
     for (const Run &run : own_)
       for (int64_t m = 0; m < run.length; ++m) leaves[run.leaf + m] = roots[run.root + m];
-    if (links_) spread_bytes(sizeof(T), roots, leaves);
+    if (links_) broadcast_bytes(sizeof(T), roots, leaves);
   }
-  void add_up(const float *leaves, float *roots) const;  // roots += leaves
+  void reduce(const float *leaves, float *roots) const;  // roots += leaves
 
   int64_t bytes() const;
 
@@ -71,11 +75,11 @@ class Copies {
   struct Run {
     int64_t leaf, root, length;
   };
-  void spread_bytes(int32_t bytes, const void *roots, void *leaves) const;
+  void broadcast_bytes(int32_t bytes, const void *roots, void *leaves) const;
 
   Ranks *ranks_ = nullptr;
   std::vector<Run> own_;
-  std::vector<int64_t> leaf_, root_;  // of other ranks'
+  std::vector<int64_t> leaf_, root_;  // of other ranks' roots
   std::vector<int32_t> owner_;
   void *links_ = nullptr;
 };

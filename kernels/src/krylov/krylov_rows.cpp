@@ -46,8 +46,8 @@ double KrylovRows::curvature(const float *p, int64_t k) const {
     const int64_t length = c.end - c.begin, at = level_.box.at(k, j) + c.begin;
     const float *none = zeros_.data() + kLanes;
     const Around<float> n = around(p, at);
-    sum += level_.unit ? rows_.curvature_unit(length, p + at, n, level_.code.data() + at)
-                       : rows_.curvature_weighted(length, p + at, n, weight_rows(level_, at, none));
+    sum += level_.constant ? rows_.curvature_constant(length, p + at, n, level_.stencil_type.data() + at)
+                       : rows_.curvature_variable(length, p + at, n, weight_rows(level_, at, none));
   }
   return sum;
 }
@@ -59,10 +59,10 @@ void KrylovRows::product(const float *p, int64_t k, float *out) const {
     const int64_t length = c.end - c.begin, at = level_.box.at(k, j) + c.begin;
     const float *none = zeros_.data() + kLanes;
     const Around<float> n = around(p, at);
-    if (level_.unit) {
-      rows_.residual_unit(0, length, p + at, n, none, level_.code.data() + at, out + at);
+    if (level_.constant) {
+      rows_.residual_constant(0, length, p + at, n, none, level_.stencil_type.data() + at, out + at);
     } else {
-      rows_.residual_weighted(0, length, p + at, n, none, weight_rows(level_, at, none), out + at);
+      rows_.residual_variable(0, length, p + at, n, none, weight_rows(level_, at, none), out + at);
     }
   }
 }
@@ -78,8 +78,8 @@ double KrylovRows::advance(double alpha, const float *p, double inverse) const {
       const Around<float> n = around(p, at);
       double *x = system_.x + row, *r = system_.r + row;
       float *b = level_.b.data() + at;
-      sum += level_.unit ? rows_.advance_unit(length, alpha, system_.op.unit, p + at, n, level_.code.data() + at, x, r, inverse, b)
-                         : rows_.advance_weighted(length, alpha, p + at, n, weights_round(system_.op, k * ny + j, c.begin), x, r, inverse, b);
+      sum += level_.constant ? rows_.advance_constant(length, alpha, system_.op.unit, p + at, n, level_.stencil_type.data() + at, x, r, inverse, b)
+                         : rows_.advance_variable(length, alpha, p + at, n, weights_round(system_.op, k * ny + j, c.begin), x, r, inverse, b);
     }
   return team_.sum(sum);
 }

@@ -1,7 +1,7 @@
 // x and r are in double precision, z = M r and the direction p in single: the step along the stored p is exact, so rounding costs
 // conjugacy, not consistency of x and r. A p is computed twice instead of being stored.
 //
-// Ledger, bytes per cell and iteration beside the cycle, unit weights: direction 12, curvature 1, advance 41 = 54; to store
+// Ledger, bytes per cell and iteration beside the cycle, constant coefficient: direction 12, curvature 1, advance 41 = 54; to store
 // A p in double precision would make it 78.
 
 #include "krylov/team_cg.hpp"

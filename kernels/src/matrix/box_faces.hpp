@@ -25,9 +25,11 @@ struct BoxFaces {
   bool is_unknown(const int64_t c[3]) const { return kinds[padded.at(c)] == DCG_ROW_UNKNOWN; }
   bool at_side(const int64_t c[3], int side) const { return at_grid_side(m, periodic, c, side); }
 
-  bool has_unknown(const int64_t c[3], int side) const {
-    return !at_side(c, side) && kinds[padded.at(c) + (side & 1 ? 1 : -1) * padded.stride[side >> 1]] == DCG_ROW_UNKNOWN;
+  // Across the ends of an axis that the box spans, too; has_unknown: only where the axis is periodic.
+  bool is_unknown_beside(const int64_t c[3], int side) const {
+    return kinds[padded.at(c) + (side & 1 ? 1 : -1) * padded.stride[side >> 1]] == DCG_ROW_UNKNOWN;
   }
+  bool has_unknown(const int64_t c[3], int side) const { return !at_side(c, side) && is_unknown_beside(c, side); }
 
   // Whether the caller knows that the cell on that side is SOLID.
   bool has_wall(const int64_t c[3], int side) const {
@@ -36,16 +38,24 @@ struct BoxFaces {
     return u >= 0 && m.cells[u] == kSolid;
   }
 
+  // Calls body(first cell, its place) for every line along x.
+  template <class Body>
+  void for_lines(Body &&body) const {
+#pragma omp parallel for schedule(static) if (box.size() > 16384)
+    for (int64_t k = 0; k < m.count[0]; ++k)
+      for (int64_t j = 0; j < m.count[1]; ++j) {
+        const int64_t c[3] = {k, j, 0};
+        body(box.flat(c), c);
+      }
+  }
+
   // Calls body(cell, its place) for every cell of the box, by planes.
   template <class Body>
   void for_cells(Body &&body) const {
-#pragma omp parallel for schedule(static) if (box.size() > 16384)
-    for (int64_t k = 0; k < m.count[0]; ++k)
-      for (int64_t j = 0; j < m.count[1]; ++j)
-        for (int64_t i = 0; i < m.count[2]; ++i) {
-          const int64_t c[3] = {k, j, i};
-          body(box.flat(c), c);
-        }
+    for_lines([&](int64_t first, const int64_t line[3]) {
+      int64_t c[3] = {line[0], line[1], 0};
+      for (; c[2] < m.count[2]; ++c[2]) body(first + c[2], c);
+    });
   }
 
   // Calls body(first, last) with the places at both ends of every line along an axis.

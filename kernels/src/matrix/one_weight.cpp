@@ -24,12 +24,14 @@ double find_one_weight(const BoxFaces &faces, int32_t &open) {
   }
   const double tolerance = equality_of(m) * weight;
   std::atomic<bool> differs{weight == 0.0};
-  faces.for_cells([&](int64_t u, const int64_t c[3]) {
-    if (faces.cells[u] != kFluid || differs.load(std::memory_order_relaxed)) return;
-    for (int s = 0; s < 6; ++s) {
-      if (m.shape[s >> 1] == 1 && faces.periodic >> (s >> 1) & 1) continue;
-      const bool joined = faces.at_side(c, s) ? open >> s & 1 : faces.cells[faces.box.neighbour(c, s)] != kSolid;
-      if (std::fabs(faces.at(c, s) - (joined ? weight : 0.0)) > tolerance) differs.store(true, std::memory_order_relaxed);
+  faces.for_lines([&](int64_t first, const int64_t line[3]) {
+    int64_t c[3] = {line[0], line[1], 0};
+    for (; c[2] < m.count[2] && !differs.load(std::memory_order_relaxed); ++c[2]) {
+      if (faces.cells[first + c[2]] != kFluid) continue;
+      for (int s = 0; s < 6; ++s) {
+        const bool joined = faces.at_side(c, s) ? open >> s & 1 : faces.cells[faces.box.neighbour(c, s)] != kSolid;
+        if (std::fabs(faces.at(c, s) - (joined ? weight : 0.0)) > tolerance) differs.store(true, std::memory_order_relaxed);
+      }
     }
   });
   return differs ? 0.0 : weight;

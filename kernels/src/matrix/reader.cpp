@@ -70,8 +70,10 @@ class Reader {
     }
     couplings.excess.assign(size, 0.0), couplings.diagonal.assign(size, 0.0);
     std::fill(shift, shift + size, 0.0);
-    faces.for_cells([&](int64_t u, const int64_t c[3]) {
-      faces.cells[u] = faces.is_unknown(c) ? kFluid : m.cells && m.cells[u] == kOpen ? kOpen : kSolid;
+    faces.for_lines([&](int64_t first, const int64_t c[3]) {
+      const uint8_t *kind = faces.kinds + faces.padded.at(c);
+      for (int64_t i = 0; i < m.count[2]; ++i)
+        faces.cells[first + i] = kind[i] == DCG_ROW_UNKNOWN ? kFluid : m.cells && m.cells[first + i] == kOpen ? kOpen : kSolid;
     });
   }
 
@@ -91,12 +93,13 @@ class Reader {
       double &low = faces.at(c, 2 * a);
       if (!faces.is_unknown(c)) return;  // the coupling of its neighbour below is the face's weight
       const double down = couplings.down[a][u];
-      const bool inside = c[a] > 0;
-      if ((inside || wraps) && faces.has_unknown(c, 2 * a)) {
-        int64_t below[3] = {c[0], c[1], c[2]};
-        below[a] = inside ? c[a] - 1 : m.count[a] - 1;
-        double &high = faces.at(below, 2 * a + 1);
-        low = high = agree(faces.box.flat(below), u, high, down);
+      if (c[a] > 0) {
+        low = faces.is_unknown_beside(c, 2 * a) ? agree(u - faces.box.stride[a], u, low, down) : down;
+      } else if (wraps && faces.is_unknown_beside(c, 2 * a)) {
+        int64_t last[3] = {c[0], c[1], c[2]};
+        last[a] = m.count[a] - 1;
+        double &high = faces.at(last, 2 * a + 1);
+        low = high = agree(faces.box.flat(last), u, high, down);
       } else {
         low = down;
       }

@@ -21,16 +21,23 @@ struct RowSums {
   RowSums() = default;
   explicit RowSums(const Equal &equal) : equal(equal) {}
 
-  void add(double entry, int side) {
+  void add_diagonal(double entry) { diagonal += entry, magnitude += std::fabs(entry); }
+
+  void add_at_face(double entry) {
     magnitude += std::fabs(entry);
-    if (entry == 0.0) return;
-    fits &= std::fabs(-equal.sign * entry - equal.weight) <= equal.tolerance;
+    positive = std::max(positive, entry), negative = std::max(negative, -entry);
+  }
+
+  // An entry off the diagonal, also as one of equal ones. side: as Frame::side has it.
+  void add(double entry, int side) {
     if (side < 0) {
-      far = std::max(far, std::fabs(entry)), fits = false;
+      magnitude += std::fabs(entry);
+      if (entry != 0.0) far = std::max(far, std::fabs(entry)), fits = false;
       return;
     }
-    positive = std::max(positive, entry), negative = std::max(negative, -entry);
-    fits &= !(coupled >> (side & 7) & 1);
+    add_at_face(entry);
+    if (entry == 0.0) return;
+    fits &= std::fabs(-equal.sign * entry - equal.weight) <= equal.tolerance && !(coupled >> (side & 7) & 1);
     coupled |= 1 << (side & 7);
     if (side & 8) wrapped |= 1 << ((side & 7) >> 1);
   }

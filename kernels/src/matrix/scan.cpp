@@ -107,7 +107,7 @@ class Scan {
 
   void add_row(int64_t row, int64_t u, const int64_t c[3], RowSums &sums) const {
     for_entries<Index>(m, row, [&](int64_t column, double entry, int block) {
-      if (block == 0 && column == row) sums.diagonal += entry, sums.magnitude += std::fabs(entry);
+      if (block == 0 && column == row) sums.add_diagonal(entry);
       else sums.add(entry, entry == 0.0 ? 0 : side_of(m, box, grid, u, c, block, column));
     });
   }
@@ -167,8 +167,9 @@ class Scan {
     if (Known) {
       for (int e = 0; e < pattern->count; ++e) {
         const int side = pattern->side[e];
-        if (side < 0) sums.diagonal = value[e], sums.magnitude += std::fabs(value[e]);
-        else sums.add(value[e], side);
+        if (side < 0) sums.add_diagonal(value[e]);
+        else if (part.constant) sums.add(value[e], side);
+        else sums.add_at_face(value[e]);
       }
     } else {
       add_row(row, u, c, sums);

@@ -1,7 +1,6 @@
-// Inner product and update in float64. Sums run over fixed blocks, added in order: the result does not depend on the
-// number of threads.
-//
-// Ledger, bytes per value: dot 16, axpy 24, look 9.
+// Ledger, bytes per value: dot 16, add 24, step 48, look 9.
+
+#include "operator/vectors.hpp"
 
 #include <omp.h>
 
@@ -12,7 +11,7 @@
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 
-using namespace dcg;
+namespace dcg {
 
 namespace {
 
@@ -20,25 +19,40 @@ constexpr int64_t kBlock = 8192;      // values per partial sum
 constexpr int64_t kParallel = 65536;  // below this a barrier costs more than it saves
 constexpr int kLanes = 8;             // independent sums: as many as hide the latency of an addition
 
-double block_dot(const double *a, const double *b, int64_t n) {
+// The sum of term(i) for i from `first` on.
+template <class Term>
+[[gnu::always_inline]] inline double block_sum(int64_t first, int64_t n, Term &&term) {
   double lane[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    for (int l = 0; l < kLanes; ++l) lane[l] += a[i + l] * b[i + l];
-  for (; i < n; ++i) lane[0] += a[i] * b[i];
+    for (int l = 0; l < kLanes; ++l) lane[l] += term(first + i + l);
+  for (; i < n; ++i) lane[0] += term(first + i);
   double sum = 0.0;
   for (double value : lane) sum += value;
   return sum;
 }
 
-// of(first, length) for every block, in their order; by as many threads as there are.
+// of(first, length) for every block, in their order.
 template <class Part, class Of>
-std::vector<Part> by_blocks(int64_t n, Of &&of) {
+std::vector<Part> by_blocks(int64_t n, int threads, Of &&of) {
   const int64_t blocks = (n + kBlock - 1) / kBlock;
   std::vector<Part> parts(blocks);
-#pragma omp parallel for schedule(static) if (n >= kParallel)
+#pragma omp parallel for schedule(static) num_threads(threads) if (n >= kParallel)
   for (int64_t k = 0; k < blocks; ++k) parts[k] = of(k * kBlock, std::min(kBlock, n - k * kBlock));
   return parts;
+}
+
+template <class Of>
+double sum_by_blocks(int64_t n, int threads, Of &&of) {
+  double sum = 0.0;
+  for (double part : by_blocks<double>(n, threads, of)) sum += part;
+  return sum;
+}
+
+template <class Body>
+void each(int64_t n, int threads, Body &&body) {
+#pragma omp parallel for schedule(static) num_threads(threads) if (n >= kParallel)
+  for (int64_t i = 0; i < n; ++i) body(i);
 }
 
 struct Look {
@@ -56,16 +70,56 @@ Look block_look(const uint8_t *cells, const double *v, int64_t n) {
     not_finite += 0.0 * v[i];
     outside += (v[i] != 0.0) & (cells[i] != kFluid);
   }
-  return {largest, block_dot(v, v, n), not_finite, outside != 0};
+  return {largest, block_sum(0, n, [=](int64_t i) { return v[i] * v[i]; }), not_finite, outside != 0};
 }
 
 }  // namespace
 
+double dot(int64_t n, const double *a, const double *b, int threads) {
+  return sum_by_blocks(n, threads, [=](int64_t at, int64_t length) { return block_sum(at, length, [=](int64_t i) { return a[i] * b[i]; }); });
+}
+
+double distance_square(int64_t n, const double *a, const double *b, int threads) {
+  return sum_by_blocks(n, threads, [=](int64_t at, int64_t length) {
+    return block_sum(at, length, [=](int64_t i) { return (a[i] - b[i]) * (a[i] - b[i]); });
+  });
+}
+
+double weighted_square(int64_t n, const double *w, const double *a, int threads) {
+  return sum_by_blocks(n, threads, [=](int64_t at, int64_t length) { return block_sum(at, length, [=](int64_t i) { return a[i] * (w[i] * a[i]); }); });
+}
+
+void copy(int64_t n, const double *from, double *to, int threads) {
+  each(n, threads, [=](int64_t i) { to[i] = from[i]; });
+}
+
+void multiply(int64_t n, const double *a, const double *b, double *to, int threads) {
+  each(n, threads, [=](int64_t i) { to[i] = a[i] * b[i]; });
+}
+
+void add(int64_t n, double alpha, const double *x, double *y, int threads) {
+  each(n, threads, [=](int64_t i) { y[i] += alpha * x[i]; });
+}
+
+void scale_and_add(int64_t n, double beta, const double *z, double *p, int threads) {
+  each(n, threads, [=](int64_t i) { p[i] = beta * p[i] + z[i]; });
+}
+
+double step(int64_t n, double alpha, const double *d, const double *Ad, double *x, double *r, int threads) {
+  return sum_by_blocks(n, threads, [=](int64_t at, int64_t length) {
+    for (int64_t i = at; i < at + length; ++i) x[i] += alpha * d[i], r[i] -= alpha * Ad[i];
+    return block_sum(at, length, [=](int64_t i) { return r[i] * r[i]; });
+  });
+}
+
+}  // namespace dcg
+
 extern "C" int dcg_look(int64_t n, const uint8_t *cells, const double *v, double result[3]) {
-  return guarded([&] {
-    require(n >= 0 && cells && v && result, "n must be >= 0, cells, v and result not NULL");
-    Look all;
-    for (const Look &look : by_blocks<Look>(n, [&](int64_t at, int64_t length) { return block_look(cells + at, v + at, length); })) {
+  return dcg::guarded([&] {
+    dcg::require(n >= 0 && cells && v && result, "n must be >= 0, cells, v and result not NULL");
+    dcg::Look all;
+    for (const dcg::Look &look : dcg::by_blocks<dcg::Look>(
+             n, omp_get_max_threads(), [&](int64_t at, int64_t length) { return dcg::block_look(cells + at, v + at, length); })) {
       all.largest = std::max(all.largest, look.largest), all.square += look.square;
       all.not_finite += look.not_finite, all.outside |= look.outside;
     }
@@ -74,18 +128,15 @@ extern "C" int dcg_look(int64_t n, const uint8_t *cells, const double *v, double
 }
 
 extern "C" int dcg_dot(int64_t n, const double *a, const double *b, double *result) {
-  return guarded([&] {
-    require(n >= 0 && a && b && result, "n must be >= 0, a, b and result not NULL");
-    double sum = 0.0;
-    for (double part : by_blocks<double>(n, [&](int64_t at, int64_t length) { return block_dot(a + at, b + at, length); })) sum += part;
-    *result = sum;
+  return dcg::guarded([&] {
+    dcg::require(n >= 0 && a && b && result, "n must be >= 0, a, b and result not NULL");
+    *result = dcg::dot(n, a, b, omp_get_max_threads());
   });
 }
 
 extern "C" int dcg_axpy(int64_t n, double alpha, const double *x, double *y) {
-  return guarded([&] {
-    require(n >= 0 && x && y, "n must be >= 0, x and y not NULL");
-#pragma omp parallel for schedule(static) if (n >= kParallel)
-    for (int64_t i = 0; i < n; ++i) y[i] += alpha * x[i];
+  return dcg::guarded([&] {
+    dcg::require(n >= 0 && x && y, "n must be >= 0, x and y not NULL");
+    dcg::add(n, alpha, x, y, omp_get_max_threads());
   });
 }

@@ -49,8 +49,8 @@ int Messages::sum(void *context, int64_t n, double *values) {
 }
 
 void Messages::take_counts(int64_t &exchanges, int64_t &bytes) {
-  exchanges = static_cast<int64_t>(ranks_->largest(static_cast<double>(exchanges_)));
-  bytes = static_cast<int64_t>(ranks_->largest(static_cast<double>(bytes_)));
+  exchanges = static_cast<int64_t>(ranks_->maximum(static_cast<double>(exchanges_)));
+  bytes = static_cast<int64_t>(ranks_->maximum(static_cast<double>(bytes_)));
   exchanges_ = bytes_ = 0;
 }
 

@@ -62,7 +62,7 @@ void agree(Ranks *ranks, Body &&body) {
     if (!ranks) throw;
     refused = 1.0, why = error.what();
   }
-  if (!ranks || ranks->sum(refused) == 0.0) return;
+  if (!ranks || ranks->allreduce(refused) == 0.0) return;
   throw std::invalid_argument(why.empty() ? "another process refused its rows" : why);
 }
 
@@ -96,10 +96,11 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, dou
   for (int a = 0; a < 3; ++a) weights[a] = weights_[a].make((n[0] + (a == 0)) * (n[1] + (a == 1)) * (n[2] + (a == 2)));
   if (!scan_) pass_on(dcg_matrix_scan_create(&scan_));
   agree(ranks, [&] { pass_on(dcg_matrix_scan_rows(&m, scan_, same_pattern, kinds)); });
-  if (messages) around_.spread(kinds, kinds);
+  if (messages) around_.broadcast(kinds, kinds);
   pass_on(dcg_matrix_read(&m, scan_, kinds, cells_.make(size), weights, shift_.make(size), &facts_));
   if (messages && !linked_ && (facts_.unit == 0.0 || facts_.dropped)) link_ghosts(matrix, *messages);
   if (messages && facts_.unit == 0.0) check_symmetry(matrix, *ranks);  // equal faces all round are told by each side's rows
+  if (messages && facts_.unit == 0.0 && (facts_.diagonal || facts_.empty)) agree_on_faces(weights);
   find_lone_rows(matrix);
   find_dropped(matrix);
   set_operator();
@@ -109,7 +110,6 @@ void Reading::place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks)
   numbers_ = ranks ? std::make_unique<RowNumbers>(*ranks) : nullptr;
   placement_ = Placement(grid, matrix.rows, numbers_.get(), ranks ? ranks->number : 0);
   rows_ = matrix.rows, ghosts_ = matrix.ghosts, linked_ = false;
-  around_.clear(), others_.clear();
   ghost_cell_.resize(ghosts_);
   for (int64_t g = 0; g < ghosts_; ++g) {
     const int64_t row = ghost_row(matrix, g), *n = placement_.shape;
@@ -139,7 +139,7 @@ void Reading::take(const dcg_operator &op, Ranks *ranks) {
   facts_ = {};
   facts_.sign = 1.0, facts_.unit = op.unit, facts_.periodic = op.periodic, facts_.open = op.open, facts_.shifted = op.shift != nullptr;
   const double unknowns = static_cast<double>(std::count(op.cells, op.cells + rows_, uint8_t{0}));
-  facts_.unknowns = static_cast<int64_t>(ranks ? ranks->sum(unknowns) : unknowns);
+  facts_.unknowns = static_cast<int64_t>(ranks ? ranks->allreduce(unknowns) : unknowns);
 }
 
 int64_t Reading::bytes() const {
@@ -152,6 +152,7 @@ int64_t Reading::bytes() const {
 void Reading::link_kinds(Messages &messages) {
   const int64_t *n = placement_.count;
   const Padded padded(n);
+  around_.reset(messages.ranks());
   for (int a = 0; a < 3; ++a) {
     const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
     if (messages.ranks().ranks[a] == 1) continue;  // the kernels turn these themselves
@@ -162,23 +163,52 @@ void Reading::link_kinds(Messages &messages) {
           at[a] = side ? n[a] : -1, at[p] = i, at[q] = j;
           for (int b = 0; b < 3; ++b) cell[b] = (placement_.first[b] + at[b] + placement_.shape[b]) % placement_.shape[b];
           const int32_t owner = numbers_->owner(cell, inside, count);
-          around_.add(padded.at(at), owner, Padded(count).at(inside), messages.ranks().number);
+          around_.add(padded.at(at), owner, Padded(count).at(inside));
         }
   }
-  around_.link(messages.ranks(), (n[0] + 2) * (n[1] + 2) * (n[2] + 2));
+  around_.create((n[0] + 2) * (n[1] + 2) * (n[2] + 2));
 }
 
 void Reading::link_ghosts(const dcg_csr &matrix, Messages &messages) {
+  others_.reset(messages.ranks());
   for (int64_t g = 0; g < ghosts_; ++g) {
     const RowNumbers::Place at = numbers_->find(ghost_row(matrix, g));
-    others_.add(g, at.owner, at.row, messages.ranks().number);
+    others_.add(g, at.owner, at.row);
   }
-  others_.link(messages.ranks(), rows_);
+  others_.create(rows_);
   linked_ = true;
 }
 
+// The face between an unknown and another rank's cell that is none: only the unknown's row tells its weight, and both ranks need it.
+void Reading::agree_on_faces(double *const weights[3]) {
+  const int64_t *n = placement_.count;
+  const Padded padded(n);
+  std::vector<double> of_cell((n[0] + 2) * (n[1] + 2) * (n[2] + 2), 0.0);
+  for (int s = 0; s < 6; ++s) {
+    const int a = s >> 1, p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
+    const bool at_end = s & 1 ? placement_.first[a] + n[a] == placement_.shape[a] : placement_.first[a] == 0;
+    const auto for_side = [&](int side, auto &&body) {  // body(cell in the box, the face on that side of it)
+      for (int64_t i = 0; i < n[p]; ++i)
+        for (int64_t j = 0; j < n[q]; ++j) {
+          int64_t c[3];
+          c[a] = side & 1 ? n[a] - 1 : 0, c[p] = i, c[q] = j;
+          body(c, weights[a][face_below(n, c, a) + (side & 1 ? face_step(n, a) : 0)]);
+        }
+    };
+    for_side(s ^ 1, [&](const int64_t c[3], double &weight) { of_cell[padded.at(c)] = weight; });
+    around_.broadcast(of_cell.data(), of_cell.data());
+    if (!at_end || facts_.periodic >> a & 1) for_side(s, [&](const int64_t c[3], double &weight) {
+      const int64_t here = padded.at(c), there = here + (s & 1 ? 1 : -1) * padded.stride[a];
+      if (kinds_.data()[here] == DCG_ROW_UNKNOWN || kinds_.data()[there] != DCG_ROW_UNKNOWN || !(of_cell[there] > 0.0)) return;
+      weight = of_cell[there];
+      cells_.data()[(c[0] * n[1] + c[1]) * n[2] + c[2]] = 2;
+    });
+    std::fill(of_cell.begin(), of_cell.end(), 0.0);
+  }
+}
+
 void Reading::fetch(const double *rows, double *ghosts) const {
-  if (linked_) others_.spread(rows, ghosts);
+  if (linked_) others_.broadcast(rows, ghosts);
 }
 
 // Couplings between ranks are known to one side each, so that the reading cannot compare them: y.Ax and x.Ay tell, for some x and y that are 0
@@ -199,7 +229,7 @@ void Reading::check_symmetry(const dcg_csr &matrix, Ranks &ranks) {
     sums[0] += x[1][i] * product[0], sums[1] += x[0][i] * product[1];
     sums[2] += x[1][i] * x[1][i], sums[3] += product[0] * product[0];
   }
-  ranks.sum(sums, 4);
+  ranks.allreduce(sums, 4);
   const double asymmetry = std::fabs(sums[0] - sums[1]) / std::max(std::sqrt(sums[2] * sums[3]), 1e-10);
   if (!(asymmetry > kAsymmetry)) return;
   char text[240];

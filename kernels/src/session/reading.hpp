@@ -53,6 +53,7 @@ class Reading {
   const dcg_matrix_result &facts() const { return facts_; }
   const Placement &placement() const { return placement_; }
   const LoneRows &lone() const { return lone_; }
+  const RowNumbers *numbers() const { return numbers_.get(); }  // NULL: there is one process
   int64_t rows() const { return rows_; }
   int64_t bytes() const;
 
@@ -65,6 +66,7 @@ class Reading {
   void link_kinds(Messages &messages);
   void link_ghosts(const dcg_csr &matrix, Messages &messages);
   void check_symmetry(const dcg_csr &matrix, Ranks &ranks);
+  void agree_on_faces(double *const weights[3]);
   void find_lone_rows(const dcg_csr &matrix);
   void find_dropped(const dcg_csr &matrix);
   void set_operator();
@@ -79,7 +81,7 @@ class Reading {
   dcg_operator op_{};
   dcg_matrix_result facts_{};
   LoneRows lone_;
-  Copies around_, others_;  // of kinds beside the box; of rows that the ghosts belong to
+  Halo around_, others_;  // of kinds beside the box; of rows that the ghosts belong to
   bool linked_ = false;     // others_
   std::vector<int64_t> ghost_cell_;
 };

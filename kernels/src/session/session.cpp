@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include <chrono>
+#include <cstdio>
 
 #include "core/error.hpp"
 #include "model/lookup.hpp"
@@ -33,10 +34,12 @@ Reading &dcg_solver::need_reading() const {
   return *reading;
 }
 
-void dcg_solver::find_null_space() {
-  if (null_space_known) return;
-  null_space.find(reading->op());
-  null_space_known = true;
+void dcg_solver::prepare_solve() {
+  if (solvable) return;
+  box = std::make_unique<BoxOperator>(reading->op(), reading->placement(), messages.get(), reading->numbers());
+  null_space.find(*box, messages.get());
+  inverse_diagonal.clear();
+  solvable = true;
 }
 
 void dcg_solver::drop_levels() {
@@ -47,7 +50,8 @@ void dcg_solver::drop_levels() {
 
 void dcg_solver::forget() {
   drop_levels();
-  reading.reset();
+  box.reset(), reading.reset();
+  solvable = false;
 }
 
 void dcg_solver::read_model(int32_t of_dim, bool &in_python) {
@@ -55,6 +59,11 @@ void dcg_solver::read_model(int32_t of_dim, bool &in_python) {
   in_python = false;
   if (model_name == settings.model && model_dim == kind) return;
   model_name.clear();
+  if (!by_levels()) {
+    model = {};
+    std::snprintf(model.name, sizeof model.name, "%s", settings.model.c_str());
+    return;
+  }
   in_python = !find_model(settings.model, settings.models, of_dim, weights, model);
   if (!in_python) model_name = settings.model, model_dim = kind;
 }
@@ -66,13 +75,13 @@ void dcg_solver::set_up() {
   bool in_python = false;
   read_model(dim(), in_python);
   require(!in_python, "model: it runs in Python only; auto, multigrid or a model file of the kind \"multilevel\" is needed");
-  if (read.facts().unknowns == 0) {  // a diagonal matrix
+  if (read.facts().unknowns == 0 || !by_levels()) {  // a diagonal matrix, or another preconditioner
     drop_levels();
   } else if (levels) {
     pass_on(dcg_multilevel_update(levels, &read.op()));
   } else if (messages) {
     dcg_ranks given = messages->functions();
-    given.gather = settings.gather;
+    if (settings.gather > 0) given.gather = settings.gather;
     pass_on(dcg_multilevel_create_on_ranks(&read.op(), &weights, static_cast<int32_t>(settings.threads), &given, &levels));
   } else {
     pass_on(dcg_multilevel_create(&read.op(), &weights, static_cast<int32_t>(settings.threads), &levels));
@@ -134,7 +143,7 @@ extern "C" int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, 
     if (!solver->by_rows) solver->forget();
     const bool again = same_pattern && solver->reading;
     if (!solver->reading) solver->reading = std::make_unique<Reading>();
-    solver->by_rows = true, solver->ready = solver->null_space_known = false;
+    solver->by_rows = true, solver->ready = solver->solvable = false;
     const Threads threads(solver->settings.threads);
     solver->reading->read(*matrix, solver->grid, solver->settings.rounding, solver->settings.equality, solver->messages.get(), again);
     solver->setup_seconds = now() - started;
@@ -151,7 +160,7 @@ extern "C" int dcg_solver_set_operator(dcg_solver *solver, const dcg_operator *o
     made->take(*op, solver->ranks());
     if (solver->by_rows || !solver->reading) solver->forget();
     solver->reading = std::move(made);
-    solver->by_rows = false, solver->ready = solver->null_space_known = false;
+    solver->by_rows = false, solver->ready = solver->solvable = false;
     solver->setup_seconds = now() - started;
   });
   if (code && solver) solver->forget();

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "session/box_operator.hpp"
 #include "session/null_space.hpp"
 #include "session/reading.hpp"
 #include "session/settings.hpp"
@@ -29,10 +30,14 @@ struct dcg_solver {
   int32_t model_dim = 0;
   dcg_multilevel *levels = nullptr;
   bool ready = false;
+  // only a solve needs these
+  std::unique_ptr<dcg::BoxOperator> box;
   dcg::NullSpace null_space;
-  bool null_space_known = false;
+  bool solvable = false;
   double setup_seconds = 0.0;
   int64_t exchanges = 0, bytes = 0;  // of one application on several ranks, from the first one on
+
+  std::vector<double> inverse_diagonal;  // over cells; empty: not asked for yet
 
   // of the last solve
   std::vector<double> residuals;
@@ -43,16 +48,19 @@ struct dcg_solver {
   // What was read and set up; throws where there is no matrix yet.
   dcg::Reading &need_reading() const;
   void set_up();
-  void find_null_space();  // only a solve needs it
+  void prepare_solve();
   void drop_levels();
   void forget();  // the matrix
   void read_model(int32_t dim, bool &in_python);
 
   // Vectors over rows to vectors over cells, 0 where there is no unknown, and back; times a number.
+  bool by_levels() const { return settings.model != "jacobi" && settings.model != "none"; }
   bool direct() const { return reading->placement().cell.empty(); }
   void to_cells(double scale, const double *rows, double *cells) const;
   void from_cells(double scale, const double *cells, double *rows) const;
-  void apply(const double *r, double *z);
+  const double *find_inverse_diagonal();              // 1 for unknowns without a diagonal, 0 where there is no unknown
+  void precondition(const double *r, double *z);      // over cells, both 0 where there is no unknown
+  void apply(const double *r, double *z);             // over rows
   void iterate(int32_t window, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
                int32_t *result);
   void count_messages(int64_t cycles);

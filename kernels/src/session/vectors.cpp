@@ -35,21 +35,39 @@ void dcg_solver::count_messages(int64_t cycles) {
   if (cycles) exchanges = sent / cycles, bytes = received / cycles;
 }
 
+const double *dcg_solver::find_inverse_diagonal() {
+  if (inverse_diagonal.empty() && reading->placement().cells() > 0) {
+    prepare_solve();
+    inverse_diagonal.resize(reading->placement().cells());
+    box->diagonal(inverse_diagonal.data());
+    for (size_t u = 0; u < inverse_diagonal.size(); ++u) {
+      double &d = inverse_diagonal[u];
+      d = reading->op().cells[u] != 0 ? 0.0 : d > 0.0 ? 1.0 / d : 1.0;
+    }
+  }
+  return inverse_diagonal.data();
+}
+
+void dcg_solver::precondition(const double *from, double *to) {
+  const int64_t n = reading->placement().cells();
+  if (levels) return pass_on(dcg_multilevel_apply(levels, from, to));
+  const double *inverse = settings.model == "jacobi" ? find_inverse_diagonal() : nullptr;
+  for (int64_t u = 0; u < n; ++u) to[u] = inverse ? inverse[u] * from[u] : from[u];
+}
+
 void dcg_solver::apply(const double *from, double *to) {
   const double sign = reading->facts().sign;
   const int64_t n = reading->rows();
   const LoneRows &lone = reading->lone();
   count_messages(0);
-  if (!levels) {
-    std::fill(to, to + n, 0.0);
-  } else if (direct()) {
-    pass_on(dcg_multilevel_apply(levels, from, to));  // 0 where there is no unknown
+  if (levels && direct()) {
+    precondition(from, to);  // 0 where there is no unknown, whatever is given there
     if (sign < 0.0)
       for (int64_t i = 0; i < n; ++i) to[i] = -to[i];
   } else {
     r.resize(reading->placement().cells()), z.resize(r.size());
     to_cells(sign, from, r.data());
-    pass_on(dcg_multilevel_apply(levels, r.data(), z.data()));
+    precondition(r.data(), z.data());
     std::fill(to, to + n, 0.0);
     from_cells(1.0, z.data(), to);
   }
@@ -59,7 +77,7 @@ void dcg_solver::apply(const double *from, double *to) {
 
 void dcg_solver::iterate(int32_t window, double *x, double *residual, double target, int64_t maxiter, double *history, double *steps,
                          int64_t *iterations, int32_t *result) {
-  require(levels, "solver: a diagonal matrix has nothing to iterate on");
+  require(levels, "solver: a diagonal matrix, and the models jacobi and none, have no iteration of their own; dcg_solver_solve has");
   const double sign = reading->facts().sign;
   double *to = x, *from = residual;
   count_messages(0);

@@ -76,7 +76,7 @@ void view_levels(dcg_solver &s, Text &text) {
     text.add("messages: %lld exchanges a cycle, in which a rank receives at most %lld bytes\n", static_cast<long long>(s.exchanges),
              static_cast<long long>(s.bytes));
   double all = static_cast<double>(bytes + s.reading->bytes()) + 8.0 * static_cast<double>(s.r.capacity() + s.z.capacity() + s.rhs.capacity());
-  if (s.messages) all = s.ranks()->sum(all);
+  if (s.messages) all = s.ranks()->allreduce(all);
   text.add("memory: %.1f MB on all ranks\n", all / 1e6);
 }
 

@@ -8,13 +8,13 @@
 
 namespace dcg {
 
-// The unknowns of each block: its largest part is primary (the first one where two are as large), the others are extra.
+// The unknowns of each block: its largest part is primary (the first one where two are as large), the others are secondary.
 template <class Fine>
 void Coarsening<Fine>::find_parts() {
   std::vector<uint8_t> odd(coarse.box.size, 0);
   full.assign(coarse.box.size, 0);
-  const bool paired = fine.unit && fine.merge[0].pairs && fine.merge[1].pairs && fine.merge[2].pairs && fine.box.n[1] > 1;
-  for (int64_t e = 0; e < fine.extras; ++e) odd[block_of(fine.extra_cell[e])] = 1;
+  const bool paired = fine.constant && fine.coarsening[0].pairs && fine.coarsening[1].pairs && fine.coarsening[2].pairs && fine.box.n[1] > 1;
+  for (int64_t e = 0; e < fine.secondary; ++e) odd[block_of(fine.secondary_cell[e])] = 1;
   for_blocks([&](const Block &c) {
     if (odd[c.index]) return;
     if (paired && mark_if_full(c)) return;
@@ -39,8 +39,8 @@ void Coarsening<Fine>::find_parts() {
       for (int64_t i = 0; i < coarse.box.n[2]; ++i)
         if (odd[coarse.box.at(k, j, i)]) number[coarse.box.at(k, j, i)] = blocks.size(), blocks.push_back(coarse.box.at(k, j, i));
   extras_in.resize(blocks.size());
-  for (int64_t e = 0; e < fine.extras; ++e)
-    if (fine.relax[fine.box.size + e] != 0.0f) extras_in[number[block_of(fine.extra_cell[e])]].push_back(fine.box.size + e);
+  for (int64_t e = 0; e < fine.secondary; ++e)
+    if (fine.omega_dinv[fine.box.size + e] != 0.0f) extras_in[number[block_of(fine.secondary_cell[e])]].push_back(fine.box.size + e);
   for (size_t b = 0; b < blocks.size(); ++b) split(blocks[b], extras_in[b]);
 }
 
@@ -100,14 +100,14 @@ unsigned Coarsening<Fine>::part_of(unsigned present, const int64_t child[8]) con
 }
 
 template <class Fine>
-void Coarsening<Fine>::split(int64_t block, const std::vector<int64_t> &extras) {
+void Coarsening<Fine>::split(int64_t block, const std::vector<int64_t> &secondary) {
   int64_t at[3], child[8];
   coarse.box.coordinates(block, at);
   children({at[0], at[1], at[2], block}, child);
   std::vector<int64_t> nodes;
   for (int64_t c : child)
     if (c >= 0) nodes.push_back(c);
-  nodes.insert(nodes.end(), extras.begin(), extras.end());
+  nodes.insert(nodes.end(), secondary.begin(), secondary.end());
   if (nodes.empty()) return;
   std::map<int64_t, size_t> place;
   for (size_t n = 0; n < nodes.size(); ++n) place[nodes[n]] = n;
@@ -127,7 +127,7 @@ void Coarsening<Fine>::split(int64_t block, const std::vector<int64_t> &extras) 
       if (s & bit || child[s] < 0 || child[t] < 0) continue;
       if (of.weight(child[s], fine.box.offset(a), a) > 0.0f) join(place[child[s]], place[child[t]]);
     }
-  for (int64_t e : extras)
+  for (int64_t e : secondary)
     for (int64_t n = fine.neighbour_start[e - fine.box.size]; n < fine.neighbour_start[e - fine.box.size + 1]; ++n) {
       const auto other = place.find(fine.neighbours[n].unknown);
       if (other != place.end()) join(place[e], other->second);
@@ -139,23 +139,23 @@ void Coarsening<Fine>::split(int64_t block, const std::vector<int64_t> &extras) 
     if (count > size[primary]) primary = r;
   std::map<size_t, int64_t> unknown;
   for (const auto &[r, count] : size) {
-    unknown[r] = r == primary ? block : coarse.box.size + coarse.extras;
-    if (r != primary) ++coarse.extras, coarse.extra_cell.push_back(block);
+    unknown[r] = r == primary ? block : coarse.box.size + coarse.secondary;
+    if (r != primary) ++coarse.secondary, coarse.secondary_cell.push_back(block);
   }
   for (size_t n = 0; n < nodes.size(); ++n) {
     const int64_t u = unknown[find(n)];
     if (nodes[n] >= fine.box.size) {
-      extra_of[nodes[n] - fine.box.size] = u;
+      secondary_of[nodes[n] - fine.box.size] = u;
     } else {
-      member[nodes[n]] |= u == block ? kPrimary : kExtra;
+      member[nodes[n]] |= u == block ? kPrimary : kSecondary;
       if (u != block) coarse_of[nodes[n]] = u;
     }
   }
 }
 
-template void Coarsening<UnitFine>::find_parts();
-template void Coarsening<WeightedFine>::find_parts();
-template void Coarsening<UnitFine>::flag_rows();
-template void Coarsening<WeightedFine>::flag_rows();
+template void Coarsening<ConstantFine>::find_parts();
+template void Coarsening<VariableFine>::find_parts();
+template void Coarsening<ConstantFine>::flag_rows();
+template void Coarsening<VariableFine>::flag_rows();
 
 }  // namespace dcg

@@ -8,7 +8,7 @@
 
 namespace dcg {
 
-// Widths of the cells along each axis, relative to each other: what decides which cells are merged first.
+// Widths of the cells along each axis, relative to each other: semicoarsening starts with the thin ones.
 using Widths = std::vector<double>[3];
 
 // On periodic axes, the ghosts of one field or of three.
@@ -34,11 +34,11 @@ struct WidthSamples {
 // The width from which plan_merges starts: the thinnest cell's.
 double first_target(const int64_t shape[3], const Widths &widths);
 
-// The merges of a level: pairs of cells not wider than 1.4 times `target`, which doubles until some are merged.
-// Returns false where nothing is left to merge.
-bool plan_merges(Level &level, Widths &widths, double &target);
+// The semicoarsening of a level: merges pairs of cells not wider than 1.4 times `target`, which doubles until some are. Returns false where
+// nothing is left to merge.
+bool plan_semicoarsening(Level &level, Widths &widths, double &target);
 
-// The next coarser level as a network of resistors: fine.merge is given, coarse is built (all but its relaxation).
+// The next coarser level as a network of resistors: fine.coarsening is given, coarse is built (all but its relaxation).
 void coarsen(Level &fine, Level &coarse, int threads);
 
 // Diagonal, learned local factors, relaxation, transfer weights, ghosts and row extents of a level whose couplings are
@@ -46,9 +46,9 @@ void coarsen(Level &fine, Level &coarse, int threads);
 void finish(Level &level, const dcg_parameters &weights, bool finest, int threads);
 
 // The rest of a level whose couplings, diagonal and relaxation are given: what it holds of them by unknown, ghosts and row extents.
-void complete(Level &level);
+void restore_derived(Level &level);
 
-// Completes fine.sparse once the coarse level is finished: takes off what the regular prolongation would give.
+// Completes fine.unstructured once the coarse level is finished: takes off what the regular prolongation would give.
 void add_regular_rows(Level &fine, const Level &coarse);
 
 // A generalised inverse of the coarsest level.

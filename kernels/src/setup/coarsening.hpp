@@ -1,5 +1,5 @@
 // The hierarchy's set-up. A level is a network of resistors: unknowns are joined by edges (faces) and to fixed values by
-// anchors. The next level merges cells in pairs along each axis; its unknowns are the connected parts that the fine
+// Dirichlet couplings. The next level merges cells in pairs along each axis; its unknowns are the connected parts that the fine
 // unknowns of a block form inside it, so that a wall which divides a block leaves two. An edge of weight w between two
 // blocks runs from one block's middle to the other's, in series with half the edge that lies inside each:
 //
@@ -25,34 +25,34 @@
 namespace dcg {
 
 // What coarsening asks of a fine level, per primary unknown at an index.
-struct UnitFine {
+struct ConstantFine {
   const Level &level;
-  bool active(int64_t i) const { return level.code[i] != 0; }
+  bool active(int64_t i) const { return level.stencil_type[i] != 0; }
   float weight(int64_t i, int64_t offset, int) const {
     return level.cells[i] == kFluid && level.cells[i + offset] == kFluid ? 1.0f : 0.0f;
   }
-  float anchor(int64_t i, int64_t offset, int axis) const {
-    if (level.box.n[axis] == 1 && axis < 2) return static_cast<float>(level.open_across[axis]);  // no ghosts to look at
+  float dirichlet(int64_t i, int64_t offset, int axis) const {
+    if (level.box.n[axis] == 1 && axis < 2) return static_cast<float>(level.dirichlet_across[axis]);  // no ghosts to look at
     return static_cast<float>((level.cells[i + offset] == kOpen) + (level.cells[i - offset] == kOpen));
   }
   float shift(int64_t) const { return 0.0f; }
 };
 
-struct WeightedFine {
+struct VariableFine {
   const Level &level;
-  bool active(int64_t i) const { return level.relax[i] != 0.0f; }
+  bool active(int64_t i) const { return level.omega_dinv[i] != 0.0f; }
   float weight(int64_t i, int64_t, int axis) const { return level.weight[axis][i]; }
-  float anchor(int64_t i, int64_t, int axis) const { return level.anchor[axis][i]; }
+  float dirichlet(int64_t i, int64_t, int axis) const { return level.dirichlet[axis][i]; }
   float shift(int64_t i) const { return level.shift[i]; }
 };
 
-enum Member : uint8_t { kNone = 0, kPrimary = 1, kExtra = 2, kTouched = 4 };  // kTouched: has edges to extra unknowns
+enum Member : uint8_t { kNone = 0, kPrimary = 1, kSecondary = 2, kTouched = 4 };  // kTouched: has edges to secondary unknowns
 
 template <class Fine>
 class Coarsening {
  public:
   Coarsening(Level &fine, Level &coarse, int threads)
-      : of{fine}, fine(fine), coarse(coarse), threads(threads), extra_of(fine.extras, -1) {}
+      : of{fine}, fine(fine), coarse(coarse), threads(threads), secondary_of(fine.secondary, -1) {}
 
   void run();
 
@@ -61,7 +61,7 @@ class Coarsening {
   Level &fine, &coarse;
   const int threads;
   Field<uint8_t> member;
-  std::vector<int64_t> extra_of;                   // coarse unknown of each fine extra
+  std::vector<int64_t> secondary_of;                   // coarse unknown of each fine secondary one
   std::unordered_map<int64_t, int64_t> coarse_of;  // of primaries that are not in their block's primary part
   std::unordered_map<int64_t, std::vector<int64_t>> edges_at;  // listed edges by fine unknown
   std::vector<uint8_t> full;                                   // blocks of eight unknowns in one part
@@ -82,7 +82,7 @@ class Coarsening {
   void flag_rows();
   bool all_joined(unsigned present, const int64_t child[8]) const;
   unsigned part_of(unsigned present, const int64_t child[8]) const;
-  void split(int64_t block, const std::vector<int64_t> &extras);
+  void split(int64_t block, const std::vector<int64_t> &secondary);
 
   // faces.cpp
   void add_structured();
@@ -120,12 +120,12 @@ class Coarsening {
   int64_t block_of(int64_t index) const {
     int64_t c[3];
     fine.box.coordinates(index, c);
-    return coarse.box.at(fine.merge[0].parent[c[0]], fine.merge[1].parent[c[1]], fine.merge[2].parent[c[2]]);
+    return coarse.box.at(fine.coarsening[0].parent[c[0]], fine.coarsening[1].parent[c[1]], fine.coarsening[2].parent[c[2]]);
   }
 
   int64_t coarse_unknown(int64_t u) const {
-    if (u >= fine.box.size) return extra_of[u - fine.box.size];
-    if (member[u] & kExtra) return coarse_of.at(u);
+    if (u >= fine.box.size) return secondary_of[u - fine.box.size];
+    if (member[u] & kSecondary) return coarse_of.at(u);
     return block_of(u);
   }
 
@@ -153,12 +153,12 @@ class Coarsening {
     return sum;
   }
 
-  int64_t cell(int64_t u) const { return u < fine.box.size ? u : fine.extra_cell[u - fine.box.size]; }
+  int64_t cell(int64_t u) const { return u < fine.box.size ? u : fine.secondary_cell[u - fine.box.size]; }
 
   int side(int64_t u, int axis) const {
     int64_t c[3];
     fine.box.coordinates(cell(u), c);
-    return fine.merge[axis].side[c[axis]];
+    return fine.coarsening[axis].side[c[axis]];
   }
 
   int64_t neighbour_above(int64_t at, int axis) const {
@@ -177,8 +177,8 @@ class Coarsening {
     int64_t first[3];
     bool two[3];
     for (int a = 0; a < 3; ++a) {
-      first[a] = fine.merge[a].first[at[a]];
-      two[a] = fine.merge[a].first[at[a] + 1] - first[a] == 2;
+      first[a] = fine.coarsening[a].first[at[a]];
+      two[a] = fine.coarsening[a].first[at[a] + 1] - first[a] == 2;
     }
     const int64_t origin = fine.box.at(first[0], first[1], first[2]);
     for (int s = 0; s < 8; ++s) {

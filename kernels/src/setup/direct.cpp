@@ -15,7 +15,7 @@ namespace {
 std::vector<double> dense_matrix(const Level &level) {
   const Box &box = level.box;
   const int64_t n = static_cast<int64_t>(level.direct.size());
-  std::vector<int64_t> place(box.size + level.extras, -1);
+  std::vector<int64_t> place(box.size + level.secondary, -1);
   for (int64_t m = 0; m < n; ++m) place[level.direct[m]] = m;
   std::vector<double> a(n * n, 0.0);
   const auto couple = [&](int64_t u, int64_t v, double w) {
@@ -23,18 +23,18 @@ std::vector<double> dense_matrix(const Level &level) {
   };
   for (int64_t m = 0; m < n; ++m) {
     const int64_t u = level.direct[m];
-    if (level.unit) a[m * n + m] += level.code[u] & 7;
-    if (!level.unit) a[m * n + m] += level.shift[u];
+    if (level.constant) a[m * n + m] += level.stencil_type[u] & 7;
+    if (!level.constant) a[m * n + m] += level.shift[u];
     for (int axis = 0; axis < 3; ++axis) {
-      if (!level.unit) a[m * n + m] += level.anchor[axis][u];
+      if (!level.constant) a[m * n + m] += level.dirichlet[axis][u];
       if (u >= box.size || box.n[axis] == 1) continue;
       int64_t c[3];
       box.coordinates(u, c);
       const bool last = c[axis] + 1 == box.n[axis];
       if (last && !level.periodic[axis]) continue;
       const int64_t v = last ? u - (box.n[axis] - 1) * box.offset(axis) : u + box.offset(axis);
-      if (!level.unit) couple(m, place[v], level.weight[axis][u]);
-      if (level.unit && place[v] >= 0) a[m * n + place[v]] -= 1.0, a[place[v] * n + m] -= 1.0;
+      if (!level.constant) couple(m, place[v], level.weight[axis][u]);
+      if (level.constant && place[v] >= 0) a[m * n + place[v]] -= 1.0, a[place[v] * n + m] -= 1.0;
     }
   }
   for (const Edge &e : level.edges) couple(place[e.low], place[e.high], e.weight);
@@ -63,10 +63,10 @@ void factorise(Level &level) {
     for (int64_t j = 0; j < box.n[1]; ++j)
       for (int64_t i = 0; i < box.n[2]; ++i) {
         const int64_t u = box.at(k, j, i);
-        if (level.unit ? level.code[u] != 0 : level.relax[u] != 0.0f) level.direct.push_back(u);
+        if (level.constant ? level.stencil_type[u] != 0 : level.omega_dinv[u] != 0.0f) level.direct.push_back(u);
       }
-  for (int64_t e = 0; e < level.extras; ++e)
-    if (level.relax[box.size + e] != 0.0f) level.direct.push_back(box.size + e);
+  for (int64_t e = 0; e < level.secondary; ++e)
+    if (level.omega_dinv[box.size + e] != 0.0f) level.direct.push_back(box.size + e);
   const int64_t n = static_cast<int64_t>(level.direct.size());
   std::vector<double> a = dense_matrix(level);
 

@@ -1,4 +1,4 @@
-// Edges, anchors and shift of the primary parts, and their transfer weights: faces in series, by rows where coefficients vary,
+// Edges, Dirichlet couplings and shift of the primary parts, and their transfer weights: faces in series, by rows where coefficients vary,
 // by blocks where every weight is 1.
 
 #include <algorithm>
@@ -16,7 +16,7 @@ DCG_CLONES void add_pairs(int64_t pairs, const float *from, float *__restrict to
   for (int64_t c = 0; c < pairs; ++c) to[c] += from[2 * c] + from[2 * c + 1];
 }
 
-void add_children(const Merge &m, int64_t n, const float *from, float *to) {
+void add_children(const AxisCoarsening &m, int64_t n, const float *from, float *to) {
   const int64_t pairs = m.pairs ? n / 2 : 0;
   add_pairs(pairs, from, to);
   for (int64_t i = 2 * pairs; i < n; ++i) to[m.parent[i]] += from[i];
@@ -29,24 +29,24 @@ DCG_CLONES bool any_positive(int64_t n, const float *values) {
   return most > 0.0f;
 }
 
-// What the sums along a row of blocks' faces mean for the prolongation. joined: weight of the face on that side; held, dropped: by anchors.
-DCG_CLONES void set_transfer(int64_t n, const float *joined, const float *held, const float *dropped, float *__restrict toward,
-                             float *__restrict keep) {
+// What the sums along a row of blocks' faces mean for the prolongation. joined: weight of the face on that side; held, dropped: by Dirichlet couplings.
+DCG_CLONES void set_transfer(int64_t n, const float *joined, const float *held, const float *dropped, float *__restrict interp_neighbour,
+                             float *__restrict interp_parent) {
 #pragma omp simd
   for (int64_t c = 0; c < n; ++c) {
     const float total = joined[c] + held[c], safe = total > 0.0f ? total : 1.0f;
-    keep[c] = 1.0f - (total > 0.0f ? (toward[c] + dropped[c]) / safe : 0.0f);
-    toward[c] = total > 0.0f ? toward[c] / safe : 0.0f;
+    interp_parent[c] = 1.0f - (total > 0.0f ? (interp_neighbour[c] + dropped[c]) / safe : 0.0f);
+    interp_neighbour[c] = total > 0.0f ? interp_neighbour[c] / safe : 0.0f;
   }
 }
 
 }  // namespace
 
-// Edges, anchors and shift of primary parts, and their transfer weights.
+// Edges, Dirichlet couplings and shift of primary parts, and their transfer weights.
 template <class Fine>
 void Coarsening<Fine>::add_structured() {
   std::vector<std::vector<Edge>> found(threads);
-  if constexpr (std::is_same_v<Fine, WeightedFine>) {
+  if constexpr (std::is_same_v<Fine, VariableFine>) {
     for_rows([&](int64_t k, int64_t j) { add_rows(k, j, found[omp_get_thread_num()]); });
     for_rows([&](int64_t k, int64_t j) { anchor_rows(k, j); });
   } else {
@@ -62,10 +62,10 @@ void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &found) 
   const int64_t n = fine.box.n[2], length = fine.box.stride;
   buffer.resize(3 * length);
   float *g = buffer.data(), *low = g + length, *high = low + length;
-  const Merge &mz = fine.merge[0], &my = fine.merge[1], &mx = fine.merge[2];
+  const AxisCoarsening &mz = fine.coarsening[0], &my = fine.coarsening[1], &mx = fine.coarsening[2];
   const int64_t here = coarse.box.at(k, j), at[2] = {k, j};
   for (int axis = 0; axis < 2; ++axis) {
-    const Merge &m = axis == 0 ? mz : my, &across = axis == 0 ? my : mz;
+    const AxisCoarsening &m = axis == 0 ? mz : my, &across = axis == 0 ? my : mz;
     const int64_t next = neighbour_above(at[axis], axis);
     if (next < 0) continue;
     const int64_t u = m.first[at[axis] + 1] - 1, v = m.first[next], other = at[1 - axis];
@@ -84,8 +84,8 @@ void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &found) 
         series_row(n, w, side_u ? w - fine.box.offset(axis) : nullptr, side_v ? &fine.weight[axis][row_v] : nullptr, g, low, high);
       }
       add_children(mx, n, g, &coarse.weight[axis][here]);
-      add_children(mx, n, low, &coarse.toward[axis][1][here]);
-      add_children(mx, n, high, &coarse.toward[axis][0][there]);
+      add_children(mx, n, low, &coarse.interp_neighbour[axis][1][here]);
+      add_children(mx, n, high, &coarse.interp_neighbour[axis][0][there]);
     }
   }
   for (int64_t kf = mz.first[k]; kf < mz.first[k + 1]; ++kf)
@@ -95,7 +95,7 @@ void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &found) 
 // Faces between the blocks of one row of fine cells.
 template <class Fine>
 void Coarsening<Fine>::add_row_along(int64_t row, int64_t here, std::vector<Edge> &found) {
-  const Merge &m = fine.merge[2];
+  const AxisCoarsening &m = fine.coarsening[2];
   const float *w = &fine.weight[2][row];
   const bool flagged = flagged_row(row);
   for (int64_t c = 0; c < coarse.box.n[2]; ++c) {
@@ -105,12 +105,12 @@ void Coarsening<Fine>::add_row_along(int64_t row, int64_t here, std::vector<Edge
     const Series s = flagged ? listed_or_series(row + u, row + v, w[u], 2, m.side[u], m.side[v], found)
                              : in_series(w[u], w[u - 1], m.side[u] == 0, w[v], m.side[v] == 0);
     coarse.weight[2][here + c] += s.conductance;
-    coarse.toward[2][1][here + c] += s.low;
-    coarse.toward[2][0][here + next] += s.high;
+    coarse.interp_neighbour[2][1][here + c] += s.low;
+    coarse.interp_neighbour[2][0][here + next] += s.high;
   }
 }
 
-// Where extra unknowns may be near: a face between primary parts, or an edge for the list.
+// Where secondary unknowns may be near: a face between primary parts, or an edge for the list.
 template <class Fine>
 Series Coarsening<Fine>::listed_or_series(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &found) const {
   if (!(w > 0.0f)) return {};
@@ -125,7 +125,7 @@ Series Coarsening<Fine>::listed_or_series(int64_t u, int64_t v, float w, int axi
 template <class Fine>
 void Coarsening<Fine>::anchor_rows(int64_t k, int64_t j) {
   static thread_local std::vector<float> buffer;
-  const Merge &mz = fine.merge[0], &my = fine.merge[1], &mx = fine.merge[2];
+  const AxisCoarsening &mz = fine.coarsening[0], &my = fine.coarsening[1], &mx = fine.coarsening[2];
   const int64_t n = fine.box.n[2], blocks = coarse.box.n[2], here = coarse.box.at(k, j), at[2] = {k, j};
   for (int axis = 0; axis < 3; ++axis) {
     buffer.assign(5 * blocks, 0.0f);
@@ -134,14 +134,14 @@ void Coarsening<Fine>::anchor_rows(int64_t k, int64_t j) {
     for (int64_t kf = mz.first[k]; kf < mz.first[k + 1]; ++kf)
       for (int64_t jf = my.first[j]; jf < my.first[j + 1]; ++jf) {
         const int64_t row = fine.box.at(kf, jf);
-        if (any_positive(n, &fine.anchor[axis][row])) {
+        if (any_positive(n, &fine.dirichlet[axis][row])) {
           for (int64_t i = 0; i < n; ++i) {
-            const float a = fine.anchor[axis][row + i];
+            const float a = fine.dirichlet[axis][row + i];
             if (!(a > 0.0f) || !(member[row + i] & kPrimary)) continue;
             const int own = axis == 0 ? mz.side[kf] : axis == 1 ? my.side[jf] : mx.side[i];
             const Anchor s = anchored(a, own ? inside(row + i, axis, own) : 0.0f);
             const int64_t c = mx.parent[i];
-            coarse.anchor[axis][here + c] += s.conductance;
+            coarse.dirichlet[axis][here + c] += s.conductance;
             held[own > 0][c] += s.held, dropped[own > 0][c] += s.dropped;
           }
         }
@@ -150,8 +150,8 @@ void Coarsening<Fine>::anchor_rows(int64_t k, int64_t j) {
             if (member[row + i] & kPrimary) coarse.shift[here + mx.parent[i]] += fine.shift[row + i];
       }
     below_row(at, axis, here, below);
-    set_transfer(blocks, below, held[0], dropped[0], &coarse.toward[axis][0][here], &coarse.keep[axis][0][here]);
-    set_transfer(blocks, &coarse.weight[axis][here], held[1], dropped[1], &coarse.toward[axis][1][here], &coarse.keep[axis][1][here]);
+    set_transfer(blocks, below, held[0], dropped[0], &coarse.interp_neighbour[axis][0][here], &coarse.interp_parent[axis][0][here]);
+    set_transfer(blocks, &coarse.weight[axis][here], held[1], dropped[1], &coarse.interp_neighbour[axis][1][here], &coarse.interp_parent[axis][1][here]);
   }
 }
 
@@ -181,7 +181,7 @@ void Coarsening<Fine>::add_blocks(std::vector<std::vector<Edge>> &found) {
     children(c, child);
     if (std::all_of(child, child + 8, [](int64_t u) { return u < 0; })) {
       for (int a = 0; a < 3; ++a)
-        for (int s = 0; s < 2; ++s) coarse.keep[a][s][c.index] = 1.0f;
+        for (int s = 0; s < 2; ++s) coarse.interp_parent[a][s][c.index] = 1.0f;
       return;
     }
     const int64_t at[3] = {c.k, c.j, c.i};
@@ -193,7 +193,7 @@ void Coarsening<Fine>::add_blocks(std::vector<std::vector<Edge>> &found) {
 template <class Fine>
 void Coarsening<Fine>::join_full(int64_t index, int axis, int high) {
   if (high) coarse.weight[axis][index] = 2.0f;
-  coarse.keep[axis][high][index] = 0.75f, coarse.toward[axis][high][index] = 0.25f;
+  coarse.interp_parent[axis][high][index] = 0.75f, coarse.interp_neighbour[axis][high][index] = 0.25f;
 }
 
 template <class Fine>
@@ -210,10 +210,10 @@ bool Coarsening<Fine>::inside(const Block &c) const {  // a full block among six
 template <class Fine>
 void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &found) {
   const int bit = 4 >> axis;
-  const int64_t n = fine.box.n[axis], offset = fine.box.offset(axis), first = fine.merge[axis].first[at];
-  const bool two = fine.merge[axis].first[at + 1] - first == 2;
+  const int64_t n = fine.box.n[axis], offset = fine.box.offset(axis), first = fine.coarsening[axis].first[at];
+  const bool two = fine.coarsening[axis].first[at + 1] - first == 2;
   const bool turns = fine.periodic[axis] && coarse.box.n[axis] > 1;  // one block all round has no neighbour
-  float anchors = 0.0f;
+  float dirichlet_sum = 0.0f;
   for (int high = 0; high < 2; ++high) {
     const int own = !two ? 0 : high ? 1 : -1;
     const bool last = high ? at + 1 == coarse.box.n[axis] : at == 0;
@@ -222,7 +222,7 @@ void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int6
       continue;
     }
     const int64_t neighbour = high ? (last ? 0 : at + 1) : (last ? coarse.box.n[axis] - 1 : at - 1);
-    const Merge &merge = fine.merge[axis];
+    const AxisCoarsening &merge = fine.coarsening[axis];
     const int other = merge.first[neighbour + 1] - merge.first[neighbour] == 2 ? (high ? -1 : 1) : 0;
     const int64_t to = (high ? offset : -offset) + (last ? (high ? -n : n) * offset : 0);
     const Series face = in_series(1.0f, 1.0f, own == 0, 1.0f, other == 0);  // inside a block, too, every edge is 1, or counts as such
@@ -237,21 +237,21 @@ void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int6
       } else if (w > 0.0f && high) {
         found.push_back({u, v, w, static_cast<int8_t>(axis)});
       }
-      const float a = two || high ? of.anchor(u, offset, axis) : 0.0f;  // a lone child's anchors are counted once
+      const float a = two || high ? of.dirichlet(u, offset, axis) : 0.0f;  // a lone child's Dirichlet couplings are counted once
       if (a > 0.0f && member[u] & kPrimary) {
         const Anchor s = anchored(a, inside(u, axis, own));
-        anchors += s.conductance, held += s.held, dropped += s.dropped;
+        dirichlet_sum += s.conductance, held += s.held, dropped += s.dropped;
       }
     }
     if (high) coarse.weight[axis][c.index] = joined;
     const float total = joined + held;
-    coarse.toward[axis][high][c.index] = total > 0.0f ? leaning / total : 0.0f;
-    coarse.keep[axis][high][c.index] = total > 0.0f ? 1.0f - (leaning + dropped) / total : 1.0f;
+    coarse.interp_neighbour[axis][high][c.index] = total > 0.0f ? leaning / total : 0.0f;
+    coarse.interp_parent[axis][high][c.index] = total > 0.0f ? 1.0f - (leaning + dropped) / total : 1.0f;
   }
-  coarse.anchor[axis][c.index] = anchors;
+  coarse.dirichlet[axis][c.index] = dirichlet_sum;
 }
 
-template void Coarsening<UnitFine>::add_structured();
-template void Coarsening<WeightedFine>::add_structured();
+template void Coarsening<ConstantFine>::add_structured();
+template void Coarsening<VariableFine>::add_structured();
 
 }  // namespace dcg

@@ -21,11 +21,11 @@ void for_rows(const Box &box, int threads, Body &&body) {
 void start(Level &level, const dcg_operator &op) {
   level.box.reset(op.shape);
   for (int a = 0; a < 3; ++a) level.periodic[a] = op.periodic >> a & 1 && op.shape[a] > 1;
-  level.extras = 0, level.extra_cell.clear(), level.edges.clear();
-  level.unit = op.unit > 0.0;
+  level.secondary = 0, level.secondary_cell.clear(), level.edges.clear();
+  level.constant = op.unit > 0.0;
   for (int a = 0; a < 3; ++a) {
     const bool alone = op.shape[a] == 1 && !(op.periodic >> a & 1);
-    level.open_across[a] = alone ? (op.open >> (2 * a) & 1) + (op.open >> (2 * a + 1) & 1) : 0;
+    level.dirichlet_across[a] = alone ? (op.open >> (2 * a) & 1) + (op.open >> (2 * a + 1) & 1) : 0;
   }
 }
 
@@ -70,17 +70,17 @@ void row_codes(int64_t n, const uint8_t *__restrict cell, const uint8_t *down, c
 
 void find_codes(Level &level, int threads) {
   const Box &box = level.box;
-  fill(level.code, box.size, uint8_t{0}, threads);
+  fill(level.stencil_type, box.size, uint8_t{0}, threads);
   const int64_t rows = box.n[0] * box.n[1], n = box.n[2];
   level.row_begin.assign(rows, 0), level.row_end.assign(rows, 0);
   const std::vector<uint8_t> walls(n, kSolid);
-  const uint8_t more = static_cast<uint8_t>((box.n[0] == 1 ? level.open_across[0] : 0) + (box.n[1] == 1 ? level.open_across[1] : 0));
+  const uint8_t more = static_cast<uint8_t>((box.n[0] == 1 ? level.dirichlet_across[0] : 0) + (box.n[1] == 1 ? level.dirichlet_across[1] : 0));
   int64_t unknowns = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : unknowns) if (box.cells() > 16384)
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t start = box.at(row / box.n[1], row % box.n[1]);
     const uint8_t *cell = level.cells.data() + start;
-    uint8_t *code = level.code.data() + start;
+    uint8_t *code = level.stencil_type.data() + start;
     const auto beside = [&](int axis, int64_t offset) { return box.n[axis] > 1 ? cell + offset : walls.data(); };
     row_codes(n, cell, beside(0, -box.plane), beside(0, box.plane), beside(1, -box.stride), beside(1, box.stride), more, code);
     int64_t first = 0, last = n, in_use = 0;
@@ -95,24 +95,24 @@ void find_codes(Level &level, int threads) {
   level.unknowns = unknowns;
 }
 
-// The weights of a row's faces across one axis: to FLUID cells above they are edges, to all other cells anchors.
+// The weights of a row's faces across one axis: to FLUID cells above they are edges, to all other cells Dirichlet couplings.
 DCG_CLONES void copy_row(int64_t n, double scale, const uint8_t *cell, const uint8_t *cell_below, const uint8_t *cell_above,
-                         const double *below, const double *above, float *__restrict edge, float *__restrict anchor) {
+                         const double *below, const double *above, float *__restrict edge, float *__restrict dirichlet) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const float here = cell[i] == kFluid ? 1.0f : 0.0f, joined_above = cell_above[i] == kFluid ? 1.0f : 0.0f, joined_below = cell_below[i] == kFluid ? 1.0f : 0.0f;
     const float high = here * static_cast<float>(above[i] * scale), low = here * static_cast<float>(below[i] * scale);
     edge[i] = high * joined_above;
-    anchor[i] = high * (1.0f - joined_above) + low * (1.0f - joined_below);
+    dirichlet[i] = high * (1.0f - joined_above) + low * (1.0f - joined_below);
   }
 }
 
-// Weights in single precision relative to the largest one, anchors apart.
+// Weights in single precision relative to the largest one, Dirichlet couplings apart.
 void copy_weights(Level &level, const dcg_operator &op, double scale, int threads) {
   const Box &box = level.box;
   const auto zeroed = [&](Field<float> &f) { fill(f, box.size, 0.0f, threads); };
-  for (int a = 0; a < 3; ++a) zeroed(level.weight[a]), zeroed(level.anchor[a]);
-  zeroed(level.shift), zeroed(level.diagonal), zeroed(level.relax);
+  for (int a = 0; a < 3; ++a) zeroed(level.weight[a]), zeroed(level.dirichlet[a]);
+  zeroed(level.shift), zeroed(level.diagonal), zeroed(level.omega_dinv);
   const std::vector<uint8_t> walls(box.n[2], kSolid);
   for_rows(box, threads, [&](int64_t k, int64_t j) {
     const int64_t u = box.at(k, j), n = box.n[2];
@@ -126,7 +126,7 @@ void copy_weights(Level &level, const dcg_operator &op, double scale, int thread
       const bool alone = !box.has_ghosts(a);  // no ghosts there, and no cells beyond
       const uint8_t *cells = &level.cells[u];
       copy_row(n, scale, cells, alone ? walls.data() : cells - offset, alone ? walls.data() : cells + offset, below, above, &level.weight[a][u],
-               &level.anchor[a][u]);
+               &level.dirichlet[a][u]);
     }
     if (op.shift) {
       const double *shift = op.shift + (k * box.n[1] + j) * n;
@@ -156,15 +156,15 @@ double build_finest(Level &level, const dcg_operator &op, const Largest &largest
   start(level, op);
   copy_cells(level, op, threads);
   double scale = 1.0;
-  if (level.unit) {
+  if (level.constant) {
     find_codes(level, threads);
   } else {
     const double most = largest.weight > 0.0 ? largest.weight : largest.shift;
     scale = most > 0.0 ? 1.0 / most : 1.0;
     copy_weights(level, op, scale, threads);
   }
-  if (!level.unit) copy_ghosts(level, level.weight);
-  return level.unit ? 1.0 / op.unit : scale;
+  if (!level.constant) copy_ghosts(level, level.weight);
+  return level.constant ? 1.0 / op.unit : scale;
 }
 
 }  // namespace dcg

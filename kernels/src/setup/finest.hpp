@@ -12,7 +12,7 @@ struct Largest {
 };
 Largest largest(const dcg_operator &op, int threads);
 
-// Cells, weights and anchors of the finest level. Returns the factor by which the level's operator is the user's. `most`: of the whole grid.
+// Cells, weights and Dirichlet couplings of the finest level. Returns the factor by which the level's operator is the user's. `most`: of the whole grid.
 double build_finest(Level &level, const dcg_operator &op, const Largest &most, int threads);
 
 }  // namespace dcg

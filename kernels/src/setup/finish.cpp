@@ -32,17 +32,17 @@ void copy_ghosts(const Level &level, Field<float> (&fields)[3]) {
 
 namespace {
 
-// Sums over each cell's couplings, for a row of cells or for one extra unknown.
+// Sums over each cell's couplings, for a row of cells or for one secondary unknown.
 struct Sums {
   explicit Sums(int64_t n) {
     const int64_t whole = (n + kLanes - 1) / kLanes * kLanes;  // of packs
     values.resize(11 * whole);
     float *next = values.data();
-    for (float **p : {&axis[0], &axis[1], &axis[2], &anchors, &uneven, &edges, &total, &shift, &factors[0], &factors[1], &factors[2]})
+    for (float **p : {&axis[0], &axis[1], &axis[2], &dirichlet_sum, &uneven, &edges, &total, &shift, &factors[0], &factors[1], &factors[2]})
       *p = next, next += whole;
   }
   std::vector<float> values;
-  float *axis[3], *anchors, *uneven, *edges, *total, *shift;
+  float *axis[3], *dirichlet_sum, *uneven, *edges, *total, *shift;
   float *factors[DCG_OUTPUTS];  // what the learned function makes of them
 };
 
@@ -56,21 +56,21 @@ DCG_CLONES void add_faces(int64_t n, const float *high, const float *low, float 
   }
 }
 
-DCG_CLONES void add_anchors(int64_t n, const float *anchor, float *__restrict axis, float *__restrict anchors) {
+DCG_CLONES void add_dirichlet(int64_t n, const float *dirichlet, float *__restrict axis, float *__restrict dirichlet_sum) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) axis[i] += anchor[i], anchors[i] += anchor[i];
+  for (int64_t i = 0; i < n; ++i) axis[i] += dirichlet[i], dirichlet_sum[i] += dirichlet[i];
 }
 
-DCG_CLONES void add_up(int64_t n, const float *edges, const float *anchors, const float *shift, float *__restrict total) {
+DCG_CLONES void add_up(int64_t n, const float *edges, const float *dirichlet_sum, const float *shift, float *__restrict total) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) total[i] = edges[i] + anchors[i] + shift[i];
+  for (int64_t i = 0; i < n; ++i) total[i] = edges[i] + dirichlet_sum[i] + shift[i];
 }
 
 // Whether a row has anything but even edges.
-DCG_CLONES bool regular(int64_t n, const float *anchors, const float *shift, const float *uneven) {
+DCG_CLONES bool regular(int64_t n, const float *dirichlet_sum, const float *shift, const float *uneven) {
   float any = 0.0f;
 #pragma omp simd reduction(+ : any)
-  for (int64_t i = 0; i < n; ++i) any += anchors[i] + shift[i] + uneven[i];
+  for (int64_t i = 0; i < n; ++i) any += dirichlet_sum[i] + shift[i] + uneven[i];
   return any == 0.0f;
 }
 
@@ -93,7 +93,7 @@ DCG_CLONES void evaluate_row(const dcg_parameters &weights, int axes, int64_t n,
       const Pack along = load(s.axis[a] + i);
       most = along > most ? along : most, least = along < least ? along : least;
     }
-    const Pack features[DCG_FEATURES] = {load(s.anchors + i) * inverse, load(s.shift + i) * inverse, most * inverse, least * inverse,
+    const Pack features[DCG_FEATURES] = {load(s.dirichlet_sum + i) * inverse, load(s.shift + i) * inverse, most * inverse, least * inverse,
                                          load(s.uneven + i) * inverse};
     Pack local[DCG_OUTPUTS];
     evaluate(weights, features, local);
@@ -105,11 +105,11 @@ DCG_CLONES void evaluate_row(const dcg_parameters &weights, int axes, int64_t n,
 }
 
 // Odds of leaning on the neighbour times a factor.
-DCG_CLONES void lean_row(int64_t n, const float *factor, float *__restrict toward, float *__restrict keep) {
+DCG_CLONES void lean_row(int64_t n, const float *factor, float *__restrict interp_neighbour, float *__restrict interp_parent) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const float odds = 1.0f / (1.0f + toward[i] * (factor[i] - 1.0f));
-    toward[i] *= factor[i] * odds, keep[i] *= odds;
+    const float odds = 1.0f / (1.0f + interp_neighbour[i] * (factor[i] - 1.0f));
+    interp_neighbour[i] *= factor[i] * odds, interp_parent[i] *= odds;
   }
 }
 
@@ -136,7 +136,7 @@ class Finishing {
     list_neighbours();
     copy_ghosts(level, level.weight);
     each_row([&](int64_t, int64_t start, int64_t n) {
-      std::fill_n(&level.relax[start], n, 1.0f);
+      std::fill_n(&level.omega_dinv[start], n, 1.0f);
       std::fill_n(&level.diagonal[start], n, 1.0f);
     });
     if (weights.local) learn();
@@ -144,29 +144,29 @@ class Finishing {
     find_extents();
     for (int a = 0; a < 3; ++a)
       for (int s = 0; s < 2; ++s)
-        if (!level.keep[a][s].empty()) copy_ghosts(level, level.keep[a][s]), copy_ghosts(level, level.toward[a][s]);
+        if (!level.interp_parent[a][s].empty()) copy_ghosts(level, level.interp_parent[a][s]), copy_ghosts(level, level.interp_neighbour[a][s]);
   }
 
-  void complete() { list_neighbours(), copy_ghosts(level, level.weight), find_extents(); }
+  void restore_derived() { list_neighbours(), copy_ghosts(level, level.weight), find_extents(); }
 
  private:
   Level &level;
   const dcg_parameters &weights;
   const bool finest;
   const int threads;
-  // body(row, first index, number of unknowns): every row of cells, then the extra unknowns, one at a time.
+  // body(row, first index, number of unknowns): every row of cells, then the secondary unknowns, one at a time.
   template <class Body>
   void each_row(Body &&body) const {
     const Box &box = level.box;
 #pragma omp parallel for num_threads(threads) schedule(static) if (box.cells() > 4096)
     for (int64_t row = 0; row < box.n[0] * box.n[1]; ++row) body(row, box.at(row / box.n[1], row % box.n[1]), box.n[2]);
-    for (int64_t e = 0; e < level.extras; ++e) body(int64_t{-1}, box.size + e, int64_t{1});
+    for (int64_t e = 0; e < level.secondary; ++e) body(int64_t{-1}, box.size + e, int64_t{1});
   }
 
   std::vector<float> listed;  // sum of listed edges by unknown; empty where there are none
 
   void list_neighbours() {
-    level.neighbour_start.assign(level.extras + 1, 0);
+    level.neighbour_start.assign(level.secondary + 1, 0);
     const auto each = [&](auto &&body) {
       for (const Edge &e : level.edges) {
         if (e.low >= level.box.size) body(e.low - level.box.size, e.high, e.weight);
@@ -174,15 +174,15 @@ class Finishing {
       }
     };
     each([&](int64_t e, int64_t, float) { ++level.neighbour_start[e + 1]; });
-    for (int64_t e = 0; e < level.extras; ++e) level.neighbour_start[e + 1] += level.neighbour_start[e];
-    level.neighbours.resize(level.neighbour_start[level.extras]);
+    for (int64_t e = 0; e < level.secondary; ++e) level.neighbour_start[e + 1] += level.neighbour_start[e];
+    level.neighbours.resize(level.neighbour_start[level.secondary]);
     std::vector<int64_t> next(level.neighbour_start.begin(), level.neighbour_start.end());
     each([&](int64_t e, int64_t u, float w) { level.neighbours[next[e]++] = {u, w}; });
-    listed.assign(level.edges.empty() ? 0 : level.box.size + level.extras, 0.0f);
+    listed.assign(level.edges.empty() ? 0 : level.box.size + level.secondary, 0.0f);
     for (const Edge &e : level.edges) listed[e.low] += e.weight, listed[e.high] += e.weight;
   }
 
-  // The sums of n unknowns from index `start` on: a row of cells, or an extra unknown, which has listed edges only.
+  // The sums of n unknowns from index `start` on: a row of cells, or a secondary unknown, which has listed edges only.
   void sum(int64_t start, int64_t n, Sums &s) const {
     std::fill(s.values.begin(), s.values.end(), 0.0f);
     if (start < level.box.size)
@@ -193,9 +193,9 @@ class Finishing {
         }
     if (!listed.empty())
       for (int64_t i = 0; i < n; ++i) s.edges[i] += listed[start + i];
-    for (int a = 0; a < 3; ++a) add_anchors(n, &level.anchor[a][start], s.axis[a], s.anchors);
+    for (int a = 0; a < 3; ++a) add_dirichlet(n, &level.dirichlet[a][start], s.axis[a], s.dirichlet_sum);
     std::copy_n(&level.shift[start], n, s.shift);
-    add_up(n, s.edges, s.anchors, s.shift, s.total);
+    add_up(n, s.edges, s.dirichlet_sum, s.shift, s.total);
   }
 
   // Learned factors of relaxation, edges and prolongation from what surrounds each unknown. Until `set`, `relax` and `diagonal`
@@ -207,15 +207,15 @@ class Finishing {
     each_row([&](int64_t row, int64_t start, int64_t n) {
       Sums s(n);
       sum(start, n, s);
-      if (neutral && regular(n, s.anchors, s.shift, s.uneven)) return;  // all factors are 1 there
+      if (neutral && regular(n, s.dirichlet_sum, s.shift, s.uneven)) return;  // all factors are 1 there
       evaluate_row(weights, axes, n, s);
-      std::copy_n(s.factors[kRelaxFactor], n, &level.relax[start]);
+      std::copy_n(s.factors[kRelaxFactor], n, &level.omega_dinv[start]);
       if (finest) return;
       std::copy_n(s.factors[kEdgeFactor], n, &level.diagonal[start]);
       if (row < 0) return;
       for (int a = 0; a < 3; ++a)
         for (int side = 0; side < 2; ++side)
-          lean_row(n, s.factors[kTowardFactor], &level.toward[a][side][start], &level.keep[a][side][start]);
+          lean_row(n, s.factors[kTowardFactor], &level.interp_neighbour[a][side][start], &level.interp_parent[a][side][start]);
     });
     if (finest) return;
     const Field<float> &edge = level.diagonal;
@@ -223,7 +223,7 @@ class Finishing {
     each_row([&](int64_t row, int64_t start, int64_t n) {
       for (int a = 0; a < 3; ++a) {
         if (row >= 0 && level.box.n[a] > 1) scale_edges(n, &edge[start], &edge[start + level.box.offset(a)], &level.weight[a][start]);
-        scale_edges(n, &edge[start], &edge[start], &level.anchor[a][start]);
+        scale_edges(n, &edge[start], &edge[start], &level.dirichlet[a][start]);
       }
     });
     for (Edge &e : level.edges) e.weight *= edge[e.low] * edge[e.high];
@@ -236,7 +236,7 @@ class Finishing {
       Sums s(n);
       sum(start, n, s);
       // a coarse unknown without edges has nothing left to do
-      set_row(n, finest ? s.total : s.edges, s.total, &level.diagonal[start], &level.relax[start]);
+      set_row(n, finest ? s.total : s.edges, s.total, &level.diagonal[start], &level.omega_dinv[start]);
     });
   }
 
@@ -246,7 +246,7 @@ class Finishing {
     level.row_begin.assign(rows, 0), level.row_end.assign(rows, 0);
     std::atomic<int64_t> unknowns{0};
     each_row([&](int64_t row, int64_t start, int64_t n) {
-      const float *relax = &level.relax[start];
+      const float *relax = &level.omega_dinv[start];
       int64_t first = 0, last = n, found = 0;
       for (int64_t i = 0; i < n; ++i) found += relax[i] != 0.0f;
       unknowns += found;
@@ -266,9 +266,9 @@ void finish(Level &level, const dcg_parameters &weights, bool finest, int thread
   Finishing(level, weights, finest, threads).run();
 }
 
-void complete(Level &level) {
+void restore_derived(Level &level) {
   constexpr dcg_parameters kNone{};
-  Finishing(level, kNone, true, 1).complete();
+  Finishing(level, kNone, true, 1).restore_derived();
 }
 
 }  // namespace dcg

@@ -12,8 +12,8 @@ namespace {
 
 // What only the set-up needs is kept where the vectors of the iteration will be, or are again after a second call.
 void lend_vectors(Level &finest, Field<float> &direction) {
-  std::swap(finest.x, finest.anchor[0]);
-  std::swap(finest.b, finest.anchor[1]);
+  std::swap(finest.x, finest.dirichlet[0]);
+  std::swap(finest.b, finest.dirichlet[1]);
   std::swap(direction, finest.shift);
 }
 
@@ -45,7 +45,7 @@ void Hierarchy::set_up() {
   lend_vectors(finest, direction);
   inverse_scale = build_finest(finest, op, largest(op, threads), threads);
   WidthSamples samples(finest.box.n);
-  if (!finest.unit) {
+  if (!finest.constant) {
     constexpr int64_t kOrigin[3] = {0, 0, 0};
     const auto weight = [&](int a, const int64_t at[3], bool high) {
       return finest.weight[a][finest.box.at(at[0], at[1], at[2]) - (high ? 0 : finest.box.offset(a))];
@@ -58,12 +58,12 @@ void Hierarchy::set_up() {
   samples.widths(widths);
   coarsen_on(widths, first_target(finest.box.n, widths));
   lend_vectors(finest, direction);
-  finest.anchor[2].release();
+  finest.dirichlet[2].release();
   for (Field<float> *vector : {&finest.x, &finest.b, &direction}) fill(*vector, finest.box.size, 0.0f, threads);
 }
 
 void Hierarchy::coarsen_on(Widths &widths, double target) {
-  while (levels.back()->unknowns > kDirect && plan_merges(*levels.back(), widths, target)) {
+  while (levels.back()->unknowns > kDirect && plan_semicoarsening(*levels.back(), widths, target)) {
     Level &fine = *levels.back(), &coarse = next_level();
     coarsen(fine, coarse, threads);
     finish(coarse, weights, false, threads);

@@ -1,5 +1,5 @@
-// One level of the hierarchy: a padded grid of cells, each with at most one primary unknown, and a short list of extra
-// unknowns for cells that a wall divides.
+// One level of the hierarchy: a padded grid of cells, each with at most one primary unknown, and a short list of secondary
+// unknowns for multivalued cells, which a wall divides.
 #pragma once
 
 #include <atomic>
@@ -91,8 +91,8 @@ struct Box {
   }
 };
 
-// How an axis is merged: which coarse cell each fine one belongs to, and where in it.
-struct Merge {
+// Semicoarsening of an axis: the parent of each fine cell, and the cell's side in it.
+struct AxisCoarsening {
   std::vector<int32_t> parent;
   std::vector<int8_t> side;    // -1 the low half, +1 the high half, 0 alone
   std::vector<int32_t> first;  // first child of each coarse cell; one entry more than there are
@@ -100,7 +100,7 @@ struct Merge {
   int64_t coarse() const { return static_cast<int64_t>(first.size()) - 1; }
 };
 
-struct Edge {  // of an extra unknown
+struct Edge {  // of a secondary unknown
   int64_t low, high;
   float weight;
   int8_t axis;
@@ -111,7 +111,7 @@ struct Neighbour {
   float weight;
 };
 
-struct Entry {  // of the sparse part of the prolongation
+struct Entry {  // of the unstructured part of the prolongation
   int64_t fine, coarse;
   float weight;
 };
@@ -119,46 +119,46 @@ struct Entry {  // of the sparse part of the prolongation
 struct Level {
   Box box;
   bool periodic[3] = {false, false, false};
-  int open_across[3] = {0, 0, 0};  // OPEN sides of an axis of one cell
-  int colour = 0;          // of the first cell: 1 where it is odd in the whole grid (on many ranks)
-  bool unit = false;       // every joined face has weight 1: `code` says it all
+  int dirichlet_across[3] = {0, 0, 0};  // OPEN sides of an axis of one cell
+  int colour = 0;          // parity of the first cell in the whole grid (on many ranks)
+  bool constant = false;   // constant coefficient: every face between unknowns has weight 1, and the stencil types say all
   int64_t unknowns = 0;
 
-  // Cells. Indices of unknowns: box.at() for primary ones, box.size + e for extra ones.
-  Field<uint8_t> cells, code;    // unit: kinds (padded), and per cell: number of joined faces, +8 where one is open
-  Field<float> weight[3];        // face to the higher neighbour
-  Field<float> diagonal, relax;  // relax: relaxation factor / diagonal, 0 where there is no unknown
+  // Indices of unknowns: box.at() for primary ones, box.size + e for secondary ones.
+  Field<uint8_t> cells, stencil_type;  // constant coefficient: kinds (padded); number of faces that are no wall, +8 where one is Dirichlet
+  Field<float> weight[3];              // of the face to the higher neighbour
+  Field<float> diagonal, omega_dinv;   // omega_dinv: relaxation factor / diagonal, 0 where there is no unknown
   Field<float> x, b;
   std::vector<int32_t> row_begin, row_end;  // columns with unknowns, in multiples of kLanes
 
-  // Extra unknowns, their couplings, and the same by unknown.
-  int64_t extras = 0;
-  std::vector<int64_t> extra_cell;
+  // Secondary unknowns of multivalued cells, their couplings, and the same by unknown.
+  int64_t secondary = 0;
+  std::vector<int64_t> secondary_cell;
   std::vector<Edge> edges;
   std::vector<int64_t> neighbour_start;
   std::vector<Neighbour> neighbours;
 
-  // Set-up only: coupling to fixed values across each axis, and to nothing (shift).
-  Field<float> anchor[3], shift;
+  // Set-up only: coupling to Dirichlet values across each axis, and the shift.
+  Field<float> dirichlet[3], shift;
 
-  // Transfer from the next coarser level. Along each axis a child takes `keep` of its parent and `toward` of the
-  // parent's neighbour on the child's side; stored with the coarse cells, [axis][0 low, 1 high].
-  Merge merge[3];
-  Field<float> keep[3][2], toward[3][2];
-  std::vector<Entry> sparse;  // sorted by fine unknown: what extra unknowns change in the prolongation
+  // Interpolation from the next level. Along each axis a child takes `interp_parent` of its parent and `interp_neighbour` of the parent's
+  // neighbour on the child's side; stored with the coarse cells, [axis][0 low, 1 high].
+  AxisCoarsening coarsening[3];
+  Field<float> interp_parent[3][2], interp_neighbour[3][2];
+  std::vector<Entry> unstructured;  // what secondary unknowns change in the prolongation, sorted by fine unknown
 
   // The coarsest level's inverse, over `direct`.
   std::vector<int64_t> direct;
   std::vector<float> inverse;
 
   int64_t bytes() const {
-    int64_t n = cells.bytes() + code.bytes() + diagonal.bytes() + relax.bytes() + x.bytes() + b.bytes() + shift.bytes();
+    int64_t n = cells.bytes() + stencil_type.bytes() + diagonal.bytes() + omega_dinv.bytes() + x.bytes() + b.bytes() + shift.bytes();
     for (int a = 0; a < 3; ++a) {
-      n += weight[a].bytes() + anchor[a].bytes();
-      for (int s = 0; s < 2; ++s) n += keep[a][s].bytes() + toward[a][s].bytes();
+      n += weight[a].bytes() + dirichlet[a].bytes();
+      for (int s = 0; s < 2; ++s) n += interp_parent[a][s].bytes() + interp_neighbour[a][s].bytes();
     }
     return n + static_cast<int64_t>(8 * row_begin.capacity() + sizeof(Edge) * edges.capacity() + sizeof(Neighbour) * neighbours.capacity() +
-                                    sizeof(Entry) * sparse.capacity() + 4 * inverse.capacity());
+                                    sizeof(Entry) * unstructured.capacity() + 4 * inverse.capacity());
   }
 
   int64_t row(int64_t k, int64_t j) const { return k * box.n[1] + j; }

@@ -14,8 +14,8 @@ inline Real softsign(Real v) {
 }
 
 // The learned function of a cell's surroundings: one hidden layer, bounded throughout. Features: shares of the diagonal that lie
-// in anchors, in the shift, along the strongest and the weakest axis, in differences between opposite faces. What counts is the
-// difference that anchors, shift and unevenness make: inside a regular grid, isotropic or not, only the bias is left.
+// in Dirichlet couplings, in the shift, along the strongest and the weakest axis, in differences between opposite faces. What counts is the
+// difference that Dirichlet couplings, shift and unevenness make: inside a regular grid, isotropic or not, only the bias is left.
 template <class Real>  // a number or a pack of them
 inline void evaluate(const dcg_parameters &w, const Real features[DCG_FEATURES], Real factors[DCG_OUTPUTS]) {
   Real out[DCG_OUTPUTS];

@@ -1,4 +1,4 @@
-// Which cells are merged: pairs along each axis, thin ones first, until a level is worth its sweeps.
+// Semicoarsening: pairs of cells merge along each axis, thin ones first, until the next level is worth its sweeps.
 // deepcg/multigrid/reference/semicoarsening.py states the same in NumPy.
 
 #include <algorithm>
@@ -15,14 +15,14 @@ double first_target(const int64_t shape[3], const Widths &widths) {
   return target;
 }
 
-bool plan_merges(Level &level, Widths &widths, double &target) {
+bool plan_semicoarsening(Level &level, Widths &widths, double &target) {
   constexpr double kRoom = 1.42, kShare = 0.8;
   int64_t *n = level.box.n;
   if (level.box.cells() == 1) return false;
   for (double cells = 1e300; cells > kShare * level.box.cells();) {
     target *= 2.0, cells = 1.0;
     for (int a = 0; a < 3; ++a) {
-      Merge &m = level.merge[a];
+      AxisCoarsening &m = level.coarsening[a];
       const std::vector<double> &h = widths[a];
       m.parent.resize(n[a]), m.side.resize(n[a]), m.first.clear();
       for (int64_t i = 0; i < n[a];) {
@@ -40,7 +40,7 @@ bool plan_merges(Level &level, Widths &widths, double &target) {
     }
   }
   for (int a = 0; a < 3; ++a) {
-    const Merge &m = level.merge[a];
+    const AxisCoarsening &m = level.coarsening[a];
     std::vector<double> wider(m.coarse(), 0.0);
     for (int64_t i = 0; i < n[a]; ++i) wider[m.parent[i]] += widths[a][i];
     widths[a] = wider;

@@ -23,7 +23,7 @@ struct Anchor {
   float conductance = 0.0f, held = 0.0f, dropped = 0.0f;
 };
 
-// An anchor of weight a, beyond the outer side of a cell where the block goes on inside (inside > 0), else in the block itself.
+// A Dirichlet coupling of weight a, beyond the outer side of a cell where the block goes on inside (inside > 0), else in the block itself.
 inline Anchor anchored(float a, float inside) {
   const float r = inside > 0.0f ? 0.5f / inside : 0.0f;
   const float g = a > 0.0f ? 1.0f / (r + 1.0f / a) : 0.0f;

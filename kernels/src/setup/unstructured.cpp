@@ -1,4 +1,4 @@
-// What concerns extra unknowns, edge by edge: their couplings, and what they change in the prolongation.
+// What concerns secondary unknowns, edge by edge: their couplings, and what they change in the prolongation.
 
 #include <map>
 #include <tuple>
@@ -7,7 +7,7 @@
 
 namespace dcg {
 
-// What concerns extra unknowns of either level.
+// What concerns secondary unknowns of either level.
 template <class Fine>
 void Coarsening<Fine>::add_listed() {
   for (const Edge &e : fine.edges)
@@ -31,21 +31,21 @@ void Coarsening<Fine>::add_listed() {
   std::vector<int64_t> listed;
   for (const auto &[u, parent] : coarse_of) listed.push_back(u);
   std::sort(listed.begin(), listed.end());
-  for (int64_t e = 0; e < fine.extras; ++e)
-    if (extra_of[e] >= 0) listed.push_back(fine.box.size + e);
+  for (int64_t e = 0; e < fine.secondary; ++e)
+    if (secondary_of[e] >= 0) listed.push_back(fine.box.size + e);
   for (const int64_t u : listed) {
     const int64_t parent = coarse_unknown(u);
     for (int a = 0; a < 3; ++a) {
-      const float w = u < fine.box.size ? of.anchor(u, fine.box.offset(a), a) : fine.anchor[a][u];
-      if (w > 0.0f) coarse.anchor[a][parent] += anchored(w, inside(u, a, side(u, a))).conductance;
+      const float w = u < fine.box.size ? of.dirichlet(u, fine.box.offset(a), a) : fine.dirichlet[a][u];
+      if (w > 0.0f) coarse.dirichlet[a][parent] += anchored(w, inside(u, a, side(u, a))).conductance;
     }
     coarse.shift[parent] += u < fine.box.size ? of.shift(u) : fine.shift[u];
-    fine.sparse.push_back({u, parent, 1.0f});  // add_regular_rows() takes off what the regular part would give
+    fine.unstructured.push_back({u, parent, 1.0f});  // add_regular_rows() takes off what the regular part would give
   }
 }
 
-template void Coarsening<UnitFine>::add_listed();
-template void Coarsening<WeightedFine>::add_listed();
+template void Coarsening<ConstantFine>::add_listed();
+template void Coarsening<VariableFine>::add_listed();
 
 namespace {
 
@@ -53,15 +53,15 @@ namespace {
 void take_off_regular(const Level &fine, const Level &coarse, int64_t u, std::vector<Entry> &out) {
   int64_t c[3], block[3];
   fine.box.coordinates(u, c);
-  for (int a = 0; a < 3; ++a) block[a] = fine.merge[a].parent[c[a]];
+  for (int a = 0; a < 3; ++a) block[a] = fine.coarsening[a].parent[c[a]];
   const auto step = [&](int axis, const int64_t from[3], int64_t to[3]) {
-    const int side = fine.merge[axis].side[c[axis]];
+    const int side = fine.coarsening[axis].side[c[axis]];
     const int64_t n = coarse.box.n[axis];
     std::copy(from, from + 3, to);
     to[axis] = ((from[axis] + side) % n + n) % n;
     const int64_t at = coarse.box.at(from[0], from[1], from[2]);
     const int high = side > 0;
-    return side == 0 ? std::pair{1.0f, 0.0f} : std::pair{coarse.keep[axis][high][at], coarse.toward[axis][high][at]};
+    return side == 0 ? std::pair{1.0f, 0.0f} : std::pair{coarse.interp_parent[axis][high][at], coarse.interp_neighbour[axis][high][at]};
   };
   int64_t px[3], py[3], pz[3];
   const auto x = step(2, block, px);
@@ -81,10 +81,10 @@ void take_off_regular(const Level &fine, const Level &coarse, int64_t u, std::ve
 }  // namespace
 
 void add_regular_rows(Level &fine, const Level &coarse) {
-  const size_t listed = fine.sparse.size();
+  const size_t listed = fine.unstructured.size();
   for (size_t n = 0; n < listed; ++n)
-    if (fine.sparse[n].fine < fine.box.size) take_off_regular(fine, coarse, fine.sparse[n].fine, fine.sparse);
-  std::stable_sort(fine.sparse.begin(), fine.sparse.end(), [](const Entry &p, const Entry &q) { return p.fine < q.fine; });
+    if (fine.unstructured[n].fine < fine.box.size) take_off_regular(fine, coarse, fine.unstructured[n].fine, fine.unstructured);
+  std::stable_sort(fine.unstructured.begin(), fine.unstructured.end(), [](const Entry &p, const Entry &q) { return p.fine < q.fine; });
 }
 
 }  // namespace dcg

@@ -1,0 +1,61 @@
+"""`dcg_krylov` and its structures (`kernels/include/deepcg.h`)."""
+
+from __future__ import annotations
+
+import ctypes
+
+from .constants import CHAIN
+
+_POINTER, _I32, _I64, _REAL = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
+
+
+def _function(*arguments):
+    return ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, *arguments)
+
+
+class System(ctypes.Structure):
+    """`dcg_system`. Vectors arrive as addresses."""
+
+    _fields_ = (
+        ("n", _I64),
+        ("context", _POINTER),
+        ("product", _function(_POINTER, _POINTER)),
+        ("residual", _function(_POINTER, _POINTER, _POINTER, ctypes.POINTER(_REAL))),
+        ("project", _function(_POINTER)),
+        ("precondition", _function(_POINTER, _POINTER)),
+        ("run", _function(_POINTER, _POINTER, _REAL, _I64, _POINTER, _POINTER, ctypes.POINTER(_I64), ctypes.POINTER(_I32))),
+        ("sum", _function(_I64, ctypes.POINTER(_REAL))),
+        ("norm", _function(_POINTER, ctypes.POINTER(_REAL))),
+        ("measure", _function(_POINTER, ctypes.POINTER(_REAL))),
+        ("judge", _function(_I64, _REAL, ctypes.POINTER(_I32))),
+        ("observe", _function(_I64, _REAL, _POINTER, ctypes.POINTER(_I32))),
+        ("inverse_diagonal", _function(ctypes.POINTER(_POINTER))),
+        ("norm_bound", _function(ctypes.POINTER(_REAL))),
+    )  # fmt: skip
+
+
+class Options(ctypes.Structure):
+    """`dcg_krylov_options`."""
+
+    _fields_ = (
+        ("chain", _I32 * CHAIN),
+        ("window", _I32),
+        ("from_zero", _I32),
+        ("threads", _I32),
+        ("maxiter", _I64),
+        ("target", _REAL),
+    )
+
+
+class Report(ctypes.Structure):
+    """`dcg_report`."""
+
+    _fields_ = (
+        ("reason", _I32),
+        ("iterations", _I64),
+        ("fallbacks", _I64),
+        ("restarts", _I64),
+        ("condition", _REAL),
+        ("count", _I64),
+        ("residuals", ctypes.POINTER(_REAL)),
+    )

@@ -1,0 +1,346 @@
+/* A solve by the kernels' Krylov iterations (dcg_krylov): what they need of PETSc, as functions. The vectors in between are arrays. */
+#include "ksp_deepcg.h"
+
+/* The iterations see sign A x = sign b, which is positive (semi-)definite. */
+typedef struct {
+  KSP            ksp;
+  PC_Deepcg     *pd; /* whose kernels iterate; NULL: nobody's */
+  Mat            A;
+  Vec            in, out;   /* without values of their own: for arrays that come in */
+  Vec            z, inverse; /* M r of the present residual; 1 / diagonal of sign A, once it is asked for */
+  PetscReal      sign;
+  int64_t        n; /* rows of this rank */
+  PetscBool      started, has_z;
+  PetscErrorCode code; /* of the function that failed */
+} Solve;
+
+/* PetscCall in a function that the kernels call. */
+#define Kept(...)                                                                                                                          \
+  do {                                                                                                                                     \
+    const PetscErrorCode code_ = __VA_ARGS__;                                                                                              \
+    if (PetscUnlikely(code_))                                                                                                              \
+      return (int)(solve->code = PetscError(PETSC_COMM_SELF, __LINE__, PETSC_FUNCTION_NAME, __FILE__, code_, PETSC_ERROR_REPEAT, " "));     \
+  } while (0)
+
+static PetscErrorCode Place(Solve *solve, const double *in, double *out)
+{
+  PetscFunctionBegin;
+  if (in) PetscCall(VecPlaceArray(solve->in, in));
+  if (out) PetscCall(VecPlaceArray(solve->out, out));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode Reset(Solve *solve, PetscBool in, PetscBool out)
+{
+  PetscFunctionBegin;
+  if (in) PetscCall(VecResetArray(solve->in));
+  if (out) PetscCall(VecResetArray(solve->out));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static int Product(void *context, const double *x, double *y)
+{
+  Solve *solve = (Solve *)context;
+
+  PetscFunctionBegin;
+  Kept(Place(solve, x, y));
+  Kept(KSP_MatMult(solve->ksp, solve->A, solve->in, solve->out));
+  if (solve->sign < 0.0) Kept(VecScale(solve->out, -1.0));
+  Kept(Reset(solve, PETSC_TRUE, PETSC_TRUE));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* b - A x of the initial guess. Where that is 0, or 0 but in rows that are diagonal only (PCPreSolve solved them) and no other row couples to
+ * them, it is known without a product. */
+static PetscErrorCode FirstResidual(Solve *solve, PetscBool *known)
+{
+  const PC_Deepcg *pd = solve->pd;
+  PetscScalar     *r;
+
+  PetscFunctionBegin;
+  *known = (PetscBool)(solve->ksp->guess_zero || (pd && pd->zero_guess && !pd->read.facts.dropped));
+  if (!*known) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(VecCopy(solve->ksp->vec_rhs, solve->out));
+  if (solve->ksp->guess_zero) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(VecGetArray(solve->out, &r));
+  for (int64_t i = 0; i < pd->read.diagonal; ++i) r[pd->read.row[i]] = 0.0;
+  PetscCall(VecRestoreArray(solve->out, &r));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static int Residual(void *context, const double *b, const double *x, double *r, double *norm)
+{
+  Solve    *solve = (Solve *)context;
+  PetscBool known = PETSC_FALSE;
+
+  PetscFunctionBegin;
+  Kept(Place(solve, x, r));
+  if (!solve->started) Kept(FirstResidual(solve, &known));
+  solve->started = PETSC_TRUE;
+  if (!known) {
+    Kept(KSP_MatMult(solve->ksp, solve->A, solve->in, solve->out));
+    Kept(VecAYPX(solve->out, -1.0, solve->ksp->vec_rhs));
+  }
+  Kept(KSP_RemoveNullSpace(solve->ksp, solve->out));
+  if (solve->sign < 0.0) Kept(VecScale(solve->out, -1.0));
+  Kept(VecNorm(solve->out, NORM_2, norm));
+  Kept(Reset(solve, PETSC_TRUE, PETSC_TRUE));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static int Project(void *context, double *v)
+{
+  Solve *solve = (Solve *)context;
+
+  PetscFunctionBegin;
+  Kept(Place(solve, NULL, v));
+  Kept(KSP_RemoveNullSpace(solve->ksp, solve->out));
+  Kept(Reset(solve, PETSC_FALSE, PETSC_TRUE));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* M approximates the inverse of A, not of sign A. */
+static int Precondition(void *context, const double *r, double *z)
+{
+  Solve *solve = (Solve *)context;
+
+  PetscFunctionBegin;
+  Kept(Place(solve, r, z));
+  if (solve->has_z) Kept(VecCopy(solve->z, solve->out)); /* the norm needed it */
+  else Kept(KSP_PCApply(solve->ksp, solve->in, solve->out));
+  if (solve->sign < 0.0) Kept(VecScale(solve->out, -1.0));
+  Kept(Reset(solve, PETSC_TRUE, PETSC_TRUE));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static int Sum(void *context, int64_t n, double *values)
+{
+  Solve *solve = (Solve *)context;
+
+  PetscFunctionBegin;
+  Kept((PetscErrorCode)MPIU_Allreduce(MPI_IN_PLACE, values, (PetscMPIInt)n, MPIU_REAL, MPIU_SUM, PetscObjectComm((PetscObject)solve->ksp)));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The norm that KSPSetNormType() asked for. */
+static int Measure(void *context, const double *r, double *norm)
+{
+  Solve      *solve = (Solve *)context;
+  PetscScalar dot;
+
+  PetscFunctionBegin;
+  if (solve->ksp->normtype == KSP_NORM_NONE) {
+    *norm = 0.0;
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  Kept(Place(solve, r, NULL));
+  Kept(KSP_PCApply(solve->ksp, solve->in, solve->z));
+  solve->has_z = PETSC_TRUE;
+  if (solve->ksp->normtype == KSP_NORM_PRECONDITIONED) {
+    Kept(VecNorm(solve->z, NORM_2, norm));
+  } else {
+    Kept(VecDot(solve->in, solve->z, &dot));
+    *norm = PetscSqrtReal(PetscAbsScalar(dot));
+  }
+  Kept(Reset(solve, PETSC_TRUE, PETSC_FALSE));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static int Judge(void *context, int64_t iteration, double norm, int32_t *verdict)
+{
+  Solve *solve = (Solve *)context;
+  KSP    ksp   = solve->ksp;
+
+  PetscFunctionBegin;
+  ksp->its   = (PetscInt)iteration;
+  ksp->rnorm = norm;
+  *verdict   = -1;
+  KSPCheckNorm(ksp, norm);
+  ksp->reason = KSP_CONVERGED_ITERATING;
+  Kept((*ksp->converged)(ksp, ksp->its, norm, &ksp->reason, ksp->cnvP));
+  *verdict = (ksp->reason > 0) - (ksp->reason < 0);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static int Observe(void *context, int64_t iteration, double norm, const double *x, int32_t *stop)
+{
+  Solve *solve = (Solve *)context;
+  KSP    ksp   = solve->ksp;
+
+  PetscFunctionBegin;
+  ksp->its   = (PetscInt)iteration;
+  ksp->rnorm = norm;
+  Kept(PetscObjectStateIncrease((PetscObject)ksp->vec_sol)); /* whose array the kernels write */
+  Kept(KSPLogResidualHistory(ksp, norm));
+  Kept(KSPMonitor(ksp, ksp->its, norm));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* 1 / diagonal of sign A; nothing where the matrix does not tell its diagonal. */
+static PetscErrorCode GetInverseDiagonal(Solve *solve)
+{
+  PetscBool has;
+
+  PetscFunctionBegin;
+  PetscCall(MatHasOperation(solve->A, MATOP_GET_DIAGONAL, &has));
+  if (!has || solve->inverse) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(VecDuplicate(solve->ksp->vec_rhs, &solve->inverse));
+  PetscCall(MatGetDiagonal(solve->A, solve->inverse));
+  PetscCall(VecReciprocal(solve->inverse)); /* leaves zeros */
+  if (solve->sign < 0.0) PetscCall(VecScale(solve->inverse, -1.0));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static int InverseDiagonal(void *context, const double **values)
+{
+  Solve *solve = (Solve *)context;
+
+  PetscFunctionBegin;
+  Kept(GetInverseDiagonal(solve));
+  if (solve->inverse) {
+    Kept(VecGetArrayRead(solve->inverse, values));
+    Kept(VecRestoreArrayRead(solve->inverse, NULL)); /* nobody else has it: the values stay where they are */
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* For symmetric matrices the largest row sum is a bound. */
+static int NormBound(void *context, double *bound)
+{
+  Solve    *solve = (Solve *)context;
+  PetscBool has;
+
+  PetscFunctionBegin;
+  Kept(MatHasOperation(solve->A, MATOP_NORM, &has));
+  if (has) Kept(MatNorm(solve->A, NORM_INFINITY, bound));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The preconditioner's own iteration: at most maxiter iterations on A e = r, x += e. */
+static int Run(void *context, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
+               int32_t *result)
+{
+  Solve *solve = (Solve *)context;
+
+  PetscFunctionBegin;
+  Kept(PetscLogEventBegin(DEEPCG_CG, solve->ksp, 0, 0, 0));
+  if (solve->sign < 0.0)
+    for (int64_t i = 0; i < solve->n; ++i) r[i] = -r[i];
+  if (dcg_solver_iterate(solve->pd->solver, (int32_t)((KSP_Deepcg *)solve->ksp->data)->window, x, r, solve->ksp->ttol, maxiter, history, steps,
+                         iterations, result))
+    Kept(PetscError(PETSC_COMM_SELF, __LINE__, PETSC_FUNCTION_NAME, __FILE__, PETSC_ERR_LIB, PETSC_ERROR_INITIAL, "deepcg: %s", dcg_last_error()));
+  Kept(PetscLogEventEnd(DEEPCG_CG, solve->ksp, 0, 0, 0));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The preconditioner's context where the kernels can iterate for it. */
+static PetscErrorCode FindNative(KSP ksp, PC_Deepcg **found)
+{
+  KSP_Deepcg *kd = (KSP_Deepcg *)ksp->data;
+  PC_Deepcg  *pd;
+  PetscBool   is;
+
+  PetscFunctionBegin;
+  *found = NULL;
+  PetscCall(PetscObjectTypeCompare((PetscObject)ksp->pc, PCDEEPCG, &is));
+  if (!is || !kd->native || kd->asked == 0) PetscFunctionReturn(PETSC_SUCCESS);
+  pd = (PC_Deepcg *)ksp->pc->data;
+  if (kd->asked > 1 && pd->ranks) PetscFunctionReturn(PETSC_SUCCESS); /* the kernels keep windows on one rank only */
+  if (pd->inner || !pd->read.facts.unknowns || ksp->pc->mat != ksp->pc->pmat || ksp->transpose_solve) PetscFunctionReturn(PETSC_SUCCESS);
+  if (ksp->normtype != KSP_NORM_UNPRECONDITIONED || ksp->converged != KSPConvergedDefault) PetscFunctionReturn(PETSC_SUCCESS);
+  if (ksp->pc->reusepreconditioner) { /* its operator may be an earlier one */
+    PetscObjectState state;
+
+    PetscCall(PetscObjectStateGet((PetscObject)ksp->pc->pmat, &state));
+    if (state != ksp->pc->matstate) PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  *found = pd;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The sign of the matrix: what the preconditioner read, that of its trace or, without a diagonal, that of b . A b. */
+static PetscErrorCode FindSign(Solve *solve)
+{
+  KSP         ksp = solve->ksp;
+  PetscBool   has;
+  PetscScalar told;
+
+  PetscFunctionBegin;
+  if (solve->pd) {
+    solve->sign = solve->pd->read.facts.sign;
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  PetscCall(MatHasOperation(solve->A, MATOP_GET_DIAGONAL, &has));
+  if (has) {
+    PetscCall(MatGetDiagonal(solve->A, solve->out));
+    PetscCall(VecSum(solve->out, &told));
+  } else {
+    PetscCall(KSP_MatMult(ksp, solve->A, ksp->vec_rhs, solve->out));
+    PetscCall(VecDot(ksp->vec_rhs, solve->out, &told));
+  }
+  solve->sign = PetscRealPart(told) < 0.0 ? -1.0 : 1.0;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static KSPConvergedReason ReasonOf(const dcg_report *report, KSPConvergedReason judged)
+{
+  switch (report->reason) {
+  case DCG_ATTAINABLE:
+    return KSP_DIVERGED_BREAKDOWN;
+  case DCG_MAXITER:
+    return KSP_DIVERGED_ITS;
+  case DCG_BREAKDOWN:
+    return KSP_DIVERGED_INDEFINITE_MAT;
+  default:
+    return judged; /* the convergence test's */
+  }
+}
+
+PetscErrorCode KSPDeepcgSolve(KSP ksp)
+{
+  KSP_Deepcg        *kd = (KSP_Deepcg *)ksp->data;
+  Solve              solve = {ksp, NULL, NULL, ksp->work[0], ksp->work[1], NULL, NULL, 1.0, 0, PETSC_FALSE, PETSC_FALSE, PETSC_SUCCESS};
+  dcg_krylov_options options = {{DCG_FCG, DCG_JACOBI_CG}, (int32_t)kd->window, 0, 0, ksp->max_it, -1.0};
+  dcg_system         system = {0, &solve, Product, Residual, NULL, Precondition, NULL, NULL, NULL, NULL, Judge, Observe, InverseDiagonal, NormBound};
+  dcg_report        *report = NULL;
+  MatNullSpace       null;
+  PetscMPIInt        ranks;
+  PetscInt           n;
+  PetscScalar       *x, *r;
+  int                code;
+
+  PetscFunctionBegin;
+  PetscCall(PCGetOperators(ksp->pc, &solve.A, NULL));
+  PetscCall(FindNative(ksp, &solve.pd));
+  kd->ran = solve.pd ? "compiled" : "general";
+  if (solve.pd) {
+    system.run       = Run;
+    options.chain[0] = DCG_COMPILED, options.chain[1] = DCG_FCG, options.chain[2] = DCG_JACOBI_CG;
+  }
+  PetscCall(FindSign(&solve));
+  PetscCall(VecGetLocalSize(ksp->vec_sol, &n));
+  system.n = solve.n = n;
+  PetscCallMPI(MPI_Comm_size(PetscObjectComm((PetscObject)ksp), &ranks));
+  if (ranks > 1) system.sum = Sum, options.threads = 1; /* the other cores are other ranks' */
+  PetscCall(MatGetNullSpace(solve.A, &null));
+  if (null) system.project = Project;
+  if (ksp->normtype != KSP_NORM_UNPRECONDITIONED) {
+    system.measure = Measure;
+    PetscCall(VecDuplicate(ksp->vec_rhs, &solve.z));
+  }
+  PetscCall(VecGetArray(ksp->vec_sol, &x));
+  PetscCall(VecGetArray(ksp->work[2], &r));
+  code = dcg_krylov(&system, &options, x, x, r, &report); /* Residual knows b */
+  PetscCall(VecRestoreArray(ksp->work[2], &r));
+  PetscCall(VecRestoreArray(ksp->vec_sol, &x));
+  if (solve.code) PetscCall(solve.code);
+  PetscCallDeepcg(PETSC_COMM_SELF, code);
+  kd->fallbacks = (PetscInt)report->fallbacks, kd->restarts = (PetscInt)report->restarts;
+  if (report->reason == DCG_ATTAINABLE) PetscCall(PetscInfo(ksp, "rounding forbids a smaller residual than %g\n", (double)ksp->rnorm));
+  if (report->fallbacks) PetscCall(PetscInfo(ksp, "%" PetscInt_FMT " iterations took Jacobi's direction\n", kd->fallbacks));
+  ksp->reason = ReasonOf(report, ksp->reason);
+  dcg_report_destroy(report);
+  PetscCall(VecDestroy(&solve.z));
+  PetscCall(VecDestroy(&solve.inverse));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

@@ -1,0 +1,52 @@
+// Conjugate gradients in float64 around any preconditioner that is linear and symmetric positive definite, or nearly so.
+//
+// The preconditioner is believed, but not to the point of standing still if it is not what it was said to be:
+//
+// * For an SPD M the cosine between r and z = M r is at least 2 sqrt(k) / (1 + k), k the condition number of M (Wielandt). One below
+//   DCG_ALIGNMENT is rounding, or M is not positive: Jacobi's direction is taken instead.
+// * p . r must be r . z. A p that is off by more than a factor of two has lost its conjugacy, and z takes its place. The step along p is exact
+//   either way.
+// * After DCG_PATIENCE poor directions, or DCG_MOST_FAILURES losses of conjugacy, the iteration gives up; with Jacobi it never does.
+#pragma once
+
+#include <vector>
+
+#include "krylov/cg.hpp"
+#include "krylov/stopping.hpp"
+
+namespace dcg {
+
+class HostCg : public CgOnHost<HostCg, double> {
+ public:
+  // kFlexible: beta of Polak and Ribiere, r . z less r_before . z (Golub and Ye 1999), at the price of one vector and one product.
+  // kJacobi: M is the inverse of A's diagonal.
+  enum Kind { kPlain, kFlexible, kJacobi };
+
+  HostCg(KrylovState &state, Kind kind);
+
+  bool stopped() const { return cg.stopped() || state_.stopped() || gave_up(); }
+  double residual_square() { return state_.r_norm() * state_.r_norm(); }
+  void load();
+  double precondition();
+  double conjugate();
+  double advance();
+
+  double condition() const;  // of M A, by the iterations since the last restart; 0: not known
+
+ private:
+  bool gave_up() const { return kind_ != kJacobi && (failures_ >= DCG_PATIENCE || lost_ >= DCG_MOST_FAILURES); }
+  double take_jacobi();       // z = D^-1 r, and the directions before are forgotten; r . z
+  void combine(double beta);  // p = z + beta p, and p . r
+  double product();           // A p, and p . A p
+
+  KrylovState &state_;
+  LinearSystem &system_;
+  const Kind kind_;
+  Field<double> z_, p_, product_, before_;
+  double along_ = 0.0;  // p . r
+  bool by_jacobi_ = false;
+  int failures_ = 0, lost_ = 0;
+  std::vector<double> alphas_, betas_;  // beta: none of the first iteration
+};
+
+}  // namespace dcg
