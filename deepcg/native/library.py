@@ -119,7 +119,7 @@ def _declare(library: ctypes.CDLL) -> None:
     signatures = {
         "dcg_apply": (pointer, pointer, pointer, i32),
         "dcg_residual": (pointer, pointer, pointer, pointer, pointer, i32),
-        "dcg_look": (i64, pointer, pointer, pointer),
+        "dcg_vector_scan": (i64, pointer, pointer, pointer),
         "dcg_face_weights": (pointer, pointer, pointer, i32, pointer, pointer, pointer),
         "dcg_norm_bound": (pointer, pointer),
         "dcg_dot": (i64, pointer, pointer, pointer),
@@ -223,11 +223,11 @@ def stencil_residual(stencil, b: np.ndarray, x: np.ndarray, out: np.ndarray) -> 
     return math.sqrt(square.value)
 
 
-def look(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
-    """See `deepcg.problem.vectors.look`."""
+def scan(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
+    """See `deepcg.problem.vectors.scan`."""
     check_vectors(cells.size, v=v)
     result = (ctypes.c_double * 3)()
-    call("dcg_look", cells.size, cells, v, result)
+    call("dcg_vector_scan", cells.size, cells, v, result)
     return result[0], math.sqrt(result[1]), bool(result[2])
 
 

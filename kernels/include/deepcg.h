@@ -40,7 +40,7 @@ DCG_API int dcg_axpy(int64_t n, double alpha, const double *x, double *y);
 /* What a solver must know of a vector that it is given, in one pass: result[0] the largest magnitude (NaN where a value is not finite),
  * result[1] the sum of squares, in an order that does not depend on the number of threads, and result[2] 1 where some value is not 0 in a
  * cell that is not FLUID, else 0. */
-DCG_API int dcg_look(int64_t n, const uint8_t *cells, const double *v, double result[3]);
+DCG_API int dcg_vector_scan(int64_t n, const uint8_t *cells, const double *v, double result[3]);
 
 /* ---- the multilevel network: a symmetric positive (semi-)definite approximation of the inverse ------------------- */
 
@@ -171,22 +171,22 @@ DCG_API int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, do
                                       double *history, double *steps, int64_t *iterations, int32_t *result);
 
 /* What a handle holds: number of levels, bytes allocated, and per level (at most `capacity` of them) the cells along each
- * axis, the unknowns and the extra unknowns, five values a level. name: the row kernels in use. */
+ * axis, the unknowns and the secondary ones among them, five values a level. name: the row kernels in use. */
 DCG_API int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels, int64_t *bytes, int32_t capacity, int64_t *per_level,
                                 const char **name);
 
-/* The vectors of a level. Weights are of the face above a cell, z y x; what interpolation takes of the parent (KEEP) and of its
- * neighbour (TOWARD) is axis-major, low half then high half. */
+/* The vectors of a level. Weights are of the face above a cell, z y x; what interpolation takes of the parent and of the parent's
+ * neighbour is axis-major, low half then high half. */
 enum dcg_level_vector {
   DCG_LEVEL_DIAGONAL = 0,
   DCG_LEVEL_OMEGA_DINV = 1,
-  DCG_LEVEL_WEIGHT = 2,  /* 3 of them */
-  DCG_LEVEL_INTERP_PARENT = 5,    /* 6 */
+  DCG_LEVEL_WEIGHT = 2,            /* 3 of them */
+  DCG_LEVEL_INTERP_PARENT = 5,     /* 6 */
   DCG_LEVEL_INTERP_NEIGHBOUR = 11, /* 6 */
   DCG_LEVEL_VECTORS = 17
 };
 
-/* Some vector of a level, for tests: what = enum dcg_level_vector; values over the level's cells, then its extra unknowns. */
+/* Some vector of a level, for tests: what = enum dcg_level_vector; values over the level's cells, then its secondary unknowns. */
 DCG_API int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values);
 
 /* ---- Krylov iterations around any preconditioner ------------------------------------------------------------------ */

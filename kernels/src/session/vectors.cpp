@@ -42,7 +42,7 @@ const double *dcg_solver::find_inverse_diagonal() {
     box->diagonal(inverse_diagonal.data());
     for (size_t u = 0; u < inverse_diagonal.size(); ++u) {
       double &d = inverse_diagonal[u];
-      d = reading->op().cells[u] != 0 ? 0.0 : d > 0.0 ? 1.0 / d : 1.0;
+      d = reading->op().cells[u] != DCG_FLUID ? 0.0 : d > 0.0 ? 1.0 / d : 1.0;
     }
   }
   return inverse_diagonal.data();
