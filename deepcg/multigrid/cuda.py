@@ -118,7 +118,7 @@ class CudaCycle:
 
     def _iterate(self, x: int, r: int, target: float, maxiter: int, stream: int | None) -> Run:
         return Run.of(
-            maxiter, lambda *told: self._call("dcg_cuda_cg", self._handle, x, r, target, maxiter, *told, stream)
+            maxiter, lambda *results: self._call("dcg_cuda_cg", self._handle, x, r, target, maxiter, *results, stream)
         )
 
     def residual(self, problem: Poisson, b, x, r) -> tuple[float, float]:

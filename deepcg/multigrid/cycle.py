@@ -110,14 +110,14 @@ class MultilevelCycle:
         """
         native.check_vectors(self._stencil.cells.size, x=x, r=r)
         return Run.of(
-            maxiter, lambda *told: native.call("dcg_multilevel_cg", self._handle, x, r, target, maxiter, *told)
+            maxiter, lambda *results: native.call("dcg_multilevel_cg", self._handle, x, r, target, maxiter, *results)
         )
 
     def native_directions(self, x: Array, r: Array, target: float, maxiter: int, window: int) -> Run:
         """The same with each direction made A-orthogonal to the last `window` ones (Kaneda et al. 2023, algorithm 1)."""
         native.check_vectors(self._stencil.cells.size, x=x, r=r)
         arguments = self._handle, window, x, r, target, maxiter
-        return Run.of(maxiter, lambda *told: native.call("dcg_multilevel_directions", *arguments, *told))
+        return Run.of(maxiter, lambda *results: native.call("dcg_multilevel_directions", *arguments, *results))
 
     @property
     def levels(self) -> list[LevelInfo]:

@@ -250,9 +250,9 @@ def face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.ndar
         shape[place] = n
         kinds[2 * place], kinds[2 * place + 1] = outside[axis]
         given[place], made[place] = widths[axis].ctypes.data, weights[axis].ctypes.data
-    turns = sum(bool(p) << (first + axis) for axis, p in enumerate(periodic))
+    bits = sum(bool(p) << (first + axis) for axis, p in enumerate(periodic))
     address = None if coefficient is None else coefficient.ctypes.data
-    call("dcg_face_weights", shape, cells, kinds, turns, given, address, made)
+    call("dcg_face_weights", shape, cells, kinds, bits, given, address, made)
     return weights
 
 

@@ -166,8 +166,8 @@ def _finest(problem: Poisson) -> Hierarchy:
     nz, ny, nx = stencil.shape if len(axes) == 3 else (stencil.shape[0], 1, stencil.shape[1])
     shape = (nz, ny, nx)
     fluid = stencil.fluid.reshape(shape)
-    turns = dict(zip(axes, stencil.periodic, strict=True))
-    periodic = tuple(turns.get(a, False) and shape[a] > 1 for a in range(3))
+    by_axis = dict(zip(axes, stencil.periodic, strict=True))
+    periodic = tuple(by_axis.get(a, False) and shape[a] > 1 for a in range(3))
     shift = np.zeros(shape) if stencil.shift is None else stencil.shift.reshape(shape) * fluid
     faces: list[Floats] = [np.zeros(tuple(n + (a == b) for b, n in enumerate(shape))) for a in range(3)]
     for a, w in zip(axes, stencil.weights, strict=True):
