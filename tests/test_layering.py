@@ -20,8 +20,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {
     "native": set(),
     "problem": {"native"},
-    "io": {"problem"},
-    "krylov": {"native", "problem"},
+    "io": {"native", "problem"},
+    "krylov": {"native"},
     "multigrid": {"io", "native", "problem"},
     "dcdm": {"io", "native", "problem"},
     "preconditioners": {"dcdm", "io", "multigrid", "native", "problem"},

@@ -74,7 +74,12 @@ def solve_system(
         native.call("dcg_krylov", ctypes.byref(system), ctypes.byref(options), b, x, r, ctypes.byref(report))
     told = report.contents
     outcome = Outcome(
-        told.reason, told.iterations, told.fallbacks, told.residuals[: told.count], told.condition or None, told.restarts
+        told.reason,
+        told.iterations,
+        told.fallbacks,
+        told.residuals[: told.count],
+        told.condition or None,
+        told.restarts,
     )
     native.destroy(report, "report")
     return outcome

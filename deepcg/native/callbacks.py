@@ -46,7 +46,8 @@ class Callbacks:
                     self._error = error
             return int(self._error is not None)
 
-        setattr(struct, name, dict(struct._fields_)[name](call))
+        kind: Any = {field[0]: field[1] for field in struct._fields_}[name]
+        setattr(struct, name, kind(call))
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from .constants import GUESS, RHS
 from .krylov import function
 
 _POINTER, _I32, _I64, _REAL = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
+
+_SHARING = threading.Lock()  # the first to share a session makes it find its null space
 
 
 class Csr(ctypes.Structure):
@@ -130,7 +133,8 @@ class Session:
 
     def share(self, other: Session) -> None:
         """Serve what another session has read."""
-        self.call("share", other._handle)
+        with _SHARING:
+            self.call("share", other._handle)
         self._held = [other]
 
     def read(self) -> Read:
@@ -138,13 +142,13 @@ class Session:
         self.call("read", ctypes.byref(found))
         return found
 
-    def array(self, address: int | None, kind: type, *shape: int) -> np.ndarray:
+    def array(self, address: int | None, kind: Any, *shape: int) -> np.ndarray:
         """What the kernels have at an address, read-only. It keeps the session."""
         if not address or not np.prod(shape):
             return np.empty(shape, kind)
         values = (kind * int(np.prod(shape))).from_address(address)
         values.session = self
-        made = np.frombuffer(values, kind).reshape(shape)
+        made: np.ndarray = np.frombuffer(values, kind).reshape(shape)
         made.setflags(write=False)
         return made
 

@@ -32,9 +32,15 @@ class Layout:
 
     of_matrix: bool
     sign = 1.0
-    size: int
     shape: tuple[int, ...]
-    session: Session
+
+    @property
+    def size(self) -> int:
+        raise NotImplementedError
+
+    @cached_property
+    def session(self) -> Session:
+        raise NotImplementedError
 
     def matrix(self) -> sp.csr_array:
         """A over the user's unknowns."""

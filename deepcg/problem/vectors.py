@@ -1,4 +1,4 @@
-"""Inner products of vectors over all cells, and what a solver must know of one.
+"""Norms of vectors over all cells.
 
 By the kernels, which share one OpenMP runtime and sum in a fixed order; `kernels/src/operator/vectors.hpp` says why not by BLAS.
 """
@@ -6,37 +6,9 @@ By the kernels, which share one OpenMP runtime and sum in a fixed order; `kernel
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
-
-import numpy as np
 
 from ..native import library as native
 from .grid import Array
-
-
-class Look(NamedTuple):
-    """What a solver must know of a vector over all cells.
-
-    Attributes
-    ----------
-    largest : magnitude; NaN where a value is not finite
-    norm : ||v||_2
-    outside : whether some value is not 0 outside FLUID
-    """
-
-    largest: float
-    norm: float
-    outside: bool
-
-
-def look(cells: np.ndarray, v: Array) -> Look:
-    """Look at a flat float64 vector over all cells, in one pass."""
-    return Look(*native.look(cells, v))
-
-
-def largest(v: Array) -> float:
-    """The largest magnitude in v."""
-    return max(float(v.max()), -float(v.min()))
 
 
 def norm2(a: Array) -> float:

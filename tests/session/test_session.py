@@ -1,5 +1,7 @@
 """A solver session: matrices of every kind in, solutions that the matrix itself judges out; what is refused."""
 
+import ctypes
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,8 +9,11 @@ import scipy.sparse as sp
 import deepcg
 from deepcg import FLUID, SOLID, Poisson
 from deepcg.native import library as native
+from deepcg.native.callbacks import Callbacks, vector
+from deepcg.native.session import Observer, Preconditioner
+from tests.support.c_header import mismatch, parse
 from tests.support.reference import CASES
-from tests.support.session import Session
+from tests.support.session import Csr, Result, Session
 
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason="the kernels are not built")
 
@@ -26,6 +31,14 @@ def over_all_cells(problem, diagonal):
 
 def box(*shape, **arguments):
     return Poisson(np.zeros(shape, np.uint8), **arguments)
+
+
+def test_the_structures_are_the_headers():
+    header = parse(native.LIBRARY.parent.parent / "kernels" / "include" / "deepcg.h")
+    for kind, name in ((Csr, "dcg_csr"), (Result, "dcg_result")):
+        fields = dict(kind._fields_)
+        assert list(fields) == list(header.structs[name])
+        assert not any(mismatch(fields[field], header.structs[name][field], {}) for field in fields)
 
 
 def judge(A, x, b, result, slack=1.1):
@@ -222,7 +235,7 @@ def test_simple_preconditioners(model, method, coefficient):
 
 
 def test_where_single_precision_forbids_more_jacobi_takes_over():
-    """Weights of a range that float32 has not: the compiled iteration gives up, and the answer is reached all the same."""
+    """Parameters of a range that float32 has not: the compiled iteration gives up, and the answer is reached all the same."""
     shape = (8, 9, 10)
     beta = 10.0 ** np.random.default_rng(6).uniform(-22, 22, shape)
     A = box(*shape, boundary="open", coefficient=beta).matrix()
@@ -267,6 +280,66 @@ def test_the_application_is_symmetric_with_the_matrixs_sign():
     assert session.apply(r) @ r < 0
 
 
+@pytest.mark.parametrize("scale", [1.0, -1e180])
+def test_an_observer_sees_rows_and_may_stop(scale):
+    """A matrix with a row that is diagonal only; also where the session solves in other magnitudes."""
+    A = scale * over_all_cells(Poisson(np.pad(np.zeros((6, 6), np.uint8), 1, constant_values=SOLID), shift=0.1), 2.0)
+    b = scale * np.random.default_rng(12).standard_normal(64)
+    seen, calls, observer = [], Callbacks(), Observer()
+
+    def observe(iteration, norm, x, stop):
+        seen.append((iteration, norm, vector(x, 64).copy()))
+        stop[0] = iteration == 3
+
+    calls.serve(observer, "observe", observe)
+    session = Session(rtol=1e-12, model="jacobi").grid(8, 8).matrix(A)
+    session.call("set_observer", ctypes.byref(observer))
+    with calls.kept():
+        x, result = session.solve(b)
+    assert result.reason == 4 and [n for n, *_ in seen] == [0, 1, 2, 3]
+    assert np.allclose(seen[-1][2], x, rtol=1e-12) and np.allclose(x[0], b[0] / (2.0 * scale))
+    for (_, norm, now), residual in zip(seen, result.residuals, strict=False):
+        assert norm == residual == pytest.approx(scaled_norm(b - A @ now), rel=1e-6)
+
+
+def scaled_norm(v):
+    """||v||_2 where squares overflow."""
+    size = np.abs(v).max()
+    return size * np.linalg.norm(v / size)
+
+
+def test_sessions_share_a_matrix_until_one_gets_another():
+    rng, b = np.random.default_rng(13), np.arange(20.0)
+    first, second = Session(rtol=RTOL).grid(4, 5).matrix(A45), Session(rtol=RTOL)
+    second.share(first)
+    other = box(4, 5, boundary="open", coefficient=rng.uniform(1, 2, (4, 5))).matrix()
+    first.matrix(other)
+    for session, A in ((first, other), (second, A45)):
+        x, result = session.solve(b)
+        judge(A, x, b, result)
+    del first
+    x, result = second.solve(b)
+    judge(A45, x, b, result)
+
+
+def test_a_preconditioner_of_the_callers_own():
+    """Over cells, in the sign that is positive definite; its error ends the solve."""
+    A, b, calls, own = -2.0 * A45, np.arange(20.0), Callbacks(), Preconditioner(trusted=1)
+    calls.serve(own, "apply", lambda r, z: vector(z, 20).__setitem__(slice(None), vector(r, 20) / 8.0))
+    session = Session(rtol=RTOL).grid(4, 5).matrix(A)
+    session.serve(own, None)
+    with calls.kept():
+        x, result = session.solve(b)
+        judge(A, x, b, result)
+        np.testing.assert_allclose(session.apply(b), -b / 8.0)
+    assert "model: the caller's own" in session.view()
+    failing = Callbacks()
+    failing.serve(own, "apply", lambda r, z: 1 / 0)
+    session.serve(own, None)
+    with pytest.raises(ZeroDivisionError), failing.kept():
+        session.solve(b)
+
+
 def far():
     A = box(4, 5, boundary="open").matrix().tolil()
     A[3, 17] = A[17, 3] = -0.5
@@ -283,6 +356,7 @@ A45 = box(4, 5, boundary="open").matrix()
         (lambda: Session(rtol="small"), 'rtol: "small" given; a finite number >= 0 is needed'),
         (lambda: Session(rtol="-1"), "a finite number >= 0 is needed"),
         (lambda: Session(maxiter="2.5"), 'maxiter: "2.5" given; an integer >= 0, or default is needed'),
+        (lambda: Session(window="-1"), 'window: "-1" given; an integer >= 0, or all is needed'),
         (lambda: Session(method="gmres"), 'method: "gmres" given; auto, cg or dcd is needed'),
         (lambda: Session().matrix(A45), "grid: nothing says on what grid the rows lie"),
         (lambda: Session().grid(4, 0), "shape: every size must be at least 1"),

@@ -10,8 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 import deepcg
-from deepcg import FLUID, InconsistentError, Poisson, Solver, solve
-from deepcg.problem.stencil import Stencil
+from deepcg import FLUID, SOLID, InconsistentError, Poisson, Solver, solve
 from tests.support import reference
 
 
@@ -180,21 +179,24 @@ def test_callback_gets_copies_laid_out_like_b(shaped):
     assert np.isfinite(x).all()
 
 
-@pytest.mark.parametrize("solver", ["cg none", "cg jacobi", "dcd jacobi 2", "dcd jacobi all", "network"])
-def test_products(solver, request, monkeypatch):
-    """One product an iteration, one for the initial residual, and the checks of the true one."""
-    calls = []
-    for product in ("apply", "residual"):
-        original = getattr(Stencil, product)
-        monkeypatch.setattr(Stencil, product, lambda *given, original=original: calls.append(1) or original(*given))
-    problem = Poisson(np.zeros((24, 31), dtype=np.uint8), boundary="open")
-    b = np.random.default_rng(101).standard_normal(problem.shape)
-    options = options_of(solver, problem, request)
-    calls.clear()
-    _, info = solve(problem, b, rtol=1e-8, **options)
-    assert info == 0
-    assert len(calls) <= 1 + info.iterations + info.fallbacks + info.iterations // 50 + 2
-    assert len(calls) >= 2 + info.iterations
+@pytest.mark.parametrize("shape", [(9, 7), (300, 331)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_b_counts_where_there_is_an_unknown(shape, bad):
+    """Elsewhere it may hold anything, and is left as it is."""
+    cells = np.zeros(shape, dtype=np.uint8)
+    cells[-1, -1] = SOLID
+    problem = Poisson(cells, boundary="open")
+    b = np.random.default_rng(101).standard_normal(shape)
+    b[-1, -1] = 0.0
+    expected, _ = solve(problem, b)
+    b[-1, -1] = bad
+    given = b.copy()
+    x, _ = solve(problem, b)
+    assert np.array_equal(x, expected) and np.array_equal(b, given, equal_nan=True)
+    b[shape[0] // 2, 3] = bad
+    for arguments in ((b,), (np.ones(shape), b)):
+        with pytest.raises(ValueError, match="^b: contains NaN" if len(arguments) == 1 else "^x0: contains NaN"):
+            solve(problem, *arguments)
 
 
 def test_cg_and_dcd_with_window_1_have_the_same_iterates():

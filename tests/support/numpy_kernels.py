@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-
-from deepcg import FLUID
 
 
 def stencil_apply(stencil, x: np.ndarray) -> np.ndarray:
@@ -18,9 +14,3 @@ def stencil_apply(stencil, x: np.ndarray) -> np.ndarray:
         y -= np.diff(w * np.diff(padded, axis=axis), axis=axis)
     y[~stencil.fluid] = 0.0
     return y
-
-
-def look(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
-    """As `deepcg.problem.vectors.look`."""
-    largest = float(np.abs(v).max()) if np.isfinite(v).all() else math.nan
-    return largest, math.sqrt(float(v @ v)), bool(v[cells.reshape(-1) != FLUID].any())

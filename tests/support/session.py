@@ -15,6 +15,10 @@ from deepcg.native.session import Csr, Result
 class Session(session.Session):
     """A session with these options, whose calls can be chained."""
 
+    def call(self, name: str, *arguments) -> None:
+        """Arrays as addresses also where the package does not declare the function."""
+        super().call(name, *(ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else a for a in arguments))
+
     def set(self, **options) -> Session:
         super().set(**options)
         return self

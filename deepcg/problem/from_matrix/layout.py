@@ -36,14 +36,17 @@ class MatrixLayout(Layout):
     of_matrix = True
 
     def __init__(self, A: sp.csr_array, session: Session, found: Read, shape: tuple[int, ...]):
-        self._A, self.session, self.shape = A, session, shape
-        self.sign, self.size = found.facts.sign, A.shape[0]
+        self._A, self.session, self.shape, self.sign = A, session, shape, found.facts.sign
         # a slice where nothing is to be picked: indexing then copies nothing
         self._cell: slice | NDArray[np.int64] = (
             session.array(found.cell, ctypes.c_int64, self.size) if found.cell else slice(None)
         )
         alone = session.array(found.row, ctypes.c_int64, found.alone)
         self.eliminated, self._ignored = alone[: found.diagonal], alone[found.diagonal :]
+
+    @property
+    def size(self) -> int:
+        return self._A.shape[0]
 
     def matrix(self) -> sp.csr_array:
         return self._A

@@ -1,14 +1,12 @@
-// Ledger, bytes per value: dot 16, add 24, step 48, look 9.
+// Ledger, bytes per value: dot 16, add 24, step 48.
 
 #include "operator/vectors.hpp"
 
 #include <omp.h>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
-#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 
 namespace dcg {
@@ -32,20 +30,15 @@ template <class Term>
   return sum;
 }
 
-// of(first, length) for every block, in their order.
-template <class Part, class Of>
-std::vector<Part> by_blocks(int64_t n, int threads, Of &&of) {
-  const int64_t blocks = (n + kBlock - 1) / kBlock;
-  std::vector<Part> parts(blocks);
-#pragma omp parallel for schedule(static) num_threads(threads) if (n >= kParallel)
-  for (int64_t k = 0; k < blocks; ++k) parts[k] = of(k * kBlock, std::min(kBlock, n - k * kBlock));
-  return parts;
-}
-
+// The sum of of(first, length) over all blocks, in their order.
 template <class Of>
 double sum_by_blocks(int64_t n, int threads, Of &&of) {
+  const int64_t blocks = (n + kBlock - 1) / kBlock;
+  std::vector<double> parts(blocks);
+#pragma omp parallel for schedule(static) num_threads(threads) if (n >= kParallel)
+  for (int64_t k = 0; k < blocks; ++k) parts[k] = of(k * kBlock, std::min(kBlock, n - k * kBlock));
   double sum = 0.0;
-  for (double part : by_blocks<double>(n, threads, of)) sum += part;
+  for (const double part : parts) sum += part;
   return sum;
 }
 
@@ -53,24 +46,6 @@ template <class Body>
 void each(int64_t n, int threads, Body &&body) {
 #pragma omp parallel for schedule(static) num_threads(threads) if (n >= kParallel)
   for (int64_t i = 0; i < n; ++i) body(i);
-}
-
-struct Look {
-  double largest = 0.0, square = 0.0, not_finite = 0.0;
-  bool outside = false;
-};
-
-Look block_look(const uint8_t *cells, const double *v, int64_t n) {
-  double largest = 0.0, not_finite = 0.0;  // a maximum loses NaN, a sum of 0 v does not
-  int64_t outside = 0;
-#pragma omp simd reduction(max : largest) reduction(+ : not_finite, outside)
-  for (int64_t i = 0; i < n; ++i) {
-    const double size = std::fabs(v[i]);
-    largest = size > largest ? size : largest;
-    not_finite += 0.0 * v[i];
-    outside += (v[i] != 0.0) & (cells[i] != kFluid);
-  }
-  return {largest, block_sum(0, n, [=](int64_t i) { return v[i] * v[i]; }), not_finite, outside != 0};
 }
 
 }  // namespace
@@ -113,19 +88,6 @@ double step(int64_t n, double alpha, const double *d, const double *Ad, double *
 }
 
 }  // namespace dcg
-
-extern "C" int dcg_look(int64_t n, const uint8_t *cells, const double *v, double result[3]) {
-  return dcg::guarded([&] {
-    dcg::require(n >= 0 && cells && v && result, "n must be >= 0, cells, v and result not NULL");
-    dcg::Look all;
-    for (const dcg::Look &look : dcg::by_blocks<dcg::Look>(
-             n, omp_get_max_threads(), [&](int64_t at, int64_t length) { return dcg::block_look(cells + at, v + at, length); })) {
-      all.largest = std::max(all.largest, look.largest), all.square += look.square;
-      all.not_finite += look.not_finite, all.outside |= look.outside;
-    }
-    result[0] = all.largest + all.not_finite, result[1] = all.square, result[2] = all.outside;
-  });
-}
 
 extern "C" int dcg_dot(int64_t n, const double *a, const double *b, double *result) {
   return dcg::guarded([&] {

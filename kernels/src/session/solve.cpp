@@ -25,31 +25,31 @@ double norm2(dcg_solver &s, const double *v) {
   return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
 }
 
-// A look at a vector over rows. Only unknowns and rows that are diagonal only count.
-struct Look {
+// What a pass over a vector over rows tells. Only unknowns and rows that are diagonal only count.
+struct Scan {
   double largest;  // magnitude, over all ranks
   bool over_cells; // it may serve as a vector over cells
 };
 
-Look look(dcg_solver &s, const double *v, const char *name) {
+Scan scan(dcg_solver &s, const double *v, const char *name) {
   const int64_t n = s.reading->rows(), *cell = s.reading->placement().cell_of_rows();
   const uint8_t *kind = s.reading->op().cells;
-  double most = 0.0;
-  bool finite = true, outside = false;
-#pragma omp parallel for schedule(static) reduction(max : most) reduction(&& : finite) reduction(|| : outside) if (n > 32768)
+  double most = 0.0, not_finite = 0.0;  // a maximum loses NaN, a sum of 0 v does not
+  int64_t outside = 0;
+#pragma omp parallel for simd schedule(static) reduction(max : most) reduction(+ : not_finite, outside) if (n > 32768)
   for (int64_t i = 0; i < n; ++i) {
     const bool unknown = kind[cell ? cell[i] : i] == DCG_FLUID;
-    most = std::max(most, unknown ? std::fabs(v[i]) : 0.0);
-    finite = finite && (!unknown || std::isfinite(v[i])), outside = outside || (!unknown && v[i] != 0.0);
+    const double value = unknown ? std::fabs(v[i]) : 0.0;
+    most = value > most ? value : most, not_finite += 0.0 * value, outside += !unknown & (v[i] != 0.0);
   }
   for (int64_t k = 0; k < s.reading->lone().diagonal(); ++k) {
-    const double value = v[s.reading->lone().row[k]];
-    most = std::max(most, std::fabs(value)), finite = finite && std::isfinite(value);
+    const double value = std::fabs(v[s.reading->lone().row[k]]);
+    most = value > most ? value : most, not_finite += 0.0 * value;
   }
-  if (!finite) most = std::numeric_limits<double>::infinity();
+  if (not_finite != 0.0) most = std::numeric_limits<double>::infinity();
   if (s.ranks()) most = s.ranks()->maximum(most);
   if (std::isinf(most)) throw std::invalid_argument(std::string(name) + ": contains NaN or infinity; finite numbers are needed");
-  return {most, s.direct() && !outside};
+  return {most, s.direct() && outside == 0};
 }
 
 // b for the unknowns alone, over cells, in numbers of moderate size; and what becomes of the other rows.
@@ -182,7 +182,7 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
     const double started = now();
     const Threads threads(s.settings.threads);
     s.prepare_solve();
-    const Look of_b = look(s, b, "b"), of_x = look(s, x, "x");
+    const Scan of_b = scan(s, b, "b"), of_x = scan(s, x, "x");
     const double moderate = of_x.largest > 0.0 ? std::max(of_b.largest, CellSystem(s, b, 1.0).norm_bound() * of_x.largest) : of_b.largest;
     const double scale = moderate > 0.0 && (moderate < kSmallest || moderate > kLargest) ? std::exp2(std::min(-std::ilogb(moderate) - 1, 1000)) : 1.0;
     const RightHandSide rhs(s, b, of_b.over_cells, scale);
