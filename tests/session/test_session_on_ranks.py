@@ -178,3 +178,11 @@ def test_refusals_reach_every_rank():
         cut.each(
             lambda n, session: session.coordinates(np.array([[0.0, 0.0], [1.0, 0.0]])).matrix(sp.eye_array(2).tocsr())
         )
+
+
+def test_grids_and_ranks_that_disagree():
+    cut = Cut(SHAPE, CUTS["slabs"]).set_grid()
+    A = Poisson(np.zeros(SHAPE, np.uint8)).matrix()
+    cut.each(lambda _, session: session.grid(16, 14, 12))
+    with pytest.raises(ValueError, match=r"ranks.starts: the last value along each axis has to be the grid's size"):
+        cut.matrix(A)
