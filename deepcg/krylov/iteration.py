@@ -172,7 +172,12 @@ def solve_system(
         native.call("dcg_krylov", ctypes.byref(system), ctypes.byref(options), b, x, r, ctypes.byref(report))
     told = report.contents
     outcome = Outcome(
-        told.reason, told.iterations, told.fallbacks, told.restarts, told.residuals[: told.count], told.condition or None
+        told.reason,
+        told.iterations,
+        told.fallbacks,
+        told.restarts,
+        told.residuals[: told.count],
+        told.condition or None,
     )
     native.destroy(report, "report")
     return outcome
@@ -241,4 +246,3 @@ class Callbacks:
                     signal.signal(number, handler)
         if self._error is not None:
             raise self._error
-

@@ -181,6 +181,8 @@ except native.UnavailableError as error:
 
 def test_without_the_kernels_a_solve_says_how_to_build_them(tmp_path):
     package = tmp_path / "deepcg"
-    shutil.copytree(native.LIBRARY.parent, package, ignore=shutil.ignore_patterns("*.so", "__pycache__", "models", "data"))
+    shutil.copytree(
+        native.LIBRARY.parent, package, ignore=shutil.ignore_patterns("*.so", "__pycache__", "models", "data")
+    )
     run = subprocess.run([sys.executable, "-c", WITHOUT], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "build them with `make build`" in run.stdout and len(run.stdout.splitlines()) == 1
