@@ -231,7 +231,7 @@ def test_simple_preconditioners(model, method, coefficient):
 
 
 def test_where_single_precision_forbids_more_jacobi_takes_over():
-    """Weights of a range that float32 has not: the compiled iteration gives up, and the answer is reached all the same."""
+    """Parameters of a range that float32 has not: the compiled iteration gives up, and the answer is reached all the same."""
     shape = (8, 9, 10)
     beta = 10.0 ** np.random.default_rng(6).uniform(-22, 22, shape)
     A = box(*shape, boundary="open", coefficient=beta).matrix()
