@@ -391,7 +391,7 @@ typedef struct dcg_solver dcg_solver;
 DCG_API int dcg_solver_create(dcg_solver **solver);
 DCG_API void dcg_solver_destroy(dcg_solver *solver);
 
-/* Options, by name, as text. A change counts from the next set-up or solve on.
+/* Options, by name, as text. rounding and equality count from the next matrix on, all others from the next solve on.
  *
  *   model          auto: the shipped network of the grid's dimension; multigrid: the same cycle without learned factors; jacobi; none;
  *                  the name of a shipped model; or a model file                                                                  (auto)
@@ -411,11 +411,11 @@ DCG_API int dcg_solver_set_option(dcg_solver *solver, const char *name, const ch
 /* The grid whose cells the rows are. Set it once, before the first matrix.
  *
  * shape   the numbers of cells, the slowest axis of the rows' order first: nz, ny, nx; ny, nx; or nx
- * cells   NULL: there is a row for every cell. Else a kind for every cell (0 FLUID, 1 SOLID, 2 OPEN): the rows are then those of the FLUID cells,
+ * cells   NULL: there is a row for every cell. Else an enum dcg_cell for every cell: the rows are then those of the FLUID cells,
  *         or of all cells, where those of the others are diagonal only */
 DCG_API int dcg_solver_set_grid(dcg_solver *solver, int32_t dim, const int64_t *shape, const uint8_t *cells);
 
-/* The same by the centres of the rows' cells, x, y[, z] of one row after the other (dim is 2 or 3), in any order. The cells of the rectilinear
+/* The same by the centres of the rows' cells, dim values (x, y, z) of one row after the other, rows in any order. The cells of the rectilinear
  * grid through them that have no row are walls. For one process. */
 DCG_API int dcg_solver_set_coordinates(dcg_solver *solver, int32_t dim, int64_t rows, const double *centres);
 
@@ -424,19 +424,25 @@ DCG_API int dcg_solver_set_coordinates(dcg_solver *solver, int32_t dim, int64_t 
  * and destroy are then collective. *ranks and what it points to may go, the context must stay. */
 DCG_API int dcg_solver_set_ranks(dcg_solver *solver, const dcg_ranks *ranks);
 
-/* A matrix by compressed rows: the entries of row i are value[start[i]] to value[start[i + 1] - 1], in the columns column[...]. */
+/* A matrix by compressed rows.
+ *
+ * Block 0 holds the columns of this process's own rows, numbered from 0: the entries of row i are value[0][e] in column[0][e], for e from
+ * start[0][i] to start[0][i + 1] - 1, in any order. A program on one process fills in rows, index_bytes and block 0, and leaves the rest 0.
+ *
+ * Block 1, on several ranks, holds the entries in other ranks' columns. They are numbered from 0 too, in any order: column c belongs to row
+ * ghost[c] of the whole matrix. */
 typedef struct {
-  int64_t rows;                     /* of this process */
-  int32_t index_bytes;              /* of start, column and ghost: 4 (int32_t) or 8 (int64_t) */
-  const void *start[2], *column[2]; /* [0]: columns of this process's rows, numbered from 0. [1]: other ranks' columns, or NULL: numbers in ghost */
+  int64_t rows;       /* of this process */
+  int32_t index_bytes; /* of start, column and ghost: 4 (int32_t) or 8 (int64_t) */
+  const void *start[2], *column[2];
   const double *value[2];
-  int64_t ghosts;                   /* how many columns of other ranks there are */
-  const void *ghost;                /* the row of the whole matrix that each of them belongs to */
+  int64_t ghosts;     /* how many columns block 1 has */
+  const void *ghost;
 } dcg_csr;
 
 /* The matrix. It is read once; the arrays are the caller's again afterwards.
  *
- * same_pattern   nonzero: only values differ from the last matrix, so that the grid and all memory are kept */
+ * same_pattern   nonzero: only values differ from the last matrix, so that columns are not looked at again */
 DCG_API int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, int32_t same_pattern);
 
 /* Instead of grid and matrix, an operator over cells. Its arrays must stay valid and unchanged as long as it is served. */
@@ -447,7 +453,7 @@ DCG_API int dcg_solver_set_up(dcg_solver *solver);
 
 /* What a solve reports. Texts and residuals are the session's, until the next solve. */
 typedef struct {
-  int32_t reason;              /* enum dcg_reason */
+  int32_t reason;              /* enum dcg_reason; 0: converged */
   const char *text;            /* the same in words */
   int64_t iterations;
   int64_t fallbacks;           /* iterations along Jacobi's directions, where the preconditioner's were poor */
@@ -457,8 +463,8 @@ typedef struct {
   double setup_seconds, solve_seconds;
 } dcg_result;
 
-/* Solves A x = b. x holds the guess: zeros where there is none. 0 is returned where the iteration ended, converged or not: result says which.
- * result may be NULL. Of a singular A, x has zero mean on every component. */
+/* Solves A x = b. x holds the guess: zeros where there is none. The function returns 0 (DCG_OK) where the iteration ended, converged or not:
+ * result->reason says which. result may be NULL. Of a singular A, x has zero mean on every component. */
 DCG_API int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, dcg_result *result);
 
 /* ---- the parts of a session, for programs that iterate themselves -------------------------------------------------- */
