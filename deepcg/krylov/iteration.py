@@ -110,9 +110,9 @@ def solve(
             raise ValueError(f"preconditioner: answered with shape {np.shape(answer)} where {held.shape} is needed")
         vector(z, size)[...] = answer
 
-    def run(x, r, target, maxiter, *told):
+    def run(x, r, target, maxiter, *results):
         assert own is not None
-        tell_run(own(vector(x, size), vector(r, size), target, maxiter), *told)
+        tell_run(own(vector(x, size), vector(r, size), target, maxiter), *results)
 
     def inverse_diagonal(values):
         diagonal.append(np.ascontiguousarray(operator.inverse_diagonal, dtype=np.float64))
@@ -172,7 +172,12 @@ def solve_system(
         native.call("dcg_krylov", ctypes.byref(system), ctypes.byref(options), b, x, r, ctypes.byref(report))
     told = report.contents
     outcome = Outcome(
-        told.reason, told.iterations, told.fallbacks, told.restarts, told.residuals[: told.count], told.condition or None
+        told.reason,
+        told.iterations,
+        told.fallbacks,
+        told.restarts,
+        told.residuals[: told.count],
+        told.condition or None,
     )
     native.destroy(report, "report")
     return outcome
@@ -241,4 +246,3 @@ class Callbacks:
                     signal.signal(number, handler)
         if self._error is not None:
             raise self._error
-

@@ -52,16 +52,15 @@ class DeviceSolve:
 
     def _iterate(self, operator: Operator, target: float, maxiter: int) -> Outcome:
         """By the system's functions, which know the vectors by their place: there are only b, x and r."""
-        spare = empty_like(self._r)
 
         def residual(b, x, r, norm):
             norm[0] = self._cycle.residual(self._problem, self._b, self.x, self._r)[0]
 
-        def run(x, r, target, maxiter, *told):
-            tell_run(self._cycle.native_cg(self.x, self._r, target, maxiter), *told)
+        def run(x, r, target, maxiter, *results):
+            tell_run(self._cycle.native_cg(self.x, self._r, target, maxiter), *results)
 
         def norm_of_x(x, norm):
-            norm[0] = self._cycle.residual(self._problem, self.x, None, spare)[0]
+            norm[0] = self._cycle.residual(self._problem, self.x, None, empty_like(self.x))[0]
 
         system, calls = System(n=int(np.prod(self._problem.shape))), Callbacks()
         calls.serve(system, "residual", residual)
@@ -73,9 +72,8 @@ class DeviceSolve:
 
     def _end_on_host(self, operator: Operator, target: float, maxiter: int, before: Outcome) -> Outcome:
         x = to_host(self.x)
-        after = solve(
-            operator, to_host(self._b), x, [JACOBI_CG], target=target, maxiter=maxiter - before.iterations
-        )  # fmt: skip
+        left = maxiter - before.iterations
+        after = solve(operator, to_host(self._b), x, [JACOBI_CG], target=target, maxiter=left)
         to_device(x, self.x)
         return replace(
             after,

@@ -362,7 +362,10 @@ def test_a_preconditioner_of_another_shape_is_refused():
         Run("cg", BOX, lambda r: r[:3], SIDE)
 
 
-@pytest.mark.parametrize(("chain", "message"), [([], "chain is empty"), ([9], "no method"), ([COMPILED], "run must not be NULL"), ([CG], "precondition")])
+@pytest.mark.parametrize(
+    ("chain", "message"),
+    [([], "chain is empty"), ([9], "no method"), ([COMPILED], "run must not be NULL"), ([CG], "precondition")],
+)
 def test_chains_that_cannot_run_are_refused(chain, message):
     with pytest.raises(native.ArgumentError, match=message):
         solve(Dense(BOX), SIDE, np.zeros_like(SIDE), chain, target=0.0, maxiter=9)
@@ -371,7 +374,11 @@ def test_chains_that_cannot_run_are_refused(chain, message):
 def test_the_chain_goes_on_where_an_iteration_gives_up():
     """A compiled iteration that does nothing, then one that does: fallbacks count Jacobi's alone."""
     idle = SimpleNamespace(residuals=[1.0], alphas=[1.0], betas=[], broken=False)
-    for chain, fallbacks in (([COMPILED, CG], False), ([COMPILED, JACOBI_CG], True), ([COMPILED, FCG, JACOBI_CG], False)):
+    for chain, fallbacks in (
+        ([COMPILED, CG], False),
+        ([COMPILED, JACOBI_CG], True),
+        ([COMPILED, FCG, JACOBI_CG], False),
+    ):
         x = np.zeros_like(SIDE)
         outcome = solve(
             Dense(BOX), SIDE, x, chain, target=1e-9, maxiter=500, preconditioner=np.copy, own=lambda x, r, target, maxiter: idle

@@ -7,8 +7,9 @@ import scipy.sparse as sp
 import deepcg
 from deepcg import FLUID, SOLID, Poisson
 from deepcg.native import library as native
+from tests.support.c_header import mismatch, parse
 from tests.support.reference import CASES
-from tests.support.session import Session
+from tests.support.session import Csr, Result, Session
 
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason="the kernels are not built")
 
@@ -26,6 +27,14 @@ def over_all_cells(problem, diagonal):
 
 def box(*shape, **arguments):
     return Poisson(np.zeros(shape, np.uint8), **arguments)
+
+
+def test_the_structures_are_the_headers():
+    header = parse(native.LIBRARY.parent.parent / "kernels" / "include" / "deepcg.h")
+    for kind, name in ((Csr, "dcg_csr"), (Result, "dcg_result")):
+        fields = dict(kind._fields_)
+        assert list(fields) == list(header.structs[name])
+        assert not any(mismatch(fields[field], header.structs[name][field], {}) for field in fields)
 
 
 def judge(A, x, b, result, slack=1.1):
@@ -222,7 +231,7 @@ def test_simple_preconditioners(model, method, coefficient):
 
 
 def test_where_single_precision_forbids_more_jacobi_takes_over():
-    """Weights of a range that float32 has not: the compiled iteration gives up, and the answer is reached all the same."""
+    """Parameters of a range that float32 has not: the compiled iteration gives up, and the answer is reached all the same."""
     shape = (8, 9, 10)
     beta = 10.0 ** np.random.default_rng(6).uniform(-22, 22, shape)
     A = box(*shape, boundary="open", coefficient=beta).matrix()

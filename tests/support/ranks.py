@@ -14,7 +14,7 @@ import numpy as np
 
 from deepcg import Poisson
 from deepcg.multigrid.cycle import Run
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.native import library as native
 
 KINDS = {1: np.uint8, 4: np.uint32, 8: np.uint64}
@@ -164,7 +164,7 @@ class OnRanks:
     Parameters
     ----------
     problem : Poisson
-    weights : Weights
+    parameters : Parameters
     cuts : per axis of the problem, the first cell of each slab of ranks but the first one
     gather : see `dcg_ranks`; 1: every level that can be cut is
     fail_after : how many calls of the last rank's functions work
@@ -173,7 +173,7 @@ class OnRanks:
     def __init__(
         self,
         problem: Poisson,
-        weights: Weights,
+        parameters: Parameters,
         cuts: Sequence[Sequence[int]],
         gather: int = 1,
         threads: int = 1,
@@ -188,7 +188,7 @@ class OnRanks:
         self.ranks = [Rank(crowd, n, fail_after if n + 1 == self.count else None) for n in range(self.count)]
         self.handles = [ctypes.c_void_p() for _ in self.places]
         self._kept: list = [None] * self.count  # the arrays that the kernels refer to
-        given = native.weights(weights)
+        given = native.parameters(parameters)
 
         def create(number):
             op, ranks = self._operator(number, problem), self._ranks(number, gather)

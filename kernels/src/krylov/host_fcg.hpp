@@ -1,9 +1,9 @@
 // FCG(m) in float64 around a preconditioner that may be anything, a network for instance.
 //
-// What makes the answer safe is sufficient decrease. A step along d lowers ||e||_A^2 by (d . r)^2 / d . A d. With D the diagonal of A and A <= 2 D
-// (diagonal dominance), Jacobi's direction D^-1 r lowers it by at least (r . D^-1 r) / 2, and r . D^-1 r >= lambda_min(D^-1 A) ||e||_A^2. A direction that
-// does not reach DCG_DECREASE * r . D^-1 r, or has no positive finite curvature, is not taken: Jacobi's is. So every iteration contracts the
-// error by 1 - DCG_DECREASE lambda_min at least, whatever the preconditioner does.
+// What makes the answer safe is sufficient decrease. A step along d lowers ||e||_A^2 by (d . r)^2 / d . A d. With D the diagonal of A and
+// A <= 2 D (diagonal dominance), Jacobi's direction D^-1 r lowers it by at least (r . D^-1 r) / 2, and
+// r . D^-1 r >= lambda_min(D^-1 A) ||e||_A^2. A direction that does not reach DCG_DECREASE * r . D^-1 r, or has no positive finite curvature, is
+// not taken: Jacobi's is. So every iteration contracts the error by 1 - DCG_DECREASE lambda_min at least, whatever the preconditioner does.
 //
 // After DCG_PATIENCE poor directions in a row, DCG_MOST_FAILURES in all, or DCG_STALL iterations that did not halve the residual, the iteration gives
 // up: conjugate gradients with Jacobi have a convergence theory that steepest descent has not.

@@ -1,5 +1,5 @@
-// What the Krylov iterations see of A x = b. Vectors are arrays of n float64 values; where they live is the system's business: the driver itself
-// only reads and writes them in the methods that run on the host (DCG_CG, DCG_FCG, DCG_JACOBI_CG).
+// What the Krylov iterations see of A x = b. Vectors are arrays of n float64 values. Where they live is the system's business: DCG_COMPILED
+// hands their addresses on; the other methods read and write them, and need them in the host's memory.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,11 @@ class LinearSystem {
 
   int64_t n = 0;  // values of a vector; on several ranks, this rank's
 
-  virtual void product(const double *x, double *y) = 0;                           // y = A x
-  virtual double residual(const double *b, const double *x, double *r) = 0;       // r = b - A x less its null-space part; ||r||_2
-  virtual void project(double *) {}                                               // takes the null space off
-  virtual void precondition(const double *r, double *z) = 0;                      // z = M r
-  virtual void sum(double *, int64_t) {}                                          // each value over all ranks
+  virtual void product(const double *x, double *y) = 0;                      // y = A x
+  virtual double residual(const double *b, const double *x, double *r) = 0;  // r = b - A x less its null-space part; ||r||_2
+  virtual void project(double *) {}                                          // takes the null space off
+  virtual void precondition(const double *r, double *z) = 0;                 // z = M r
+  virtual void sum(double *, int64_t) {}                                     // each value over all ranks
 
   // Asked for when they are needed first, as they may cost a pass over A.
   virtual const double *inverse_diagonal() { return nullptr; }  // of A; nullptr: 1
@@ -33,7 +33,7 @@ class LinearSystem {
   virtual double measure(const double *, double norm) { return norm; }
   enum Verdict { kStop = -1, kGoOn = 0, kEnough = 1 };
   virtual Verdict judge(int64_t, double norm, double target) { return norm <= target ? kEnough : kGoOn; }
-  virtual bool observe(int64_t, double, const double *) { return true; }          // false: stop
+  virtual bool observe(int64_t, double, const double *) { return true; }  // of every iteration; false: stop
 };
 
 }  // namespace dcg

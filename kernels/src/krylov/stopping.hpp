@@ -51,7 +51,7 @@ class KrylovState {
   double norm2(const double *v) const;
 
  private:
-  void judge(double norm);                                // by the true residual
+  void judge(double norm);  // by the true residual
   void look_for_floor(double claimed, bool drifted);
   void record(double norm);
 

@@ -3,9 +3,12 @@
 #include "session/reading.hpp"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 #include "matrix/matrix.hpp"
 
@@ -87,7 +90,7 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, dou
   m.rows = rows_, m.first_row = placement_.first_row, m.cell = placement_.cell_of_rows(), m.index_bytes = matrix.index_bytes;
   for (int block = 0; block < 2; ++block)
     m.start[block] = matrix.start[block], m.column[block] = matrix.column[block], m.value[block] = matrix.value[block];
-  m.ghost = ghost_cell_.data(), m.rounding = rounding, m.equality = equality;
+  m.ghost = ghost_cell_.data(), m.rounding = std::max(rounding, DBL_MIN), m.equality = std::max(equality, DBL_MIN);  // 0 stands for defaults there
   m.cells = grid.cells.empty() ? nullptr : grid.cells.data(), m.dim = grid.dim;
   if (messages) m.sum = messages->functions().allreduce, m.context = messages->functions().context;
 
@@ -138,7 +141,7 @@ void Reading::take(const dcg_operator &op, Ranks *ranks) {
   lone_ = {};
   facts_ = {};
   facts_.sign = 1.0, facts_.unit = op.unit, facts_.periodic = op.periodic, facts_.open = op.open, facts_.shifted = op.shift != nullptr;
-  const double unknowns = static_cast<double>(std::count(op.cells, op.cells + rows_, uint8_t{0}));
+  const double unknowns = static_cast<double>(std::count(op.cells, op.cells + rows_, kFluid));
   facts_.unknowns = static_cast<int64_t>(ranks ? ranks->allreduce(unknowns) : unknowns);
 }
 
@@ -201,7 +204,7 @@ void Reading::agree_on_faces(double *const weights[3]) {
       const int64_t here = padded.at(c), there = here + (s & 1 ? 1 : -1) * padded.stride[a];
       if (kinds_.data()[here] == DCG_ROW_UNKNOWN || kinds_.data()[there] != DCG_ROW_UNKNOWN || !(of_cell[there] > 0.0)) return;
       weight = of_cell[there];
-      cells_.data()[(c[0] * n[1] + c[1]) * n[2] + c[2]] = 2;
+      cells_.data()[(c[0] * n[1] + c[1]) * n[2] + c[2]] = kOpen;
     });
     std::fill(of_cell.begin(), of_cell.end(), 0.0);
   }
@@ -217,7 +220,7 @@ void Reading::check_symmetry(const dcg_csr &matrix, Ranks &ranks) {
   std::vector<double> x[2], ghosts[2];
   for (int v = 0; v < 2; ++v) {
     x[v].resize(rows_), ghosts[v].resize(ghosts_);
-    for (int64_t i = 0; i < rows_; ++i) x[v][i] = cells_.data()[i] == 0 ? random_of(placement_.first_row + i, v) : 0.0;
+    for (int64_t i = 0; i < rows_; ++i) x[v][i] = cells_.data()[i] == kFluid ? random_of(placement_.first_row + i, v) : 0.0;
     fetch(x[v].data(), ghosts[v].data());
   }
   double sums[4] = {0.0, 0.0, 0.0, 0.0};  // y.Ax, x.Ay, y.y, Ax.Ax
