@@ -114,11 +114,10 @@ class Reading:
     def read(self, same_columns: bool = False) -> None:
         """Read what the matrix holds now; `same_columns`: only its values have changed since the last time."""
         addresses = (ctypes.c_void_p * 3)(*(w.ctypes.data for w in self.weights))
-        native.call("dcg_matrix_scan_rows", ctypes.byref(self._matrix), self._scan, same_columns, self.kinds)
-        native.call(
-            "dcg_matrix_read", ctypes.byref(self._matrix), self._scan, self.kinds, self.cells, addresses, self.shift,
-            ctypes.byref(self.result),
-        )  # fmt: skip
+        kinds, cells, shift = (ctypes.c_void_p(v.ctypes.data) for v in (self.kinds, self.cells, self.shift))
+        matrix = ctypes.byref(self._matrix)
+        native.call("dcg_matrix_scan_rows", matrix, self._scan, same_columns, kinds)
+        native.call("dcg_matrix_read", matrix, self._scan, kinds, cells, addresses, shift, ctypes.byref(self.result))
 
     @property
     def inner_kinds(self) -> NDArray[np.uint8]:
