@@ -92,7 +92,7 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, dou
     m.start[block] = matrix.start[block], m.column[block] = matrix.column[block], m.value[block] = matrix.value[block];
   m.ghost = ghost_cell_.data(), m.rounding = std::max(rounding, DBL_MIN), m.equality = std::max(equality, DBL_MIN);  // 0 stands for defaults there
   m.cells = grid.cells.empty() ? nullptr : grid.cells.data(), m.dim = grid.dim;
-  if (messages) m.sum = messages->functions().sum, m.context = messages->functions().context;
+  if (messages) m.sum = messages->functions().allreduce, m.context = messages->functions().context;
 
   uint8_t *kinds = kinds_.make((n[0] + 2) * (n[1] + 2) * (n[2] + 2));
   double *weights[3];
