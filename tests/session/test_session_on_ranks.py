@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from deepcg import FLUID, SOLID, Poisson
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.native import library as native
 from tests.session.test_session import RTOL, judge, over_all_cells
 from tests.support.ranks import Crowd, OnRanks, Rank, on_all, ranks_of
@@ -192,7 +192,7 @@ def test_grids_and_ranks_that_disagree():
 @pytest.mark.parametrize("name", ["obstacles", "periodic"])
 def test_an_operator_over_the_cells_of_each_box(name):
     problem, cuts = problems()[name], CUTS["boxes"]
-    parts = OnRanks(problem, Weights.classical(), cuts)  # for its operators
+    parts = OnRanks(problem, Parameters.classical(), cuts)  # for its operators
     cut = Cut(SHAPE, cuts, rtol=RTOL, model="multigrid").set_grid()
     cut.each(lambda n, session: session.operator(parts._operator(n, problem)))
     A = over_all_cells(problem, 0.0)
