@@ -48,16 +48,16 @@ class Parameters(ctypes.Structure):
     )
 
 
-_LINK = ctypes.CFUNCTYPE(
+_CREATE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64),
     ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p),
 )  # fmt: skip
-_UNLINK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-_SPREAD = ctypes.CFUNCTYPE(
+_DESTROY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_BROADCAST = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p
 )
-_ADD = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-_SUM = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
+_REDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_ALLREDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
 
 
 class Ranks(ctypes.Structure):
@@ -69,11 +69,11 @@ class Ranks(ctypes.Structure):
         ("starts", ctypes.POINTER(ctypes.c_int64) * 3),
         ("gather", ctypes.c_int64),
         ("context", ctypes.c_void_p),
-        ("link", _LINK),
-        ("unlink", _UNLINK),
-        ("spread", _SPREAD),
-        ("add", _ADD),
-        ("sum", _SUM),
+        ("create", _CREATE),
+        ("destroy", _DESTROY),
+        ("broadcast", _BROADCAST),
+        ("reduce", _REDUCE),
+        ("allreduce", _ALLREDUCE),
     )
 
 

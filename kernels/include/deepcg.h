@@ -120,8 +120,8 @@ DCG_API int dcg_release_memory(void);
 
 /* One rank's part of a grid that planes cut into boxes, and what the kernels need of a message-passing library.
  *
- * The functions return 0 or the caller's own error code, which ends the call with DCG_INTERNAL. All but `unlink` are collective, and
- * they are called by the thread that called the kernels only. An array of T is one of `bytes` = sizeof(T) = 1, 4 or 8 bytes an element. */
+ * The functions return 0 or the caller's own error code, which ends the call with DCG_INTERNAL. All but `destroy` are collective, and
+ * only the thread that called the kernels calls them. An array of T is one of `bytes` = sizeof(T) = 1, 4 or 8 bytes an element. */
 typedef struct {
   int32_t ranks[3];          /* along z, y, x; rank number = (z * ranks[1] + y) * ranks[2] + x, as PETSc's DMDA numbers them */
   int32_t place[3];          /* this rank's */
@@ -129,13 +129,13 @@ typedef struct {
   int64_t gather;            /* levels of at most so many cells live on rank 0; 0: 32768 */
   void *context;             /* handed to the functions below */
 
-  /* A star forest: place leaf[m] of an array here is a copy of place root[m] of an array of rank owner[m], another one, for m < n. `size`:
-   * places of the arrays that have the roots here. A root may have any number of leaves, also several on one rank. */
-  int (*link)(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **links);
-  int (*unlink)(void *context, void *links);
-  int (*spread)(void *context, void *links, int32_t bytes, const void *roots, void *leaves); /* leaves = roots; may be one array */
-  int (*add)(void *context, void *links, const float *leaves, float *roots);                 /* roots += leaves */
-  int (*sum)(void *context, int64_t n, double *values);                                      /* each over all ranks, in place */
+  /* A star forest, as PETSc's PetscSF: for m < n, entry leaf[m] of an array here is a copy of entry root[m] of an array of another rank,
+   * owner[m]. size: of the arrays here whose entries are roots. A root may have any number of leaves, also several on one rank. */
+  int (*create)(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **halo);
+  int (*destroy)(void *context, void *halo);
+  int (*broadcast)(void *context, void *halo, int32_t bytes, const void *roots, void *leaves); /* leaves = roots; may be one array */
+  int (*reduce)(void *context, void *halo, const float *leaves, float *roots);                 /* roots += leaves */
+  int (*allreduce)(void *context, int64_t n, double *values);                                  /* sums over all ranks, in place */
 } dcg_ranks;
 
 /* As dcg_multilevel_create, for this rank's cells of an operator that is spread over ranks: shape, cells, weights (faces on both

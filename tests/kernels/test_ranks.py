@@ -126,19 +126,19 @@ def test_extra_unknowns_are_cut_and_coupled():
         each(residual_like(each.problem, 3))
         counts.append({kind: each.calls()[kind] - before[kind] for kind in before})
         each.close()
-    levels, sweeps = counts[1]["add"], 2
-    assert counts[0]["add"] == levels >= 2
-    assert counts[1]["spread"] == levels * (4 * sweeps + 1)  # the ledger in distributed_cycle.cpp
-    assert counts[0]["spread"] >= counts[1]["spread"] + 4 * sweeps
+    levels, sweeps = counts[1]["reduce"], 2
+    assert counts[0]["reduce"] == levels >= 2
+    assert counts[1]["broadcast"] == levels * (4 * sweeps + 1)  # the ledger in distributed_cycle.cpp
+    assert counts[0]["broadcast"] >= counts[1]["broadcast"] + 4 * sweeps
 
 
 @pytest.mark.parametrize("name", ["thin walls", "1000:1", "periodic", "2-D walls"])
 def test_no_sum_over_ranks_in_the_cycle(name):
     given = problem(name)
     together = ranks.OnRanks(given, Parameters.classical(), CUTS[len(given.shape)][3])
-    before = together.calls()["sum"]
+    before = together.calls()["allreduce"]
     together(residual_like(given, 2))
-    assert together.calls()["sum"] == before
+    assert together.calls()["allreduce"] == before
     together.close()
 
 
@@ -204,9 +204,9 @@ def test_small_levels_live_on_rank_0(gather, cut_levels):
         np.zeros((12, 13, 14), np.uint8), boundary="open"
     )  # 2184 cells, then 6 * 7 * 7, then 3 * 4 * 4, which is the last
     together = assert_same_network(given, Parameters.classical(), [[6], [], [7]], gather=gather)
-    before = together.calls()["add"]
+    before = together.calls()["reduce"]
     together(residual_like(given, 2))
-    assert together.calls()["add"] - before == max(cut_levels, 1)
+    assert together.calls()["reduce"] - before == max(cut_levels, 1)
     together.close()
 
 

@@ -282,6 +282,11 @@ def far():
     return sp.csr_array(A)
 
 
+def beyond():
+    """A column that no row has."""
+    return sp.csr_array(sp.hstack([A45, sp.csr_array(([-1.0], ([4], [3])), (20, 4))]))
+
+
 A45 = box(4, 5, boundary="open").matrix()
 
 
@@ -301,6 +306,8 @@ A45 = box(4, 5, boundary="open").matrix()
         (lambda: Session().coordinates(np.zeros((20, 2))), "have the same cell centre"),
         (lambda: Session().coordinates(np.eye(3)[:, :2]).matrix(A45), "rows: 20 given for 3 coordinates"),
         (lambda: Session().grid(4, 5).matrix(far()), r"row 3 \(cell \(0, 3\)\) and column 17 .* are coupled but no face neighbours"),
+        (lambda: Session().coordinates(np.argwhere(np.ones((4, 5)))).matrix(beyond()), r"matrix.column\[0\]: a number of a row"),
+        (lambda: Session().grid(4, 5).matrix(beyond()), "are coupled but no face neighbours"),
         (lambda: Session().solve(np.ones(20)), "solver: it has no matrix yet"),
         (lambda: Session().grid(4, 5).matrix(A45).solve(np.full(20, np.nan)), "b: contains NaN or infinity"),
         (lambda: Session(model="nothing").grid(4, 5).matrix(A45).solve(np.ones(20)), "model: nothing: neither a file nor a shipped model"),
