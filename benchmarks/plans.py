@@ -190,7 +190,7 @@ DEFAULT_CYCLE = "V234 omega 1.2"  # of `model="multigrid"`
 
 
 def variants() -> tuple[Peer, ...]:
-    """The classical cycles that the learned weights are measured against."""
+    """The classical cycles that the learned parameters are measured against."""
     return tuple(
         classical(f"V{''.join(map(str, sweeps))} omega {omega:g}", sweeps, omega)
         for sweeps, omega in itertools.product(SWEEPS, OMEGAS)
@@ -198,14 +198,14 @@ def variants() -> tuple[Peer, ...]:
 
 
 def learning(sizes: tuple[int, ...] = (64, 128)) -> Plan:
-    """What learning buys: the learned weights against every classical cycle on the same kernels."""
+    """What learning buys: the learned parameters against every classical cycle on the same kernels."""
     entries = [Entry(Case(s, n), (*peers("multilevel network"), *variants())) for n in sizes for s in gallery.names(3)]
     entries += [Entry(Case(s, 512, 2), (*peers("multilevel network"), *variants())) for s in gallery.names(2)]
     return Plan("learning", tuple(entries), ((20.0, 3),), limit=600.0)
 
 
 def finals(finalists: int = 4) -> Plan:
-    """The learned weights and, of each size, the best classical cycles of `learning` and the default one again, often enough to tell them apart."""
+    """The learned parameters and, of each size, the best classical cycles of `learning` and the default one again, often enough to tell them apart."""
     search, cycles, entries = latest("learning"), {peer.name: peer for peer in variants()}, []
     for group in learned.compared(search) if search else ():
         rivals = [cycles[name] for name in dict.fromkeys([*group.ranking[:finalists], DEFAULT_CYCLE])]

@@ -20,7 +20,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {
     "native": set(),
     "problem": {"native"},
-    "io": {"problem"},
+    "io": {"native", "problem"},
     "krylov": {"native", "problem"},
     "multigrid": {"io", "native", "problem"},
     "dcdm": {"io", "native", "problem"},

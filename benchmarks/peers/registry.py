@@ -226,7 +226,7 @@ def own(name: str, model: str, needs: tuple = (), **settings: Any) -> Peer:
 
 
 def classical(name: str, sweeps: tuple[int, ...], omega: float) -> Peer:
-    """Classical weights of the multilevel network as a peer."""
+    """Classical parameters of the multilevel network as a peer."""
     return Peer(name, "deepcg", "classical", {"sweeps": list(sweeps), "omega": omega}, VARIANT, of_rows=False)
 
 

@@ -1,4 +1,4 @@
-"""What learning buys: the learned weights against the best of the classical cycles, per size and per scene."""
+"""What learning buys: the learned parameters against the best of the classical cycles, per size and per scene."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OUTSIDE = ("bunny", "bubble", "stretched", "baffles")
 
 @dataclass(frozen=True)
 class Comparison:
-    """Learned and classical weights on one case, the classical ones being the best at its size."""
+    """Learned and classical parameters on one case, the classical ones being the best at its size."""
 
     case: str
     classical: Entry
@@ -86,7 +86,7 @@ def ranked(cases: Iterable[dict[str, Entry]]) -> list[str]:
 
 
 def training_seconds(dim: int) -> float | None:
-    """What the training of the shipped weights took, by their own record."""
+    """What the training of the shipped parameters took, by their own record."""
     path = model_file.shipped().get(f"multilevel-{dim}d")
     return None if path is None else model_file.describe(path)["training"].get("seconds")
 

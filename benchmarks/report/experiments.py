@@ -48,10 +48,10 @@ def sequences(results: dict[str, Any]) -> Section:
 
 
 def learning(results: dict[str, Any]) -> Section:
-    """Learned against classical weights, with what the training cost."""
+    """Learned against classical parameters, with what the training cost."""
     section = Section(
         "What learning buys",
-        "The learned weights against the best of the classical cycles on the same kernels, chosen per size by the geometric mean of the solve times. "
+        "The learned parameters against the best of the classical cycles on the same kernels, chosen per size by the geometric mean of the solve times. "
         "Outside the training: scenes with what the training's random scenes do not have. Solves that pay for it: after how many of the mean "
         "case the training's own time is saved, the training being done once for all scenes and sizes of a dimension.",
     )
@@ -64,7 +64,7 @@ def learning(results: dict[str, Any]) -> Section:
     drawing = pictures.learning(groups)
     if drawing:
         section.pictures.append(
-            ("learning", "Solve time with the best classical weights over that with the learned", drawing)
+            ("learning", "Solve time with the best classical parameters over that with the learned", drawing)
         )
     return section
 

@@ -13,7 +13,7 @@ from deepcg.scenes import gallery as scenes
 
 
 def iterations() -> str:
-    """Iterations by scene and size, physical / noise right-hand side, for both tolerances, with the shipped weights."""
+    """Iterations by scene and size, physical / noise right-hand side, for both tolerances, with the shipped parameters."""
     results, text = measured("iterations"), []
     for dim in (3, 2):
         sizes = sorted({facts["size"] for facts in results["cases"].values() if facts["dim"] == dim})
@@ -38,7 +38,7 @@ def count(entry: Entry | None) -> str:
 
 
 def learning() -> str:
-    """Learned against classical weights, tuned for each size, on the same kernels: the mean of all scenes."""
+    """Learned against classical parameters, tuned for each size, on the same kernels: the mean of all scenes."""
     results = measured("finals")
     return f"{table(SHORT_HEADER, [short(group) for group in compared(results)])}\n\n{stated_machine(results)}"
 

@@ -152,8 +152,8 @@ def _race(results: dict[str, Any]) -> str:
             ]
         )
     header = [
-        "scene", "best AMG in total: set-up + solve s (iterations)", "best AMG solve s", "hypre PFMG", "ours, classical weights",
-        "ours, learned weights", "AMG total / ours", "AMG solve / ours", "PFMG total / ours",
+        "scene", "best AMG in total: set-up + solve s (iterations)", "best AMG solve s", "hypre PFMG", "ours, classical parameters",
+        "ours, learned parameters", "AMG total / ours", "AMG solve / ours", "PFMG total / ours",
     ]  # fmt: skip
     lacking = f" Not run, and so never the best: {_gathered(absent, len(rows))}." if absent else ""
     return f"{table(header, rows)}\n\nTo a true relative residual of 1e-6.{lacking} {stated_machine(results)}"

@@ -264,7 +264,7 @@ def sequence(results: dict[str, Any], case: str, rtol: float, cores: int) -> Fig
 
 
 def learning(groups: list[AtSize]) -> Figure | None:
-    """How many times less solve time the learned weights need, by scene and size; scenes outside the training are hollow."""
+    """How many times less solve time the learned parameters need, by scene and size; scenes outside the training are hollow."""
     if not groups:
         return None
     scenes = list(dict.fromkeys(pair.case.split()[0] for group in groups for pair in group.cases))
@@ -281,7 +281,8 @@ def learning(groups: list[AtSize]) -> Figure | None:
         axes.axvline(group.ratio() or 1.0, color=colour, linewidth=0.8, linestyle=":")
     axes.axvline(1.0, color="#444444", linewidth=0.8)
     axes.set(
-        xlabel="times faster than the best classical weights (dotted: geometric mean)", ylim=(len(scenes) - 0.5, -0.5)
+        xlabel="times faster than the best classical parameters (dotted: geometric mean)",
+        ylim=(len(scenes) - 0.5, -0.5),
     )
     axes.set_yticks(range(len(scenes)), scenes)
     _legend(figure, axes)

@@ -18,7 +18,7 @@ from benchmarks.paths import RESULTS
 from benchmarks.records.record import Record
 from deepcg.multigrid import cuda
 from deepcg.multigrid.cycle import MultilevelCycle
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.native import device
 from deepcg.preconditioners.base import capability
 from deepcg.preconditioners.registry import build
@@ -47,8 +47,8 @@ def agreement(name: str, size: int) -> dict:
     """The relative difference of one application on the GPU and on the CPU; refuses to go on where it is not rounding."""
     scene = gallery.scene(name, size)
     r = scene.rhs.reshape(-1)
-    z = MultilevelCycle(scene.problem, Weights.classical())(r)
-    difference = float(np.linalg.norm(cuda.CudaCycle(scene.problem, Weights.classical())(r) - z) / np.linalg.norm(z))
+    z = MultilevelCycle(scene.problem, Parameters.classical())(r)
+    difference = float(np.linalg.norm(cuda.CudaCycle(scene.problem, Parameters.classical())(r) - z) / np.linalg.norm(z))
     if not difference <= 1e-5:
         raise SystemExit(f"the GPU's network differs from the CPU's by {difference:.1e}")
     return {"scene": name, "size": size, "difference": difference}

@@ -28,7 +28,7 @@ from benchmarks.paths import RESULTS
 from benchmarks.records.record import Record
 from benchmarks.records.results import stated_machine
 from deepcg.multigrid.cycle import MultilevelCycle
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.native.library import axpy
 from deepcg.scenes import gallery
 
@@ -101,9 +101,9 @@ def main() -> None:
 
 def one_case(name: str, size: int, repeats: int) -> dict:
     problem = gallery.scene(name, size).problem
-    cycle = MultilevelCycle(problem, Weights.classical())
+    cycle = MultilevelCycle(problem, Parameters.classical())
     r = problem.layout.rhs(np.random.default_rng(17).standard_normal(problem.shape))
-    few, many = (MultilevelCycle(problem, Weights.classical((sweeps, 3, 4))) for sweeps in (FEW, MANY))
+    few, many = (MultilevelCycle(problem, Parameters.classical((sweeps, 3, 4))) for sweeps in (FEW, MANY))
     y, x, matrix = np.zeros(1 << 25), np.ones(1 << 25), np.ones((1024, 1024), np.float32)
     calls = {
         "cycle": lambda: cycle(r), "few": lambda: few(r), "many": lambda: many(r), "setup": lambda: cycle.update(problem),

@@ -1,4 +1,4 @@
-"""deepcg itself: the learned weights, the classical ones on the same kernels, the paper's network. Set-up starts from cells and coefficients."""
+"""deepcg itself: the learned parameters, the classical ones on the same kernels, the paper's network. Set-up starts from cells and coefficients."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import deepcg
 from benchmarks.systems.system import made_of
 from benchmarks.workers.methods import Loaded
-from deepcg.dcdm.preconditioner import Network
+from deepcg.dcdm.preconditioner import DCDMPreconditioner
 from deepcg.multigrid.cycle import MultilevelCycle
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.native.constants import WINDOW
 from deepcg.preconditioners.registry import multilevel_cycle
 from deepcg.problem.poisson import Poisson
@@ -75,11 +75,11 @@ class Own:
 
 
 class Classical(Own):
-    """Classical weights of given sweeps and relaxation: geometric multigrid on the same kernels."""
+    """Classical parameters of given sweeps and relaxation: geometric multigrid on the same kernels."""
 
     def __init__(self, sweeps: Sequence[int], omega: float, device: str = "cpu"):
         super().__init__("multigrid", device)
-        self._weights = Weights.classical(tuple(sweeps), omega)
+        self._weights = Parameters.classical(tuple(sweeps), omega)
 
     def model(self, problem: Poisson) -> Any:
         if self._device == "cpu":
@@ -97,11 +97,11 @@ class InPrecision(Own):
     def model(self, problem: Poisson) -> Any:
         from deepcg.io.model_file import resolve
 
-        network = Network.from_file(problem, resolve(self._model, problem.ndim), "cpu")
+        network = DCDMPreconditioner.from_file(problem, resolve(self._model, problem.ndim), "cpu")
         return RoundedNetwork(problem, network.network, self._precision)
 
 
-class RoundedNetwork(Network):
+class RoundedNetwork(DCDMPreconditioner):
     """A network in `precision`: "float64", "float32", "bfloat16" or "float16".
 
     In 16 bits the weights, the input and what every layer gives are rounded, the sums inside a layer are in float32: so do processors with

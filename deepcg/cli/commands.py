@@ -187,7 +187,8 @@ def _save_npy(path: Path, x: np.ndarray, force: bool) -> Path:
 
 @main.command()
 @click.argument("model", required=False)
-def info(model: str | None) -> None:
+@click.option("--rewrite", is_flag=True, help="Write the file anew in the present format.")
+def info(model: str | None, rewrite: bool) -> None:
     """Print what a model file says about itself, and test it. Without MODEL: all preconditioners that there are, and the shipped models.
 
     \b
@@ -200,6 +201,10 @@ def info(model: str | None) -> None:
     from ..io import model_file
 
     shipped = model_file.shipped()
+    if rewrite:
+        if model is None:
+            raise ValueError("--rewrite: a model file is needed, as in deepcg info FILE --rewrite")
+        click.echo(f"Written: {model_file.rewrite(model)}")
     if model is None:
         for entry in registry.ENTRIES.values():
             click.echo(f"{entry.name:<12} {entry.summary} ({entry.capabilities})")

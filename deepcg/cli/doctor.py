@@ -174,11 +174,11 @@ def _cuda_kernels() -> str:
 
     from ..multigrid.cuda import CudaCycle
     from ..multigrid.cycle import MultilevelCycle
-    from ..multigrid.parameters import Weights
+    from ..multigrid.parameters import Parameters
     from ..scenes.gallery import scene
 
     problem = scene("sphere", 24, 3).problem
-    gpu, cpu = (kind(problem, Weights.classical()) for kind in (CudaCycle, MultilevelCycle))
+    gpu, cpu = (kind(problem, Parameters.classical()) for kind in (CudaCycle, MultilevelCycle))
     r = np.random.default_rng(2311).standard_normal(problem.shape).reshape(-1)
     z = cpu(r)
     if not np.linalg.norm(gpu(r) - z) <= 1e-5 * np.linalg.norm(z):
@@ -209,7 +209,7 @@ def main():
     ksp.setFromOptions()
     ksp.solve(b, x)
     r = A * x - b
-    print("TOLD", r.norm() / b.norm(), ksp.getIterationNumber(), ".".join(map(str, PETSc.Sys.getVersion())), path)
+    print("ANSWER", r.norm() / b.norm(), ksp.getIterationNumber(), ".".join(map(str, PETSc.Sys.getVersion())), path)
     ksp.destroy()
 main()
 """
@@ -224,10 +224,10 @@ def _petsc_plugin() -> str:
         [sys.executable, "-c", PETSC_TRIAL], capture_output=True, text=True, timeout=120,
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
-    told = [line.split() for line in run.stdout.splitlines() if line.startswith("TOLD")]
-    if not told:
+    answers = [line.split() for line in run.stdout.splitlines() if line.startswith("ANSWER")]
+    if not answers:
         raise RuntimeError((run.stderr.strip().splitlines() or ["no answer"])[-1])
-    _, residual, iterations, version, path = told[0]
+    _, residual, iterations, version, path = answers[0]
     if not float(residual) <= 1e-4:
         raise RuntimeError(f"a small system is not solved: relative residual {residual}")
     return (

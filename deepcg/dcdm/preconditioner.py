@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .network import DCDM
 
 
-class Network:
+class DCDMPreconditioner:
     """A convolutional network as a preconditioner, evaluated in float32 where its weights are.
 
     The network was trained on the box with unit coefficients, for residuals of unit root mean square. So the residual
@@ -48,7 +48,7 @@ class Network:
         self.update(problem)
 
     @classmethod
-    def from_file(cls, problem: Poisson, path: str | os.PathLike, device: str = "auto") -> Network:
+    def from_file(cls, problem: Poisson, path: str | os.PathLike, device: str = "auto") -> DCDMPreconditioner:
         """The network in a model file, on `device`; its description is kept as `description`."""
         try:
             from .file import load_network

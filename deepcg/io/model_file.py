@@ -1,4 +1,4 @@
-"""Model files: one `.safetensors` file with weights and, in its metadata, a JSON description.
+"""Model files: one `.safetensors` file with parameters and, in its metadata, a JSON description.
 
 The description says what the network is (architecture, dimension, sizes), what it was trained on and by which
 command, how its input is scaled, and a self-test: what it answers to a fixed input. No pickle is ever read.
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
@@ -18,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from ..native.constants import MODEL_FORMAT
+
 FORMAT = "deepcg-model"
-FORMAT_VERSION = 1
+FORMER_NAMES = {"multilevel": {"codebook": "relaxation_table"}}  # of tensors in format 1, by architecture
 REQUIRED = ("architecture", "dimension", "sizes", "normalisation", "training", "self_test")
 
 
@@ -51,7 +54,7 @@ def write_atomically(path: str | os.PathLike, content: bytes, overwrite: bool = 
     return path
 
 
-def weights_hash(tensors: Mapping[str, np.ndarray]) -> str:
+def tensors_hash(tensors: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over names, shapes and values; the first 16 digits name a model."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -69,7 +72,7 @@ def save(path, tensors: Mapping[str, np.ndarray], description: Mapping[str, Any]
     if missing:
         raise ValueError(f"description: {missing} missing")
     arrays = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()}
-    full = {"format": FORMAT, "version": FORMAT_VERSION, "hash": weights_hash(arrays), **description}
+    full = {"format": FORMAT, "version": MODEL_FORMAT, "hash": tensors_hash(arrays), **description}
     content = serialise(arrays, metadata={"deepcg": json.dumps(full, sort_keys=True)})
     return write_atomically(path, content, overwrite)
 
@@ -84,19 +87,36 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
     Raises
     ------
     ModelFileError
-        Missing, truncated, not a safetensors file, not one of ours, of a newer format, or with altered weights.
+        Missing, truncated, not a safetensors file, not one of ours, of a newer format, or with altered tensors.
     """
     path = Path(path)
     with _opened(path) as stream:
         description = check_description(path, stream.metadata() or {})
         tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
-    if weights_hash(tensors) != description.get("hash"):
-        raise ModelFileError(f"{path}: its weights do not match the hash in its description; get the file again")
-    return tensors, description
+    if tensors_hash(tensors) != description.get("hash"):
+        raise ModelFileError(f"{path}: its parameters do not match the hash in its description; get the file again")
+    former = FORMER_NAMES.get(description["architecture"], {}) if description["version"] < MODEL_FORMAT else {}
+    if former.keys() & tensors.keys():
+        warnings.warn(
+            f"{path}: names of format {description['version']} ({', '.join(former)}), which a later deepcg will not read; "
+            f"renew it: deepcg info {path} --rewrite",
+            FutureWarning,
+            stacklevel=2,
+        )
+    return {former.get(name, name): value for name, value in tensors.items()}, description
+
+
+def rewrite(path: str | os.PathLike) -> Path:
+    """Write a model file anew in the present format; its tensors keep their values, and its hash is that of their present names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        tensors, description = load(path)
+    kept = {key: value for key, value in description.items() if key not in ("format", "version", "hash")}
+    return save(path, tensors, kept, overwrite=True)
 
 
 def describe(path: str | os.PathLike) -> dict[str, Any]:
-    """The description alone; raises as `load` does, but does not look at the weights."""
+    """The description alone; raises as `load` does, but does not look at the tensors."""
     with _opened(Path(path)) as stream:
         return check_description(Path(path), stream.metadata() or {})
 
@@ -125,10 +145,10 @@ def check_description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]
     if not isinstance(description, dict):
         raise ModelFileError(f"{path}: a safetensors file, but not a deepcg model (no description in it)")
     version = description.get("version", 0)
-    if description.get("format") != FORMAT or not isinstance(version, int) or version > FORMAT_VERSION:
+    if description.get("format") != FORMAT or not isinstance(version, int) or version > MODEL_FORMAT:
         raise ModelFileError(
             f"{path}: format {description.get('format')!r} version {version}; "
-            f"this deepcg reads {FORMAT!r} up to version {FORMAT_VERSION}"
+            f"this deepcg reads {FORMAT!r} up to version {MODEL_FORMAT}"
         )
     missing = [key for key in REQUIRED if key not in description]
     if missing:

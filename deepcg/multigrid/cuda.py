@@ -18,7 +18,7 @@ from ..native.constants import CUDA_COPY, CUDA_CYCLE, CUDA_SWEEP
 from ..native.device_array import current_stream, device_array, empty_like, on_gpu
 from ..problem.poisson import Poisson
 from .cycle import Run
-from .parameters import Weights
+from .parameters import Parameters
 
 
 class CudaCycle:
@@ -27,7 +27,7 @@ class CudaCycle:
     Parameters
     ----------
     problem : Poisson
-    weights : Weights
+    parameters : Parameters
     name : str
         What reports call it.
     threads : int
@@ -47,10 +47,10 @@ class CudaCycle:
     linear, spd = True, True
     device = "cuda"
 
-    def __init__(self, problem: Poisson, weights: Weights, name: str = "multigrid", threads: int = 0):
+    def __init__(self, problem: Poisson, parameters: Parameters, name: str = "multigrid", threads: int = 0):
         self._handle = ctypes.c_void_p()
         self._library = gpu.library()
-        self.name, self.weights = name, weights
+        self.name, self.parameters = name, parameters
         self.description: dict[str, Any] = {}
         self._buffers: list[gpu.Buffer] = []
         self._cells = problem.stencil.cells.size
@@ -58,7 +58,7 @@ class CudaCycle:
         self._call(
             "dcg_cuda_create",
             ctypes.byref(native.operator(problem.stencil)),
-            ctypes.byref(native.weights(weights)),
+            ctypes.byref(native.parameters(parameters)),
             threads,
             ctypes.byref(self._handle),
         )
@@ -118,7 +118,7 @@ class CudaCycle:
 
     def _iterate(self, x: int, r: int, target: float, maxiter: int, stream: int | None) -> Run:
         return Run.of(
-            maxiter, lambda *told: self._call("dcg_cuda_cg", self._handle, x, r, target, maxiter, *told, stream)
+            maxiter, lambda *results: self._call("dcg_cuda_cg", self._handle, x, r, target, maxiter, *results, stream)
         )
 
     def residual(self, problem: Poisson, b, x, r) -> tuple[float, float]:

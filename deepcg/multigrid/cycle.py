@@ -16,7 +16,7 @@ from ..native import library as native
 from ..native.constants import CG_BREAKDOWN
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
-from .parameters import Weights
+from .parameters import Parameters
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class LevelInfo:
 
     shape: tuple[int, int, int]
     unknowns: int
-    extras: int
+    secondary: int
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class MultilevelCycle:
     Parameters
     ----------
     problem : Poisson
-    weights : Weights
+    parameters : Parameters
     name : str
         What reports call it.
     threads : int
@@ -67,12 +67,12 @@ class MultilevelCycle:
 
     linear, spd = True, True
 
-    def __init__(self, problem: Poisson, weights: Weights, name: str = "multigrid", threads: int = 0):
-        self.name, self.weights = name, weights
+    def __init__(self, problem: Poisson, parameters: Parameters, name: str = "multigrid", threads: int = 0):
+        self.name, self.parameters = name, parameters
         self.description: dict[str, Any] = {}
         self._handle = ctypes.c_void_p()
         self._hold(problem)
-        given = native.weights(weights)
+        given = native.parameters(parameters)
         native.call(
             "dcg_multilevel_create",
             ctypes.byref(self._operator),
@@ -110,14 +110,14 @@ class MultilevelCycle:
         """
         native.check_vectors(self._stencil.cells.size, x=x, r=r)
         return Run.of(
-            maxiter, lambda *told: native.call("dcg_multilevel_cg", self._handle, x, r, target, maxiter, *told)
+            maxiter, lambda *results: native.call("dcg_multilevel_cg", self._handle, x, r, target, maxiter, *results)
         )
 
     def native_directions(self, x: Array, r: Array, target: float, maxiter: int, window: int) -> Run:
         """The same with each direction made A-orthogonal to the last `window` ones (Kaneda et al. 2023, algorithm 1)."""
         native.check_vectors(self._stencil.cells.size, x=x, r=r)
         arguments = self._handle, window, x, r, target, maxiter
-        return Run.of(maxiter, lambda *told: native.call("dcg_multilevel_directions", *arguments, *told))
+        return Run.of(maxiter, lambda *results: native.call("dcg_multilevel_directions", *arguments, *results))
 
     @property
     def levels(self) -> list[LevelInfo]:
@@ -148,7 +148,7 @@ class MultilevelCycle:
     def level_vector(self, level: int, what: int) -> np.ndarray:
         """A vector of a level as the kernels hold it (see `dcg_multilevel_vector`), for tests."""
         info = self.levels[level]
-        values = np.empty(int(np.prod(info.shape)) + info.extras, dtype=np.float32)
+        values = np.empty(int(np.prod(info.shape)) + info.secondary, dtype=np.float32)
         native.call("dcg_multilevel_vector", self._handle, level, what, values)
         return values
 

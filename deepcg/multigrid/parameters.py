@@ -1,6 +1,6 @@
-"""The weights of the multilevel network as its kernels take them: bounded numbers, read from a model file or classical.
+"""The parameters of the multilevel network as its kernels take them: bounded numbers, read from a model file or classical.
 
-`deepcg.multigrid.reference.network` is the network's definition, and proves that any weights within these bounds keep it symmetric and positive definite.
+`deepcg.multigrid.reference.network` is the network's definition, and proves that any parameters within these bounds keep it symmetric and positive definite.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io import model_file
-from ..native.constants import CODES, FACTOR_SPREAD, FEATURES, HIDDEN, LEVELS, OMEGA_BELOW, OUTPUTS, SWEEPS
+from ..native.constants import FACTOR_SPREAD, FEATURES, HIDDEN, LEVELS, OMEGA_BELOW, OUTPUTS, STENCIL_TYPES, SWEEPS
 
 _SHAPES = {
     "sweeps": (LEVELS,),
     "omega": (2, SWEEPS, 2),
-    "codebook": (CODES,),
+    "relaxation_table": (STENCIL_TYPES,),
     "hidden_weight": (HIDDEN, FEATURES),
     "hidden_bias": (HIDDEN,),
     "output_weight": (OUTPUTS, HIDDEN),
@@ -27,15 +27,15 @@ _SHAPES = {
 
 
 @dataclass(frozen=True)
-class Weights:
+class Parameters:
     """Attributes
     ----------
     sweeps : (8,) int
         Sweeps before and after the coarse correction, per level from the finest, 1 to 4; the last holds for all below.
     omega : (2, 4, 2) float, in (0, 3/2)
         Relaxation on the finest and on coarser levels, by sweep and colour.
-    codebook : (16,) float, in (3/4, 5/4)
-        Factors of it by the finest level's cell code: number of joined faces, +8 where one of them is open.
+    relaxation_table : (16,) float, in (3/4, 5/4)
+        Factors of it by the finest level's stencil type: number of joined faces, +8 where one of them is open.
     hidden_weight (8, 5), hidden_bias (8,), output_weight (3, 8), output_bias (3,) : float
         The learned function of a cell's surroundings, softsign throughout; see `deepcg.multigrid.reference.network`.
     local : bool
@@ -44,7 +44,7 @@ class Weights:
 
     sweeps: NDArray[np.int32]
     omega: NDArray[np.float32]
-    codebook: NDArray[np.float32]
+    relaxation_table: NDArray[np.float32]
     hidden_weight: NDArray[np.float32]
     hidden_bias: NDArray[np.float32]
     output_weight: NDArray[np.float32]
@@ -62,13 +62,13 @@ class Weights:
             raise ValueError(f"sweeps: {self.sweeps.tolist()} given; 1 to {SWEEPS} are needed")
         if not (self.omega.min() > 0 and self.omega.max() < OMEGA_BELOW):
             raise ValueError(f"omega: values between 0 and {OMEGA_BELOW}, exclusive, are needed")
-        if not np.abs(self.codebook - 1.0).max() < FACTOR_SPREAD:
+        if not np.abs(self.relaxation_table - 1.0).max() < FACTOR_SPREAD:
             raise ValueError(
-                f"codebook: values between {1 - FACTOR_SPREAD} and {1 + FACTOR_SPREAD}, exclusive, are needed"
+                f"relaxation_table: values between {1 - FACTOR_SPREAD} and {1 + FACTOR_SPREAD}, exclusive, are needed"
             )
 
     @classmethod
-    def classical(cls, sweeps: int | Sequence[int] = (2, 3, 4), omega: float = 1.2) -> Weights:
+    def classical(cls, sweeps: int | Sequence[int] = (2, 3, 4), omega: float = 1.2) -> Parameters:
         """A geometric multigrid cycle: one relaxation factor, and nothing that depends on the surroundings.
 
         Parameters
@@ -80,7 +80,7 @@ class Weights:
         return cls(
             sweeps=np.array((given + [given[-1]] * LEVELS)[:LEVELS], np.int32),
             omega=np.full((2, SWEEPS, 2), omega, np.float32),
-            codebook=np.ones(CODES, np.float32),
+            relaxation_table=np.ones(STENCIL_TYPES, np.float32),
             hidden_weight=np.zeros((HIDDEN, FEATURES), np.float32),
             hidden_bias=np.zeros(HIDDEN, np.float32),
             output_weight=np.zeros((OUTPUTS, HIDDEN), np.float32),
@@ -89,7 +89,7 @@ class Weights:
         )
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, np.ndarray]) -> Weights:
+    def from_tensors(cls, tensors: dict[str, np.ndarray]) -> Parameters:
         """From the tensors of a model file.
 
         Raises
@@ -101,7 +101,7 @@ class Weights:
             return cls(**{name: tensors[name] for name in _SHAPES}, local=True)
         except (KeyError, ValueError) as error:
             raise model_file.ModelFileError(
-                f"model: its weights are not those of a multilevel network ({error})"
+                f"model: its parameters are not those of a multilevel network ({error})"
             ) from error
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -109,12 +109,12 @@ class Weights:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in _SHAPES}
 
 
-def load(path) -> tuple[Weights, dict[str, Any]]:
-    """Weights and description of a model file of the multilevel architecture.
+def load(path) -> tuple[Parameters, dict[str, Any]]:
+    """Parameters and description of a model file of the multilevel architecture.
 
     Raises
     ------
     deepcg.io.model_file.ModelFileError
     """
     tensors, description = model_file.load(path)
-    return Weights.from_tensors(tensors), description
+    return Parameters.from_tensors(tensors), description

@@ -1,4 +1,4 @@
-"""The multilevel network's weights in model files: description and self-test. `deepcg.multigrid.parameters` reads them; nothing here needs PyTorch."""
+"""The multilevel network's parameters in model files: description and self-test. `deepcg.multigrid.parameters` reads them; nothing here needs PyTorch."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from ..io import model_file
 from ..native.constants import FEATURES, HIDDEN, OUTPUTS
 from ..problem.poisson import Poisson
 from .cycle import MultilevelCycle
-from .parameters import Weights, load
+from .parameters import Parameters, load
 
 SELF_TEST_SIZES = {2: (19, 22), 3: (9, 10, 12)}
 SELF_TEST_SEED = 20220510
 SELF_TEST_TOLERANCE = 1e-4
 
 
-def save_weights(
-    path, weights: Weights, dim: int, name: str, training: dict[str, Any], overwrite: bool = False
+def save_parameters(
+    path, parameters: Parameters, dim: int, name: str, training: dict[str, Any], overwrite: bool = False
 ) -> Path:
-    """Write weights with their description and self-test; see `deepcg.io.model_file`."""
-    tensors = weights.tensors()
+    """Write parameters with their description and self-test; see `deepcg.io.model_file`."""
+    tensors = parameters.tensors()
     description = {
         "name": name,
         "architecture": "multilevel",
         "dimension": dim,
-        "sizes": {"sweeps": weights.sweeps.tolist(), "features": FEATURES, "hidden": HIDDEN, "outputs": OUTPUTS},
+        "sizes": {"sweeps": parameters.sweeps.tolist(), "features": FEATURES, "hidden": HIDDEN, "outputs": OUTPUTS},
         "parameters": sum(value.size for key, value in tensors.items() if key != "sweeps"),
         "normalisation": "none: the network is linear in the residual and follows the operator's scale",
         "training": training,
-        "self_test": {"answer": self_test(weights, dim)},
+        "self_test": {"answer": self_test(parameters, dim)},
     }
     return model_file.save(path, tensors, description, overwrite)
 
 
 def check_self_test(path) -> None:
-    """Refuse a file whose weights do not answer as they did when they were saved.
+    """Refuse a file whose parameters do not answer as they did when they were saved.
 
     Raises
     ------
     deepcg.io.model_file.ModelFileError
     """
-    weights, description = load(path)
-    answer = np.asarray(self_test(weights, description["dimension"]))
+    parameters, description = load(path)
+    answer = np.asarray(self_test(parameters, description["dimension"]))
     expected = np.asarray(description["self_test"].get("answer"), dtype=float)
     if expected.shape != answer.shape or not np.allclose(
         answer, expected, rtol=SELF_TEST_TOLERANCE, atol=SELF_TEST_TOLERANCE * np.abs(expected).max()
@@ -52,7 +52,7 @@ def check_self_test(path) -> None:
         raise model_file.ModelFileError(f"{path}: self-test failed: {answer} where {expected} was recorded")
 
 
-def self_test(weights: Weights, dim: int) -> list[float]:
+def self_test(parameters: Parameters, dim: int) -> list[float]:
     """Moments of the network's answers on two fixed systems, with unit weights and without: enough to tell it from any other."""
     rng = np.random.default_rng(SELF_TEST_SEED)
     shape = SELF_TEST_SIZES[dim]
@@ -61,6 +61,6 @@ def self_test(weights: Weights, dim: int) -> list[float]:
     for coefficient in (None, np.exp(rng.standard_normal(shape))):
         problem = Poisson(cells, coefficient=coefficient, boundary=[("wall", "open")] * dim)
         b = problem.layout.rhs(rng.standard_normal(shape))
-        z = MultilevelCycle(problem, weights, threads=1)(b)
+        z = MultilevelCycle(problem, parameters, threads=1)(b)
         found += [float(z.mean()), float(z.std()), float(z @ b / z.size), float(np.abs(z).max())]
     return found

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .constants import CODES, FEATURES, HIDDEN, INVALID_ARGUMENT, LEVELS, OUTPUTS, SWEEPS
+from .constants import FEATURES, HIDDEN, INVALID_ARGUMENT, LEVELS, OUTPUTS, STENCIL_TYPES, SWEEPS
 
 ABI_VERSION = 6
 LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
@@ -33,13 +33,13 @@ class Operator(ctypes.Structure):
     )
 
 
-class Weights(ctypes.Structure):
-    """`dcg_weights`."""
+class Parameters(ctypes.Structure):
+    """`dcg_parameters`."""
 
     _fields_ = (
         ("sweeps", ctypes.c_int32 * LEVELS),
         ("omega", ctypes.c_float * 2 * SWEEPS * 2),
-        ("codebook", ctypes.c_float * CODES),
+        ("relaxation_table", ctypes.c_float * STENCIL_TYPES),
         ("local", ctypes.c_int32),
         ("hidden_weight", ctypes.c_float * FEATURES * HIDDEN),
         ("hidden_bias", ctypes.c_float * HIDDEN),
@@ -48,16 +48,16 @@ class Weights(ctypes.Structure):
     )
 
 
-_LINK = ctypes.CFUNCTYPE(
+_CREATE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64),
     ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p),
 )  # fmt: skip
-_UNLINK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-_SPREAD = ctypes.CFUNCTYPE(
+_DESTROY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_BROADCAST = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p
 )
-_ADD = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-_SUM = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
+_REDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_ALLREDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
 
 
 class Ranks(ctypes.Structure):
@@ -69,11 +69,11 @@ class Ranks(ctypes.Structure):
         ("starts", ctypes.POINTER(ctypes.c_int64) * 3),
         ("gather", ctypes.c_int64),
         ("context", ctypes.c_void_p),
-        ("link", _LINK),
-        ("unlink", _UNLINK),
-        ("spread", _SPREAD),
-        ("add", _ADD),
-        ("sum", _SUM),
+        ("create", _CREATE),
+        ("destroy", _DESTROY),
+        ("broadcast", _BROADCAST),
+        ("reduce", _REDUCE),
+        ("allreduce", _ALLREDUCE),
     )
 
 
@@ -119,7 +119,7 @@ def _declare(library: ctypes.CDLL) -> None:
     signatures = {
         "dcg_apply": (pointer, pointer, pointer, i32),
         "dcg_residual": (pointer, pointer, pointer, pointer, pointer, i32),
-        "dcg_look": (i64, pointer, pointer, pointer),
+        "dcg_vector_scan": (i64, pointer, pointer, pointer),
         "dcg_face_weights": (pointer, pointer, pointer, i32, pointer, pointer, pointer),
         "dcg_norm_bound": (pointer, pointer),
         "dcg_dot": (i64, pointer, pointer, pointer),
@@ -140,8 +140,8 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_matrix_scan_rows": (pointer, pointer, i32, pointer),
         "dcg_matrix_read": (pointer, pointer, pointer, pointer, pointer, pointer, pointer),
         "dcg_place_rows": (i32, i64, pointer, pointer, pointer, pointer, pointer),
-        "dcg_weights_read": (ctypes.c_char_p, pointer, pointer),
-        "dcg_weights_classical": (pointer,),
+        "dcg_parameters_read": (ctypes.c_char_p, pointer, pointer),
+        "dcg_parameters_classical": (pointer,),
     }
     for name, arguments in signatures.items():
         getattr(library, name).argtypes = arguments
@@ -200,11 +200,11 @@ def operator(stencil) -> Operator:
     return op
 
 
-def weights(given) -> Weights:
-    """A multilevel network's weights (`deepcg.multigrid.parameters.Weights`) as the kernels take them."""
-    made = Weights(local=given.local)
+def parameters(given) -> Parameters:
+    """A multilevel network's parameters (`deepcg.multigrid.parameters.Parameters`) as the kernels take them."""
+    made = Parameters(local=given.local)
     for field, value in given.tensors().items():
-        ctypes.memmove(ctypes.byref(made, getattr(Weights, field).offset), value.ctypes.data, value.nbytes)
+        ctypes.memmove(ctypes.byref(made, getattr(Parameters, field).offset), value.ctypes.data, value.nbytes)
     return made
 
 
@@ -223,11 +223,11 @@ def stencil_residual(stencil, b: np.ndarray, x: np.ndarray, out: np.ndarray) -> 
     return math.sqrt(square.value)
 
 
-def look(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
-    """See `deepcg.problem.vectors.look`."""
+def scan(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
+    """See `deepcg.problem.vectors.scan`."""
     check_vectors(cells.size, v=v)
     result = (ctypes.c_double * 3)()
-    call("dcg_look", cells.size, cells, v, result)
+    call("dcg_vector_scan", cells.size, cells, v, result)
     return result[0], math.sqrt(result[1]), bool(result[2])
 
 
@@ -250,9 +250,9 @@ def face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.ndar
         shape[place] = n
         kinds[2 * place], kinds[2 * place + 1] = outside[axis]
         given[place], made[place] = widths[axis].ctypes.data, weights[axis].ctypes.data
-    turns = sum(bool(p) << (first + axis) for axis, p in enumerate(periodic))
+    bits = sum(bool(p) << (first + axis) for axis, p in enumerate(periodic))
     address = None if coefficient is None else coefficient.ctypes.data
-    call("dcg_face_weights", shape, cells, kinds, turns, given, address, made)
+    call("dcg_face_weights", shape, cells, kinds, bits, given, address, made)
     return weights
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..dcdm.preconditioner import Network
+from ..dcdm.preconditioner import DCDMPreconditioner
 from ..io import model_file
 from ..multigrid.cuda import CudaCycle
 from ..multigrid.cycle import MultilevelCycle
-from ..multigrid.parameters import Weights
-from ..multigrid.parameters import load as load_weights
+from ..multigrid.parameters import Parameters
+from ..multigrid.parameters import load as load_parameters
 from ..multigrid.parameters_file import check_self_test
 from ..native import library as native
 from ..problem.poisson import Poisson
@@ -106,15 +106,15 @@ def _torch_missing() -> str:
 
 
 def multilevel_cycle(
-    problem: Poisson, weights: Weights, name: str, device: str = "auto"
+    problem: Poisson, parameters: Parameters, name: str, device: str = "auto"
 ) -> MultilevelCycle | CudaCycle:
     """The multilevel network through the kernels for `device`; "auto" is the CPU."""
-    return (CudaCycle if device == "cuda" else MultilevelCycle)(problem, weights, name)
+    return (CudaCycle if device == "cuda" else MultilevelCycle)(problem, parameters, name)
 
 
 def _multilevel(problem: Poisson, device: str, path: str | os.PathLike) -> Preconditioner:
-    weights, description = load_weights(path)
-    made = multilevel_cycle(problem, weights, description["name"], device)
+    parameters, description = load_parameters(path)
+    made = multilevel_cycle(problem, parameters, description["name"], device)
     made.description = description
     return made
 
@@ -133,14 +133,14 @@ ENTRIES = {
         Entry("jacobi", "the inverse diagonal", {"cpu": Jacobi}, lambda p, device: Jacobi(p)),
         Entry(
             "multigrid", "geometric multigrid V-cycle: the multilevel network with classical parameters", CYCLES,
-            lambda p, device: multilevel_cycle(p, Weights.classical(), "multigrid", device), needs=_kernels_missing,
+            lambda p, device: multilevel_cycle(p, Parameters.classical(), "multigrid", device), needs=_kernels_missing,
         ),
         Entry(
             "multilevel", "the multilevel network with learned parameters", CYCLES, _multilevel, check_self_test, _kernels_missing
         ),
         Entry(
-            "dcdm", "the network of Kaneda et al. 2023", {"cpu": Network, "cuda": Network},
-            lambda p, device, path: Network.from_file(p, path, device), _check_dcdm, _torch_missing,
+            "dcdm", "the network of Kaneda et al. 2023", {"cpu": DCDMPreconditioner, "cuda": DCDMPreconditioner},
+            lambda p, device, path: DCDMPreconditioner.from_file(p, path, device), _check_dcdm, _torch_missing,
         ),
     )
 }  # fmt: skip

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from .grid import Array
 from .stencil import Stencil
-from .vectors import Look, look
+from .vectors import Scan, scan
 
 
 class Layout(Protocol):
@@ -32,8 +32,8 @@ class Layout(Protocol):
     def rhs(self, b: ArrayLike) -> Array:
         """The right-hand side over all cells (flat), a new array."""
 
-    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Look]:
-        """The same, which may be b itself and is not to be written to, and what a look at it tells."""
+    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Scan]:
+        """The same, which may be b itself and is not to be written to, and its scan."""
 
     def guess(self, x0: ArrayLike) -> Array:
         """An initial guess over all cells (flat)."""
@@ -70,15 +70,15 @@ class CellLayout:
     def rhs(self, b: ArrayLike) -> Array:
         return self._to_cells(b, "b")
 
-    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Look]:
+    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Scan]:
         stencil = self._stencil
         if isinstance(b, np.ndarray) and b.shape == stencil.shape and b.dtype == np.float64 and b.flags.c_contiguous:
             values = b.reshape(-1)
-            found = look(stencil.cells, values)
+            found = scan(stencil.cells, values)
             if not found.outside and np.isfinite(found.largest):
                 return values, found
         values = self.rhs(b)
-        return values, look(stencil.cells, values)
+        return values, scan(stencil.cells, values)
 
     def guess(self, x0: ArrayLike) -> Array:
         return self._to_cells(x0, "x0")

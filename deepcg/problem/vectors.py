@@ -14,7 +14,7 @@ from ..native import library as native
 from .grid import Array
 
 
-class Look(NamedTuple):
+class Scan(NamedTuple):
     """What a solver must know of a vector over all cells.
 
     Attributes
@@ -29,9 +29,9 @@ class Look(NamedTuple):
     outside: bool
 
 
-def look(cells: np.ndarray, v: Array) -> Look:
-    """Look at a flat float64 vector over all cells, in one pass."""
-    return Look(*native.look(cells, v))
+def scan(cells: np.ndarray, v: Array) -> Scan:
+    """Largest magnitude, norm and values outside FLUID of a flat float64 vector over all cells, in one pass."""
+    return Scan(*native.scan(cells, v))
 
 
 def largest(v: Array) -> float:

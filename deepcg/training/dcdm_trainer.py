@@ -49,7 +49,7 @@ def default_stages(dim: int) -> tuple[Stage, ...]:
 
 
 @dataclass(frozen=True)
-class Training:
+class DCDMTraining:
     """Everything that decides the weights of a run.
 
     Attributes
@@ -96,12 +96,12 @@ class Training:
         return learning_rate(self.rate, step, self.steps)
 
 
-class Trainer(TrainingLoop):
+class DCDMTrainer(TrainingLoop):
     """A run of the paper's network."""
 
-    training: Training
+    training: DCDMTraining
 
-    def __init__(self, training: Training, device: str = "cpu"):
+    def __init__(self, training: DCDMTraining, device: str = "cpu"):
         check_boundary(training.boundary, training.dim)
         torch.manual_seed(training.seed)
         place = torch.device(device)
@@ -110,8 +110,8 @@ class Trainer(TrainingLoop):
         self._basis: tuple[int, RitzBasis] | None = None
 
     @classmethod
-    def from_saved(cls, settings: dict[str, Any], device: str) -> Trainer:
-        training = Training(
+    def from_saved(cls, settings: dict[str, Any], device: str) -> DCDMTrainer:
+        training = DCDMTraining(
             **{
                 **settings,
                 "layers": tuple(settings["layers"]),

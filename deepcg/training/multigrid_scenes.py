@@ -1,7 +1,7 @@
 """Random scenes to train the multilevel network on: small boxes of any size with what a solver meets, none of the gallery's.
 
 Each draws its own sides, obstacles, free surface, coefficient and spacing. Sizes are not only even, so that a network sees
-blocks of one cell; walls are often thin, so that it sees blocks with several parts.
+blocks of one cell; walls are often thin, so that it sees blocks with several aggregates.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For a random error e the residual is r = A e: the error is known, and no system is ever solved. The loss is what the users wait
 for: the log of the error's energy norm that a few preconditioned conjugate-gradient iterations leave, per iteration, averaged
-over scenes. To train through the iterations, rather than through one step, rewards weights whose bad directions are few: conjugate
+over scenes. To train through the iterations, rather than through one step, rewards parameters whose bad directions are few: conjugate
 gradients take those out by themselves.
 """
 
@@ -33,7 +33,7 @@ MESH_SIZES = 12, 24
 
 @dataclass(frozen=True)
 class MultilevelTraining:
-    """Everything that decides the weights of a run.
+    """Everything that decides the parameters of a run.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class MultilevelTraining:
     iterations : of conjugate gradients that the loss looks at
     rate : the largest learning rate of Adam; it rises over the first 20 steps and falls along a cosine to a hundredth
     seed : int
-    start : name or path of the model to start from; "": classical weights
+    start : name or path of the model to start from; "": classical parameters
     geometry : files of a user's own cells (.npy) or surfaces (meshes) to train on, instead of random scenes
     """
 
@@ -75,10 +75,10 @@ class MultilevelTrainer(TrainingLoop):
 
     def __init__(self, training: MultilevelTraining, device: str = "cpu"):
         if training.start:
-            weights, description = load(model_file.resolve(training.start, training.dim))
+            parameters, description = load(model_file.resolve(training.start, training.dim))
             if description["dimension"] != training.dim:
                 raise ValueError(f"--from: {training.start} is for {description['dimension']}-D problems")
-            network = Multilevel.from_weights(weights)
+            network = Multilevel.from_parameters(parameters)
             network.set_sweeps(training.sweeps)
         else:
             network = Multilevel(training.sweeps, training.local, training.seed)
@@ -119,13 +119,13 @@ class MultilevelTrainer(TrainingLoop):
 def finest_operator(hierarchy: Hierarchy, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The finest level's A, in double precision and difference form, on (batch, cells)."""
     level = hierarchy.levels[0]
-    given = (hierarchy.weight, hierarchy.anchor, hierarchy.shift)
+    given = (hierarchy.weight, hierarchy.dirichlet, hierarchy.shift)
     couplings = Couplings(level, *(torch.from_numpy(np.asarray(v, dtype=float)).to(device) for v in given))
-    faces, held = couplings.faces(), couplings.anchor.sum(0) + couplings.shift
+    faces, outside = couplings.faces(), couplings.dirichlet.sum(0) + couplings.shift
 
     def apply(x: Tensor) -> Tensor:
         grid = x.reshape(-1, *level.shape)
-        y = (held * x).reshape(grid.shape)
+        y = (outside * x).reshape(grid.shape)
         for axis, weight in enumerate(faces):
             if level.shape[axis] > 1:
                 flux = weight * (grid - grid.roll(-1, axis + 1))

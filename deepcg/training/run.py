@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from ..dcdm.file import save_network
-from ..multigrid.parameters_file import save_weights
-from .dcdm_trainer import Trainer, Training
+from ..multigrid.parameters_file import save_parameters
+from .dcdm_trainer import DCDMTrainer, DCDMTraining
 from .loop import History, TrainingLoop
 from .multigrid_trainer import MultilevelTrainer, MultilevelTraining
 from .validation import best_classical, iterations, multilevel_iterations
@@ -56,8 +56,8 @@ def _save_dcdm(path: Path, network: Any, dim: int, name: str, training: dict[str
 
 
 def _save_multilevel(path: Path, network: Any, dim: int, name: str, training: dict[str, Any], overwrite: bool) -> None:
-    weights = network.weights()
-    save_weights(path, weights, dim, name, {**training, "classical": best_classical(weights, dim)}, overwrite)
+    parameters = network.bounded_parameters()
+    save_parameters(path, parameters, dim, name, {**training, "classical": best_classical(parameters, dim)}, overwrite)
 
 
 DCDM_OPTIONS = {
@@ -79,12 +79,12 @@ MULTILEVEL_OPTIONS = {
 }
 ARCHITECTURES = {
     "dcdm": Architecture(
-        "dcdm", Training, Trainer, DCDM_OPTIONS, lambda network, dim: iterations(network), _save_dcdm,
+        "dcdm", DCDMTraining, DCDMTrainer, DCDM_OPTIONS, lambda network, dim: iterations(network), _save_dcdm,
         lambda v: f"iterations to 1e-4 at size {v['size']}: {v['box']:g} in the box, {v['sphere']:g} past a sphere",
     ),
     "multilevel": Architecture(
         "multilevel", MultilevelTraining, MultilevelTrainer, MULTILEVEL_OPTIONS,
-        lambda network, dim: multilevel_iterations(network.weights(), dim), _save_multilevel,
+        lambda network, dim: multilevel_iterations(network.bounded_parameters(), dim), _save_multilevel,
         lambda v: f"iterations to 1e-6: {v['gallery']:.2f} on the gallery at size {v['size']}, {v['random']:.2f} on random scenes",
     ),
 }  # fmt: skip

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..dcdm.network import DCDM
-from ..dcdm.preconditioner import Network
+from ..dcdm.preconditioner import DCDMPreconditioner
 from ..multigrid.cycle import MultilevelCycle
-from ..multigrid.parameters import Weights
+from ..multigrid.parameters import Parameters
 from ..problem.poisson import Poisson
 from ..scenes import gallery
 from ..solver.solver import Solver
@@ -46,7 +46,7 @@ def iterations(network: DCDM, size: int | None = None) -> dict[str, Any]:
     figures: dict[str, Any] = {"size": size}
     for name in SCENES:
         problem = gallery.scene(name, size, network.dim).problem
-        solver = Solver(problem, model=Network(problem, network), method="dcd", rtol=RTOL, maxiter=MAXITER)
+        solver = Solver(problem, model=DCDMPreconditioner(problem, network), method="dcd", rtol=RTOL, maxiter=MAXITER)
         counts = []
         for seed in SEEDS:
             _, info = solver.solve(np.random.default_rng(seed).standard_normal(problem.shape))
@@ -61,12 +61,12 @@ MULTILEVEL_RTOL, MULTILEVEL_MAXITER = 1e-6, 60
 CLASSICAL_OMEGAS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25)
 
 
-def multilevel_iterations(weights: Weights, dim: int) -> dict[str, Any]:
+def multilevel_iterations(parameters: Parameters, dim: int) -> dict[str, Any]:
     """Iterations of conjugate gradients to a relative residual of 1e-6, preconditioned by the multilevel network's kernels.
 
     Parameters
     ----------
-    weights : Weights
+    parameters : Parameters
     dim : 2 or 3
 
     Returns
@@ -80,25 +80,25 @@ def multilevel_iterations(weights: Weights, dim: int) -> dict[str, Any]:
     named, drawn = [], []
     for scene in (gallery.scene(name, size, dim) for name in gallery.names(dim)):
         noise = np.random.default_rng(SEEDS[0]).standard_normal(scene.rhs.shape)
-        named += [_fractional_iterations(scene.problem, weights, b) for b in (scene.rhs, noise)]
+        named += [_fractional_iterations(scene.problem, parameters, b) for b in (scene.rhs, noise)]
     for number in range(HELD_OUT):
         rng = np.random.default_rng([HELD_OUT_SEED, dim, number])
         problem = random_scene(rng, dim)
-        drawn.append(_fractional_iterations(problem, weights, rng.standard_normal(problem.shape)))
+        drawn.append(_fractional_iterations(problem, parameters, rng.standard_normal(problem.shape)))
     return {"size": size, "gallery": float(np.mean(named)), "random": float(np.mean(drawn))}
 
 
-def best_classical(weights: Weights, dim: int) -> dict[str, Any]:
-    """The same figures of classical weights with the same sweeps, with whichever relaxation factor is the best on the gallery."""
+def best_classical(parameters: Parameters, dim: int) -> dict[str, Any]:
+    """The same figures of classical parameters with the same sweeps, with whichever relaxation factor is the best on the gallery."""
     found: list[dict[str, Any]] = [
-        {"omega": omega, **multilevel_iterations(Weights.classical(weights.sweeps.tolist(), omega), dim)}
+        {"omega": omega, **multilevel_iterations(Parameters.classical(parameters.sweeps.tolist(), omega), dim)}
         for omega in CLASSICAL_OMEGAS
     ]
     return min(found, key=lambda figures: figures["gallery"])
 
 
-def _fractional_iterations(problem: Poisson, weights: Weights, b: np.ndarray) -> float:
-    cycle = MultilevelCycle(problem, weights)
+def _fractional_iterations(problem: Poisson, parameters: Parameters, b: np.ndarray) -> float:
+    cycle = MultilevelCycle(problem, parameters)
     r = problem.layout.rhs(b)
     problem.components.project(r)
     target = float(MULTILEVEL_RTOL * np.linalg.norm(r))

@@ -4,7 +4,7 @@
 #include "deepcg_petsc.h"
 
 /*MC
-     PCDEEPCG - "deepcg", a multilevel network (a multigrid cycle with learned weights) for Poisson-type matrices on structured grids
+     PCDEEPCG - "deepcg", a multilevel network (a multigrid cycle with learned parameters) for Poisson-type matrices on structured grids
 
    Options Database Keys:
 +  -pc_deepcg_model (auto|multigrid|NAME|FILE) - the weights: the shipped ones for the grid's dimension, a classical cycle's, a shipped model, a model file

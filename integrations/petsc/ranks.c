@@ -32,35 +32,35 @@ static PetscErrorCode MakeStarForest(MPI_Comm comm, int64_t size, int64_t n, con
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static int Link(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **links)
+static int Create(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **halo)
 {
-  return (int)MakeStarForest(((DeepcgRanks)context)->comm, size, n, leaf, owner, root, (PetscSF *)links);
+  return (int)MakeStarForest(((DeepcgRanks)context)->comm, size, n, leaf, owner, root, (PetscSF *)halo);
 }
 
-static int Unlink(void *context, void *links)
+static int Destroy(void *context, void *halo)
 {
-  PetscSF sf = (PetscSF)links;
+  PetscSF sf = (PetscSF)halo;
 
   return (int)PetscSFDestroy(&sf);
 }
 
-static int Spread(void *context, void *links, int32_t bytes, const void *roots, void *leaves)
+static int Broadcast(void *context, void *halo, int32_t bytes, const void *roots, void *leaves)
 {
   PetscFunctionBegin;
-  PetscCall(PetscSFBcastBegin((PetscSF)links, UnitOf(bytes), roots, leaves, MPI_REPLACE));
-  PetscCall(PetscSFBcastEnd((PetscSF)links, UnitOf(bytes), roots, leaves, MPI_REPLACE));
+  PetscCall(PetscSFBcastBegin((PetscSF)halo, UnitOf(bytes), roots, leaves, MPI_REPLACE));
+  PetscCall(PetscSFBcastEnd((PetscSF)halo, UnitOf(bytes), roots, leaves, MPI_REPLACE));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static int Add(void *context, void *links, const float *leaves, float *roots)
+static int Reduce(void *context, void *halo, const float *leaves, float *roots)
 {
   PetscFunctionBegin;
-  PetscCall(PetscSFReduceBegin((PetscSF)links, MPI_FLOAT, leaves, roots, MPI_SUM));
-  PetscCall(PetscSFReduceEnd((PetscSF)links, MPI_FLOAT, leaves, roots, MPI_SUM));
+  PetscCall(PetscSFReduceBegin((PetscSF)halo, MPI_FLOAT, leaves, roots, MPI_SUM));
+  PetscCall(PetscSFReduceEnd((PetscSF)halo, MPI_FLOAT, leaves, roots, MPI_SUM));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static int Sum(void *context, int64_t n, double *values)
+static int Allreduce(void *context, int64_t n, double *values)
 {
   PetscFunctionBegin;
   PetscCallMPI(MPIU_Allreduce(MPI_IN_PLACE, values, (PetscMPIInt)n, MPI_DOUBLE, MPI_SUM, ((DeepcgRanks)context)->comm));
@@ -75,7 +75,7 @@ PetscErrorCode DeepcgRanksCreate(MPI_Comm comm, dcg_ranks *given, DeepcgRanks *r
   PetscCall(PetscCommDuplicate(comm, &(*ranks)->comm, NULL));
   PetscCall(PetscMemzero(given, sizeof(*given)));
   given->context = *ranks;
-  given->link = Link, given->unlink = Unlink, given->spread = Spread, given->add = Add, given->sum = Sum;
+  given->create = Create, given->destroy = Destroy, given->broadcast = Broadcast, given->reduce = Reduce, given->allreduce = Allreduce;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -40,11 +40,11 @@ DCG_API int dcg_axpy(int64_t n, double alpha, const double *x, double *y);
 /* What a solver must know of a vector that it is given, in one pass: result[0] the largest magnitude (NaN where a value is not finite),
  * result[1] the sum of squares, in an order that does not depend on the number of threads, and result[2] 1 where some value is not 0 in a
  * cell that is not FLUID, else 0. */
-DCG_API int dcg_look(int64_t n, const uint8_t *cells, const double *v, double result[3]);
+DCG_API int dcg_vector_scan(int64_t n, const uint8_t *cells, const double *v, double result[3]);
 
 /* ---- the multilevel network: a symmetric positive (semi-)definite approximation of the inverse ------------------- */
 
-enum { DCG_LEVELS = 8, DCG_SWEEPS = 4, DCG_CODES = 16, DCG_FEATURES = 5, DCG_HIDDEN = 8, DCG_OUTPUTS = 3 };
+enum { DCG_LEVELS = 8, DCG_SWEEPS = 4, DCG_STENCIL_TYPES = 16, DCG_FEATURES = 5, DCG_HIDDEN = 8, DCG_OUTPUTS = 3 };
 
 /* Bounds of learned numbers, exclusive. Any within them keep the network SPD: what a pass relaxes by stays below
  * DCG_OMEGA_BELOW (1 + DCG_FACTOR_SPREAD) = 15/8 < 2. */
@@ -97,21 +97,21 @@ DCG_API int dcg_components(const dcg_operator *op, int64_t capacity, int64_t *fi
 DCG_API int dcg_project(int64_t runs, const int64_t *first, const int64_t *length_and_component, const int64_t *sizes,
                         int64_t components, double *v, double *removed);
 
-/* The learned weights (deepcg/multigrid/reference/network.py defines them and proves that any within these bounds keep the network SPD). */
+/* The learned parameters (deepcg/multigrid/reference/network.py defines them and proves that any within these bounds keep the network SPD). */
 typedef struct {
   int32_t sweeps[DCG_LEVELS];          /* per level from the finest, 1..DCG_SWEEPS; the last holds for all below */
   float omega[2][DCG_SWEEPS][2];       /* relaxation on the finest and on coarser levels, by sweep and colour, in (0, DCG_OMEGA_BELOW) */
-  float codebook[DCG_CODES];           /* factors of it for the finest level's cell codes, within DCG_FACTOR_SPREAD of 1 */
+  float relaxation_table[DCG_STENCIL_TYPES];           /* factors of it by the finest level's stencil types, within DCG_FACTOR_SPREAD of 1 */
   int32_t local;                       /* 0: the function below is constant, and all its factors 1 */
   float hidden_weight[DCG_HIDDEN][DCG_FEATURES], hidden_bias[DCG_HIDDEN];
   float output_weight[DCG_OUTPUTS][DCG_HIDDEN], output_bias[DCG_OUTPUTS];
-} dcg_weights;
+} dcg_parameters;
 
 typedef struct dcg_multilevel dcg_multilevel;
 
 /* Set-up. threads = 0: as many as OpenMP would take. *handle belongs to the caller; dcg_multilevel_update reuses its memory
  * for another operator of any shape. The operator's arrays must stay valid and unchanged as long as the handle serves it. */
-DCG_API int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *weights, int32_t threads, dcg_multilevel **handle);
+DCG_API int dcg_multilevel_create(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, dcg_multilevel **handle);
 DCG_API int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op);
 DCG_API void dcg_multilevel_destroy(dcg_multilevel *handle);
 
@@ -120,8 +120,8 @@ DCG_API int dcg_release_memory(void);
 
 /* One rank's part of a grid that planes cut into boxes, and what the kernels need of a message-passing library.
  *
- * The functions return 0 or the caller's own error code, which ends the call with DCG_INTERNAL. All but `unlink` are collective, and
- * they are called by the thread that called the kernels only. An array of T is one of `bytes` = sizeof(T) = 1, 4 or 8 bytes an element. */
+ * The functions return 0 or the caller's own error code, which ends the call with DCG_INTERNAL. All but `destroy` are collective, and
+ * only the thread that called the kernels calls them. An array of T is one of `bytes` = sizeof(T) = 1, 4 or 8 bytes an element. */
 typedef struct {
   int32_t ranks[3];          /* along z, y, x; rank number = (z * ranks[1] + y) * ranks[2] + x, as PETSc's DMDA numbers them */
   int32_t place[3];          /* this rank's */
@@ -129,13 +129,13 @@ typedef struct {
   int64_t gather;            /* levels of at most so many cells live on rank 0; 0: 32768 */
   void *context;             /* handed to the functions below */
 
-  /* A star forest: place leaf[m] of an array here is a copy of place root[m] of an array of rank owner[m], another one, for m < n. `size`:
-   * places of the arrays that have the roots here. A root may have any number of leaves, also several on one rank. */
-  int (*link)(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **links);
-  int (*unlink)(void *context, void *links);
-  int (*spread)(void *context, void *links, int32_t bytes, const void *roots, void *leaves); /* leaves = roots; may be one array */
-  int (*add)(void *context, void *links, const float *leaves, float *roots);                 /* roots += leaves */
-  int (*sum)(void *context, int64_t n, double *values);                                      /* each over all ranks, in place */
+  /* A star forest, as PETSc's PetscSF: for m < n, entry leaf[m] of an array here is a copy of entry root[m] of an array of another rank,
+   * owner[m]. size: of the arrays here whose entries are roots. A root may have any number of leaves, also several on one rank. */
+  int (*create)(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **halo);
+  int (*destroy)(void *context, void *halo);
+  int (*broadcast)(void *context, void *halo, int32_t bytes, const void *roots, void *leaves); /* leaves = roots; may be one array */
+  int (*reduce)(void *context, void *halo, const float *leaves, float *roots);                 /* roots += leaves */
+  int (*allreduce)(void *context, int64_t n, double *values);                                  /* sums over all ranks, in place */
 } dcg_ranks;
 
 /* As dcg_multilevel_create, for this rank's cells of an operator that is spread over ranks: shape, cells, weights (faces on both
@@ -143,7 +143,7 @@ typedef struct {
  * to rounding. A level of which some rank would have no cells, or with a cut periodic axis of odd length, lives on rank 0 whatever its size.
  * Functions of such a handle are collective but for _info, and their vectors run over the rank's own cells; dcg_multilevel_update
  * takes operators of the same shape only. *ranks and what it points to may go, the context must stay. */
-DCG_API int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_weights *weights, int32_t threads, const dcg_ranks *ranks,
+DCG_API int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, const dcg_ranks *ranks,
                                            dcg_multilevel **handle);
 
 /* z = M r, over all cells; what r holds outside FLUID does not count. */
@@ -171,22 +171,22 @@ DCG_API int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, do
                                       double *history, double *steps, int64_t *iterations, int32_t *result);
 
 /* What a handle holds: number of levels, bytes allocated, and per level (at most `capacity` of them) the cells along each
- * axis, the unknowns and the extra unknowns, five values a level. name: the row kernels in use. */
+ * axis, the unknowns and the secondary ones among them, five values a level. name: the row kernels in use. */
 DCG_API int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels, int64_t *bytes, int32_t capacity, int64_t *per_level,
                                 const char **name);
 
-/* The vectors of a level. Weights are of the face above a cell, z y x; what interpolation takes of the parent (KEEP) and of its
- * neighbour (TOWARD) is axis-major, low half then high half. */
+/* The vectors of a level. Weights are of the face above a cell, z y x; what interpolation takes of the parent and of the parent's
+ * neighbour is axis-major, low half then high half. */
 enum dcg_level_vector {
   DCG_LEVEL_DIAGONAL = 0,
-  DCG_LEVEL_RELAX = 1,
-  DCG_LEVEL_WEIGHT = 2,  /* 3 of them */
-  DCG_LEVEL_KEEP = 5,    /* 6 */
-  DCG_LEVEL_TOWARD = 11, /* 6 */
+  DCG_LEVEL_OMEGA_DINV = 1,
+  DCG_LEVEL_WEIGHT = 2,            /* 3 of them */
+  DCG_LEVEL_INTERP_PARENT = 5,     /* 6 */
+  DCG_LEVEL_INTERP_NEIGHBOUR = 11, /* 6 */
   DCG_LEVEL_VECTORS = 17
 };
 
-/* Some vector of a level, for tests: what = enum dcg_level_vector; values over the level's cells, then its extra unknowns. */
+/* Some vector of a level, for tests: what = enum dcg_level_vector; values over the level's cells, then its secondary unknowns. */
 DCG_API int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values);
 
 /* ---- Krylov iterations around any preconditioner ------------------------------------------------------------------ */
@@ -352,17 +352,20 @@ DCG_API int dcg_place_rows(int32_t dim, int64_t rows, const double *centres, int
 
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 
+enum { DCG_MODEL_FORMAT = 2 }; /* that is written; in format 1 the relaxation table was called codebook */
+
 typedef struct {
   char name[64], architecture[32], hash[20];
   int32_t dimension;
+  int32_t format; /* of the file, up to DCG_MODEL_FORMAT; 0: not from a file */
 } dcg_model;
 
 /* Reads a model file (a safetensors file with a description, see deepcg/io/model_file.py) and checks it against its own hash. Where the
  * architecture is not "multilevel", *model is filled and DCG_UNSUPPORTED returned. */
-DCG_API int dcg_weights_read(const char *path, dcg_weights *weights, dcg_model *model);
+DCG_API int dcg_parameters_read(const char *path, dcg_parameters *parameters, dcg_model *model);
 
 /* A geometric multigrid cycle: no learned factors. */
-DCG_API int dcg_weights_classical(dcg_weights *weights);
+DCG_API int dcg_parameters_classical(dcg_parameters *parameters);
 
 /* ---- a solver session: a matrix in, solutions out ----------------------------------------------------------------
  *
@@ -388,7 +391,7 @@ typedef struct dcg_solver dcg_solver;
 DCG_API int dcg_solver_create(dcg_solver **solver);
 DCG_API void dcg_solver_destroy(dcg_solver *solver);
 
-/* Options, by name, as text. A change counts from the next set-up or solve on.
+/* Options, by name, as text. rounding and equality count from the next matrix on, all others from the next solve on.
  *
  *   model          auto: the shipped network of the grid's dimension; multigrid: the same cycle without learned factors; jacobi; none;
  *                  the name of a shipped model; or a model file                                                                  (auto)
@@ -408,11 +411,11 @@ DCG_API int dcg_solver_set_option(dcg_solver *solver, const char *name, const ch
 /* The grid whose cells the rows are. Set it once, before the first matrix.
  *
  * shape   the numbers of cells, the slowest axis of the rows' order first: nz, ny, nx; ny, nx; or nx
- * cells   NULL: there is a row for every cell. Else a kind for every cell (0 FLUID, 1 SOLID, 2 OPEN): the rows are then those of the FLUID cells,
+ * cells   NULL: there is a row for every cell. Else an enum dcg_cell for every cell: the rows are then those of the FLUID cells,
  *         or of all cells, where those of the others are diagonal only */
 DCG_API int dcg_solver_set_grid(dcg_solver *solver, int32_t dim, const int64_t *shape, const uint8_t *cells);
 
-/* The same by the centres of the rows' cells, x, y[, z] of one row after the other (dim is 2 or 3), in any order. The cells of the rectilinear
+/* The same by the centres of the rows' cells, dim values (x, y, z) of one row after the other, rows in any order. The cells of the rectilinear
  * grid through them that have no row are walls. For one process. */
 DCG_API int dcg_solver_set_coordinates(dcg_solver *solver, int32_t dim, int64_t rows, const double *centres);
 
@@ -421,19 +424,25 @@ DCG_API int dcg_solver_set_coordinates(dcg_solver *solver, int32_t dim, int64_t 
  * and destroy are then collective. *ranks and what it points to may go, the context must stay. */
 DCG_API int dcg_solver_set_ranks(dcg_solver *solver, const dcg_ranks *ranks);
 
-/* A matrix by compressed rows: the entries of row i are value[start[i]] to value[start[i + 1] - 1], in the columns column[...]. */
+/* A matrix by compressed rows.
+ *
+ * Block 0 holds the columns of this process's own rows, numbered from 0: the entries of row i are value[0][e] in column[0][e], for e from
+ * start[0][i] to start[0][i + 1] - 1, in any order. A program on one process fills in rows, index_bytes and block 0, and leaves the rest 0.
+ *
+ * Block 1, on several ranks, holds the entries in other ranks' columns. They are numbered from 0 too, in any order: column c belongs to row
+ * ghost[c] of the whole matrix. */
 typedef struct {
-  int64_t rows;                     /* of this process */
-  int32_t index_bytes;              /* of start, column and ghost: 4 (int32_t) or 8 (int64_t) */
-  const void *start[2], *column[2]; /* [0]: columns of this process's rows, numbered from 0. [1]: other ranks' columns, or NULL: numbers in ghost */
+  int64_t rows;       /* of this process */
+  int32_t index_bytes; /* of start, column and ghost: 4 (int32_t) or 8 (int64_t) */
+  const void *start[2], *column[2];
   const double *value[2];
-  int64_t ghosts;                   /* how many columns of other ranks there are */
-  const void *ghost;                /* the row of the whole matrix that each of them belongs to */
+  int64_t ghosts;     /* how many columns block 1 has */
+  const void *ghost;
 } dcg_csr;
 
 /* The matrix. It is read once; the arrays are the caller's again afterwards.
  *
- * same_pattern   nonzero: only values differ from the last matrix, so that the grid and all memory are kept */
+ * same_pattern   nonzero: only values differ from the last matrix, so that columns are not looked at again */
 DCG_API int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, int32_t same_pattern);
 
 /* Instead of grid and matrix, an operator over cells. Its arrays must stay valid and unchanged as long as it is served. */
@@ -444,7 +453,7 @@ DCG_API int dcg_solver_set_up(dcg_solver *solver);
 
 /* What a solve reports. Texts and residuals are the session's, until the next solve. */
 typedef struct {
-  int32_t reason;              /* enum dcg_reason */
+  int32_t reason;              /* enum dcg_reason; 0: converged */
   const char *text;            /* the same in words */
   int64_t iterations;
   int64_t fallbacks;           /* iterations along Jacobi's directions, where the preconditioner's were poor */
@@ -454,8 +463,8 @@ typedef struct {
   double setup_seconds, solve_seconds;
 } dcg_result;
 
-/* Solves A x = b. x holds the guess: zeros where there is none. 0 is returned where the iteration ended, converged or not: result says which.
- * result may be NULL. Of a singular A, x has zero mean on every component. */
+/* Solves A x = b. x holds the guess: zeros where there is none. The function returns 0 (DCG_OK) where the iteration ended, converged or not:
+ * result->reason says which. result may be NULL. Of a singular A, x has zero mean on every component. */
 DCG_API int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, dcg_result *result);
 
 /* ---- the parts of a session, for programs that iterate themselves -------------------------------------------------- */
@@ -468,9 +477,9 @@ DCG_API int dcg_solver_apply(dcg_solver *solver, const double *r, double *z);
 DCG_API int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x, double *r, double target, int64_t maxiter, double *history,
                                double *steps, int64_t *iterations, int32_t *result);
 
-/* The model that the option names, for a grid of this dimension: fills *model and, if weights is not NULL, *weights. DCG_UNSUPPORTED where it runs
+/* The model that the option names, for a grid of this dimension: fills *model and, if parameters is not NULL, *parameters. DCG_UNSUPPORTED where it runs
  * in Python only (*model is filled). */
-DCG_API int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_weights *weights, dcg_model *model);
+DCG_API int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_parameters *parameters, dcg_model *model);
 
 /* What was read from the matrix: facts, the operator over cells, and the rows that are no unknowns, those that are diagonal only first, with
  * 1 / a_ii for each of those. Pointers may be NULL; what they get is the session's, until the next matrix. */

@@ -25,7 +25,7 @@ DCG_API int dcg_cuda_devices(int32_t *count);
 
 /* Set-up from the operator's arrays on the host; nothing of them is kept. threads: of the set-up, 0 = as many as OpenMP would take.
  * Up to 2^31 cells with their ghosts. */
-DCG_API int dcg_cuda_create(const dcg_operator *op, const dcg_weights *weights, int32_t threads, dcg_cuda **handle);
+DCG_API int dcg_cuda_create(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, dcg_cuda **handle);
 DCG_API int dcg_cuda_update(dcg_cuda *handle, const dcg_operator *op);
 DCG_API void dcg_cuda_destroy(dcg_cuda *handle);
 

@@ -21,8 +21,10 @@ pytest.importorskip("tqdm")
 import deepcg  # noqa: E402
 from deepcg import cli  # noqa: E402
 from deepcg.cli import train  # noqa: E402
+from deepcg.io import model_file  # noqa: E402
 from deepcg.preconditioners.registry import ENTRIES  # noqa: E402
 from deepcg.scenes import gallery  # noqa: E402
+from tests.support.former_models import write_format_1  # noqa: E402
 
 TINY = ["train", "--dim", "2", "--stage", "8:6:2", "--stage", "12:4:2", "--ritz-vectors", "20", "--layers", "2,2,2"]
 BUNNY = str(resources.files("deepcg.data") / "bunny.stl")
@@ -243,21 +245,21 @@ def test_recorded_command_gives_the_same_weights(trained):
 
 def test_defaults_are_those_of_the_shipped_networks():
     pytest.importorskip("torch")
-    from deepcg.training.dcdm_trainer import Training
+    from deepcg.training.dcdm_trainer import DCDMTraining
     from deepcg.training.run import DCDM_OPTIONS, command
 
     for dim in (2, 3):
         settings = cli.main.commands["train"].make_context("train", ["--dim", str(dim)]).params
         given = {key: settings[key] for key in ("dim", "stages", "rate", "seed", "ritz_vectors", "layers")}
-        assert Training(**train._given(given, DCDM_OPTIONS)) == Training(dim=dim)
-        assert command(Training(dim=dim), f"dcdm-{dim}d") == f"deepcg train --dim {dim}"
+        assert DCDMTraining(**train._given(given, DCDM_OPTIONS)) == DCDMTraining(dim=dim)
+        assert command(DCDMTraining(dim=dim), f"dcdm-{dim}d") == f"deepcg train --dim {dim}"
 
 
 def test_interrupted_training_goes_on_where_it_stopped(trained, monkeypatch):
     from deepcg.io import model_file
-    from deepcg.training.dcdm_trainer import Trainer
+    from deepcg.training.dcdm_trainer import DCDMTrainer
 
-    honest = Trainer._one_step
+    honest = DCDMTrainer._one_step
 
     def interrupted(self):
         if self.step == 4:
@@ -267,7 +269,7 @@ def test_interrupted_training_goes_on_where_it_stopped(trained, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     command = [*TINY, "--name", "halved", "--device", "cpu"]
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_one_step", interrupted)
+        patch.setattr(DCDMTrainer, "_one_step", interrupted)
         output = run(*command, code=130)
     assert "stopped after step 5 of 10" in output
     assert signal.getsignal(signal.SIGINT) is before
@@ -338,11 +340,19 @@ def test_every_preconditioner_of_the_registry_is_listed_and_described(name):
 
 
 def test_info_lists_shipped_models():
-    from deepcg.io import model_file
-
     output = run("info")
     for name in model_file.shipped():
         assert name in output
+
+
+def test_info_renews_a_file_of_an_earlier_format(workplace):
+    path = write_format_1(model_file.shipped()["multilevel-2d"], workplace / "m.safetensors")
+    with pytest.warns(FutureWarning, match="--rewrite"):
+        run("info", path)
+    output = run("info", path, "--rewrite")
+    assert f"Written: {path}" in output and "passed" in output
+    assert model_file.describe(path) == model_file.describe(model_file.shipped()["multilevel-2d"])
+    assert "--rewrite: a model file is needed" in run("info", "--rewrite", code=2)
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind" * 9])

@@ -1,6 +1,7 @@
 """Model files: what is written is read back, and nothing else is believed."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from deepcg.dcdm.file import load_network, save_network  # noqa: E402
 from deepcg.dcdm.network import DCDM  # noqa: E402
 from deepcg.io import model_file  # noqa: E402 - needs torch
 from deepcg.io.model_file import ModelFileError  # noqa: E402
+from tests.support.former_models import write_format_1  # noqa: E402
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_altered_weights(path):
 def test_self_test_catches_weights_that_answer_otherwise(path):
     tensors, description = parts(path)
     tensors["project.bias"] = tensors["project.bias"] + 1
-    write(path, tensors, {**description, "hash": model_file.weights_hash(tensors)})
+    write(path, tensors, {**description, "hash": model_file.tensors_hash(tensors)})
     with pytest.raises(ModelFileError, match="self-test failed"):
         load_network(path)
 
@@ -180,7 +182,7 @@ def test_more_descriptions_that_do_not_fit(path, change, message):
 def test_weights_that_are_no_numbers_fail_the_self_test(path):
     tensors, description = parts(path)
     tensors["project.bias"] = np.full_like(tensors["project.bias"], np.nan)
-    write(path, tensors, {**description, "hash": model_file.weights_hash(tensors)})
+    write(path, tensors, {**description, "hash": model_file.tensors_hash(tensors)})
     with pytest.raises(ModelFileError, match="self-test failed"):
         load_network(path)
 
@@ -193,6 +195,22 @@ def test_the_hash_sees_names_shapes_and_values_but_no_order():
         {**tensors, "a": tensors["a"].reshape(3, 2)},
         {**tensors, "b": np.nextafter(tensors["b"], np.float32(2))},
     ]
-    hashes = {model_file.weights_hash(other) for other in [tensors, *others]}
+    hashes = {model_file.tensors_hash(other) for other in [tensors, *others]}
     assert len(hashes) == 5
-    assert model_file.weights_hash(dict(reversed(tensors.items()))) == model_file.weights_hash(tensors)
+    assert model_file.tensors_hash(dict(reversed(tensors.items()))) == model_file.tensors_hash(tensors)
+
+
+@pytest.mark.parametrize("name", ["multilevel-2d", "multilevel-3d"])
+def test_names_of_format_1_are_read_with_a_warning_and_renewed(name, tmp_path):
+    shipped = model_file.shipped()[name]
+    path = write_format_1(shipped, tmp_path / "former.safetensors")
+    expected, today = model_file.load(shipped)
+    with pytest.warns(FutureWarning, match=f"format 1 .codebook.*deepcg info {path} --rewrite"):
+        tensors, description = model_file.load(path)
+    assert description["version"] == 1 and tensors.keys() == expected.keys()
+    assert all(np.array_equal(tensors[key], expected[key]) for key in expected)
+    assert model_file.rewrite(path) == path
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tensors, description = model_file.load(path)
+    assert description == today and all(np.array_equal(tensors[key], expected[key]) for key in expected)

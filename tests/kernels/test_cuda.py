@@ -14,7 +14,7 @@ import pytest
 import deepcg
 from deepcg.multigrid.cuda import CudaCycle
 from deepcg.multigrid.cycle import MultilevelCycle
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.native import device
 from deepcg.native import library as native
 from deepcg.native.device_array import device_array, from_capsule, on_gpu
@@ -95,12 +95,12 @@ def residual(problem, seed=11):
 
 
 def learned():
-    """Weights that use every part of the network."""
-    rng, plain = np.random.default_rng(3), Weights.classical()
-    return Weights(
+    """Parameters that use every part of the network."""
+    rng, plain = np.random.default_rng(3), Parameters.classical()
+    return Parameters(
         sweeps=np.array([1, 2, 3, 4, 2, 1, 1, 2]),
         omega=rng.uniform(0.9, 1.2, plain.omega.shape),
-        codebook=rng.uniform(0.9, 1.1, plain.codebook.shape),
+        relaxation_table=rng.uniform(0.9, 1.1, plain.relaxation_table.shape),
         hidden_weight=rng.standard_normal(plain.hidden_weight.shape),
         hidden_bias=rng.standard_normal(plain.hidden_bias.shape),
         output_weight=rng.standard_normal(plain.output_weight.shape),
@@ -121,8 +121,8 @@ def on_host(monkeypatch, host):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_same_as_on_the_cpu(on_host, shape, kind):
     problem = build(shape, kind)
-    for weights in (Weights.classical(), learned()):
-        cpu, gpu = MultilevelCycle(problem, weights, threads=1), CudaCycle(problem, weights, threads=1)
+    for parameters in (Parameters.classical(), learned()):
+        cpu, gpu = MultilevelCycle(problem, parameters, threads=1), CudaCycle(problem, parameters, threads=1)
         r = residual(problem)
         z = cpu(r)
         difference = gpu(r) - z
@@ -141,7 +141,9 @@ def test_the_same_as_on_the_cpu(on_host, shape, kind):
 
 @needs_compiler
 def test_walls_make_extra_unknowns():
-    assert any(level.extras for level in MultilevelCycle(build((31, 27, 29), "walls"), Weights.classical()).levels)
+    assert any(
+        level.secondary for level in MultilevelCycle(build((31, 27, 29), "walls"), Parameters.classical()).levels
+    )
 
 
 @needs_compiler
@@ -162,14 +164,14 @@ def test_no_order_within_a_phase_matters(monkeypatch, host, host_backward, kind)
 
 @needs_compiler
 def test_large_and_small_levels_are_both_there(on_host):
-    cycle = CudaCycle(build((33, 32, 40), "open"), Weights.classical())
-    assert 1 < cycle.small_levels < len(MultilevelCycle(build((33, 32, 40), "open"), Weights.classical()).levels)
+    cycle = CudaCycle(build((33, 32, 40), "open"), Parameters.classical())
+    assert 1 < cycle.small_levels < len(MultilevelCycle(build((33, 32, 40), "open"), Parameters.classical()).levels)
     assert cycle.kernels == "host" and cycle.memory > 8 * 33 * 32 * 40
 
 
 @needs_compiler
 def test_what_benchmarks_measure(on_host):
-    cycle = CudaCycle(build((17, 23), "open"), Weights.classical())
+    cycle = CudaCycle(build((17, 23), "open"), Parameters.classical())
     assert cycle.seconds("sweep", 1)[1] == 26 * 17 * 23
     assert cycle.seconds("copy", 1)[1] > 0 and cycle.seconds("cycle", 1)[0] > 0
 
@@ -185,17 +187,17 @@ def test_solve_with_the_device_asked_for(on_host):
 
 @needs_compiler
 def test_update_to_another_shape(on_host):
-    cycle = CudaCycle(build((17, 23), "open"), Weights.classical())
+    cycle = CudaCycle(build((17, 23), "open"), Parameters.classical())
     problem = build((13, 17, 19), "weighted")
     r = residual(problem)
     cycle.update(problem)
-    assert np.allclose(cycle(r), CudaCycle(problem, Weights.classical())(r), rtol=0, atol=0)
+    assert np.allclose(cycle(r), CudaCycle(problem, Parameters.classical())(r), rtol=0, atol=0)
 
 
 @needs_compiler
 def test_what_ends_an_iteration(on_host):
     problem = build((17, 23), "open")
-    cycle, r = CudaCycle(problem, Weights.classical()), residual(problem)
+    cycle, r = CudaCycle(problem, Parameters.classical()), residual(problem)
     assert cycle.native_cg(np.zeros_like(r), r.copy(), 1e9, 5).residuals == []
     assert cycle.native_cg(np.zeros_like(r), r.copy(), 0.0, 0).residuals == []
     assert len(cycle.native_cg(np.zeros_like(r), r.copy(), 0.0, 3).residuals) == 3
@@ -265,7 +267,7 @@ def test_what_the_gpu_cannot_do_is_refused_or_ended_on_the_host(on_host):
 @needs_compiler
 def test_arrays_on_the_device_are_used_as_they_are(on_host):
     problem = build((13, 17, 19), "open")
-    cycle, r = CudaCycle(problem, Weights.classical()), residual(problem)
+    cycle, r = CudaCycle(problem, Parameters.classical()), residual(problem)
     z = FakeGpuArray(np.empty(problem.shape))
     assert cycle(FakeGpuArray(r.reshape(problem.shape)), out=z) is z
     assert np.array_equal(z.values.reshape(-1), cycle(r))
@@ -335,5 +337,5 @@ def test_without_a_gpu_it_is_refused():
 def test_on_the_gpu_as_on_the_cpu(kind):
     problem = build((33, 32, 40), kind)
     r = residual(problem)
-    z = MultilevelCycle(problem, Weights.classical())(r)
-    assert np.linalg.norm(CudaCycle(problem, Weights.classical())(r) - z) <= 5e-6 * np.linalg.norm(z)
+    z = MultilevelCycle(problem, Parameters.classical())(r)
+    assert np.linalg.norm(CudaCycle(problem, Parameters.classical())(r) - z) <= 5e-6 * np.linalg.norm(z)

@@ -17,7 +17,8 @@ import deepcg
 from deepcg.native import constants, device, library
 from tests.support.c_header import Function, Header, mismatch, parse, signature_mismatch
 
-INCLUDE = Path(__file__).parents[2] / "kernels" / "include"
+ROOT = Path(__file__).parents[2]
+INCLUDE = ROOT / "kernels" / "include"
 HEADERS = ("deepcg.h", "deepcg_cuda.h")
 HEADER = parse(*(INCLUDE / name for name in HEADERS))
 PACKAGE = Path(deepcg.__file__).parent
@@ -26,22 +27,24 @@ SOURCES = {path: path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
 
-def structures() -> dict[str, type[ctypes.Structure]]:
-    """The package's ctypes structures by the C type that their docstring names; DLPack's in device_array are not the kernels'."""
-    found = {}
-    for path, text in SOURCES.items():
-        if path.name == "device_array.py":
-            continue
-        for node in ast.walk(ast.parse(text)):
+def structures() -> list[tuple[str, type[ctypes.Structure]]]:
+    """The ctypes structures of package and tests with the C types that their docstrings name; DLPack's in device_array are not the kernels'."""
+    found = []
+    for path in [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]:
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "ctypes.Structure" for base in node.bases):
                 name = re.match(r"`(dcg_\w+)`", ast.get_docstring(node) or "")
-                assert name, f"{path}: {node.name}'s docstring has to begin with its C type, as `dcg_operator`."
-                dotted = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-                found[name[1]] = getattr(importlib.import_module(dotted), node.name)
+                assert name or path.name == "device_array.py", (
+                    f"{path}: what is the C type of {node.name}? Its docstring has to say."
+                )
+                if name:
+                    dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                    found.append((name[1], getattr(importlib.import_module(dotted), node.name)))
     return found
 
 
 STRUCTURES = structures()
+BY_NAME = dict(STRUCTURES)
 
 
 class Declared:
@@ -93,7 +96,7 @@ def test_the_compiler_sees_what_the_parser_sees(tmp_path):
     measured = {name: float(value) for name, value in map(str.split, run.stdout.splitlines())}
 
     assert {name: measured[name] for name in HEADER.constants} == HEADER.constants
-    for name, kind in STRUCTURES.items():
+    for name, kind in STRUCTURES:
         assert ctypes.sizeof(kind) == measured[name], name
         for field, *_ in kind._fields_:
             place = getattr(kind, field)
@@ -105,7 +108,7 @@ def faults(header: Header) -> list[str]:
     ours = {f"DCG_{name}": value for name, value in vars(constants).items() if name.isupper()}
     ours |= {"DCG_ABI_VERSION": library.ABI_VERSION, "DCG_CUDA_ABI_VERSION": device.ABI_VERSION}
     found = [f"{name}: {value} in Python" for name, value in ours.items() if header.constants.get(name) != value]
-    for name, kind in STRUCTURES.items():
+    for name, kind in STRUCTURES:
         expected, given = header.structs.get(name, {}), dict(field[:2] for field in kind._fields_)
         if list(expected) != list(given):
             found.append(f"{name}: fields {list(given)} where C has {list(expected)}")
@@ -113,13 +116,13 @@ def faults(header: Header) -> list[str]:
             found += [
                 f"{name}.{field}: {wrong}"
                 for field in given
-                if (wrong := mismatch(given[field], expected[field], STRUCTURES))
+                if (wrong := mismatch(given[field], expected[field], BY_NAME))
             ]
     for name, function in DECLARED.items():
         arguments = () if function.argtypes is None else function.argtypes
         if name not in header.functions:
             found.append(f"{name}: no such function")
-        elif wrong := signature_mismatch(function.restype, arguments, header.functions[name], STRUCTURES):
+        elif wrong := signature_mismatch(function.restype, arguments, header.functions[name], BY_NAME):
             found.append(f"{name}: {wrong}")
     return found
 
@@ -145,8 +148,8 @@ BROKEN = {
     "a field that is missing": ("  int32_t local; ", " "),
     "fields in another order": ("  int32_t periodic;        /* bit 0", "  int32_t order; int32_t periodic; /* bit 0"),
     "a field of another type": ("  int32_t local; ", "  float local; "),
-    "an array of another length": ("codebook[DCG_CODES]", "codebook[DCG_HIDDEN]"),
-    "another number": ("DCG_CODES = 16", "DCG_CODES = 17"),
+    "an array of another length": ("relaxation_table[DCG_STENCIL_TYPES]", "relaxation_table[DCG_HIDDEN]"),
+    "another number": ("DCG_STENCIL_TYPES = 16", "DCG_STENCIL_TYPES = 17"),
     "another enumerator": ("DCG_OPEN = 2", "DCG_OPEN = 3"),
     "an argument more": ("dcg_axpy(int64_t n, ", "dcg_axpy(int64_t n, int64_t m, "),
     "an argument of another kind": ("dcg_axpy(int64_t n, ", "dcg_axpy(int32_t n, "),
@@ -165,5 +168,5 @@ def test_a_header_that_changed_alone_is_noticed(change, tmp_path):
 
 
 def test_the_parser_knows_a_function_pointer():
-    sum_of_ranks = HEADER.structs["dcg_ranks"]["sum"].function
-    assert isinstance(sum_of_ranks, Function) and len(sum_of_ranks.parameters) == 3
+    allreduce = HEADER.structs["dcg_ranks"]["allreduce"].function
+    assert isinstance(allreduce, Function) and len(allreduce.parameters) == 3

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from deepcg.io import model_file
-from deepcg.multigrid.parameters import Weights, load
+from deepcg.multigrid.parameters import Parameters, load
 from deepcg.native import library as native
-from deepcg.native.constants import UNSUPPORTED
+from deepcg.native.constants import MODEL_FORMAT, UNSUPPORTED
+from tests.support.former_models import write_format_1
 
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason=f"kernels not built: {native.unavailable}")
 
@@ -23,20 +24,21 @@ class Model(ctypes.Structure):
         ("architecture", ctypes.c_char * 32),
         ("hash", ctypes.c_char * 20),
         ("dimension", ctypes.c_int32),
+        ("format", ctypes.c_int32),
     )
 
 
-def read(path) -> tuple[native.Weights, Model]:
-    weights, model = native.Weights(), Model()
-    native.call("dcg_weights_read", str(path).encode(), ctypes.byref(weights), ctypes.byref(model))
-    return weights, model
+def read(path) -> tuple[native.Parameters, Model]:
+    parameters, model = native.Parameters(), Model()
+    native.call("dcg_parameters_read", str(path).encode(), ctypes.byref(parameters), ctypes.byref(model))
+    return parameters, model
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_files_are_read_as_python_reads_them(name):
-    weights, model = read(SHIPPED[name])
+    parameters, model = read(SHIPPED[name])
     expected, description = load(SHIPPED[name])
-    assert bytes(weights) == bytes(native.weights(expected))
+    assert bytes(parameters) == bytes(native.parameters(expected))
     assert (model.name.decode(), model.hash.decode(), model.dimension) == (
         description["name"],
         description["hash"],
@@ -44,10 +46,18 @@ def test_shipped_files_are_read_as_python_reads_them(name):
     )
 
 
+def test_files_with_the_names_of_format_1_are_read(tmp_path):
+    path = write_format_1(SHIPPED["multilevel-2d"], tmp_path / "former.safetensors")
+    parameters, model = read(path)
+    expected, today = read(SHIPPED["multilevel-2d"])
+    assert bytes(parameters) == bytes(expected)
+    assert (model.format, today.format, model.name) == (1, MODEL_FORMAT, today.name)
+
+
 def test_classical_weights_are_pythons():
-    weights = native.Weights()
-    native.call("dcg_weights_classical", ctypes.byref(weights))
-    assert bytes(weights) == bytes(native.weights(Weights.classical()))
+    parameters = native.Parameters()
+    native.call("dcg_parameters_classical", ctypes.byref(parameters))
+    assert bytes(parameters) == bytes(native.parameters(Parameters.classical()))
 
 
 def test_names_and_descriptions_may_hold_any_characters(tmp_path):
@@ -58,9 +68,9 @@ def test_names_and_descriptions_may_hold_any_characters(tmp_path):
 
 
 def test_the_papers_network_is_named_but_not_run():
-    model, weights = Model(), native.Weights()
+    model, parameters = Model(), native.Parameters()
     path = str(model_file.shipped()["dcdm-3d"]).encode()
-    assert native.load().dcg_weights_read(path, ctypes.byref(weights), ctypes.byref(model)) == UNSUPPORTED
+    assert native.load().dcg_parameters_read(path, ctypes.byref(parameters), ctypes.byref(model)) == UNSUPPORTED
     assert model.architecture == b"dcdm" and model.dimension == 3
 
 
@@ -73,7 +83,7 @@ def test_truncated_files_are_refused(tmp_path, length):
 
 
 def test_any_altered_byte_is_noticed_or_harmless(tmp_path):
-    """Weights that were changed do not match the hash; a changed header is no JSON, or describes other tensors."""
+    """Parameters that were changed do not match the hash; a changed header is no JSON, or describes other tensors."""
     original, path = bytearray(SHIPPED["multilevel-3d"].read_bytes()), tmp_path / "altered.safetensors"
     expected = bytes(read(SHIPPED["multilevel-3d"])[0])
     rng = np.random.default_rng(8)
@@ -82,10 +92,10 @@ def test_any_altered_byte_is_noticed_or_harmless(tmp_path):
         altered[at] ^= 1 << rng.integers(8)
         path.write_bytes(altered)
         try:
-            weights, _ = read(path)
+            parameters, _ = read(path)
         except (native.KernelError, UnicodeDecodeError):
             continue
-        assert bytes(weights) == expected
+        assert bytes(parameters) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,9 +106,12 @@ def test_any_altered_byte_is_noticed_or_harmless(tmp_path):
             lambda t, d: ({k: v for k, v in t.items() if k != "omega"}, d),
             r"not those of a multilevel network \(omega\)",
         ),
-        (lambda t, d: ({**t, "codebook": t["codebook"][:8]}, d), r"not those of a multilevel network \(codebook\)"),
+        (
+            lambda t, d: ({**t, "relaxation_table": t["relaxation_table"][:8]}, d),
+            r"not those of a multilevel network \(relaxation_table\)",
+        ),
         (lambda t, d: (t, {**d, "hash": "0" * 16}), "do not match the hash"),
-        (lambda t, d: (t, {**d, "version": 2}), "not of a format that this deepcg reads"),
+        (lambda t, d: (t, {**d, "version": 3}), "not of a format that this deepcg reads"),
     ],
 )
 def test_other_weights_are_refused(tmp_path, make, text):

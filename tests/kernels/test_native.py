@@ -56,14 +56,14 @@ def test_a_look_at_a_vector_equals_numpy(n):
     rng = np.random.default_rng(n)
     cells = rng.choice([0, 1, 2], n).astype(np.uint8)
     v = np.where(cells == 0, rng.standard_normal(n), 0.0)
-    found, expected = vectors.look(cells, v), numpy_kernels.look(cells, v)
+    found, expected = vectors.scan(cells, v), numpy_kernels.scan(cells, v)
     assert found.largest == expected[0] and not found.outside
     assert found.norm == pytest.approx(expected[1], rel=1e-13)
     cells[n - 1], v[n - 1] = 1, -1e-300
-    assert vectors.look(cells, v).outside
+    assert vectors.scan(cells, v).outside
     for bad in (np.nan, np.inf, -np.inf):
         v[n // 2] = bad
-        assert not np.isfinite(vectors.look(cells, v).largest)
+        assert not np.isfinite(vectors.scan(cells, v).largest)
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 8191, 8193, 65535, 65537, 300_001])

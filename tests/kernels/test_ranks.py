@@ -5,11 +5,11 @@ import pytest
 
 from deepcg import FLUID, SOLID, Poisson
 from deepcg.multigrid.cycle import MultilevelCycle
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.native import library as native
 from deepcg.scenes import gallery
 from tests.support import ranks, reference
-from tests.support.cycles import random_weights, residual_like
+from tests.support.cycles import random_parameters, residual_like
 
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason="the kernels are not built")
 
@@ -73,9 +73,9 @@ def problem(name) -> Poisson:
     return Poisson(**{"cells": np.zeros(shape, np.uint8), **options})
 
 
-def assert_same_network(given, weights, cuts, **options):
-    alone, together = MultilevelCycle(given, weights, threads=1), ranks.OnRanks(given, weights, cuts, **options)
-    assert together.levels == [(*level.shape, level.unknowns, level.extras) for level in alone.levels]
+def assert_same_network(given, parameters, cuts, **options):
+    alone, together = MultilevelCycle(given, parameters, threads=1), ranks.OnRanks(given, parameters, cuts, **options)
+    assert together.levels == [(*level.shape, level.unknowns, level.secondary) for level in alone.levels]
     r = residual_like(given, 21)
     for v in (r, np.roll(r, 7) * (given.cells.reshape(-1) == FLUID)):
         expected = alone(v)
@@ -83,17 +83,19 @@ def assert_same_network(given, weights, cuts, **options):
     return together
 
 
-@pytest.mark.parametrize("weights", [Weights.classical(), random_weights(31, (1, 2))], ids=["classical", "random"])
+@pytest.mark.parametrize(
+    "parameters", [Parameters.classical(), random_parameters(31, (1, 2))], ids=["classical", "random"]
+)
 @pytest.mark.parametrize(("name", "cuts"), EVERY)
-def test_the_network_of_one_rank(name, cuts, weights):
-    assert_same_network(problem(name), weights, cuts).close()
+def test_the_network_of_one_rank(name, cuts, parameters):
+    assert_same_network(problem(name), parameters, cuts).close()
 
 
 @pytest.mark.parametrize(("name", "dim"), [(name, dim) for dim in (2, 3) for name in gallery.names(dim)])
 def test_scenes(name, dim):
     given = gallery.scene(name, {2: 45, 3: 20}[dim], dim).problem
     cuts = [[given.shape[0] // 3], [], [7]] if dim == 3 else [[given.shape[0] // 3], [7]]
-    assert_same_network(given, random_weights(12), cuts).close()
+    assert_same_network(given, random_parameters(12), cuts).close()
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -102,21 +104,21 @@ def test_random_problems(seed):
     rng = np.random.default_rng(seed)
     given = Poisson(**reference.random_arguments(seed))
     cuts = [sorted(rng.choice(np.arange(1, n), min(n - 1, rng.integers(3)), replace=False)) for n in given.shape]
-    assert_same_network(given, random_weights(seed), cuts).close()
+    assert_same_network(given, random_parameters(seed), cuts).close()
 
 
 @pytest.mark.parametrize("seed", [7, 10, 18])
 def test_unknowns_joined_only_to_what_is_not_held(seed):
     """At the edge of what a rank holds, whether a cell is an unknown is for its owner to say; a block's parts depend on it."""
     cells = np.random.default_rng(seed).choice([0, 1], size=(24, 24, 8), p=(0.45, 0.55)).astype(np.uint8)
-    assert_same_network(Poisson(cells, boundary="open"), random_weights(seed), [[8, 16], [8, 16], []]).close()
+    assert_same_network(Poisson(cells, boundary="open"), random_parameters(seed), [[8, 16], [8, 16], []]).close()
 
 
 def test_extra_unknowns_are_cut_and_coupled():
     """The thin walls above do put extra unknowns side by side across cuts of coarse levels: ranks take turns there."""
     given, cuts = problem("thin walls"), [[], [], [7]]
-    coupled = assert_same_network(given, Weights.classical(2), cuts)
-    plain = assert_same_network(problem("open box"), Weights.classical(2), cuts)
+    coupled = assert_same_network(given, Parameters.classical(2), cuts)
+    plain = assert_same_network(problem("open box"), Parameters.classical(2), cuts)
     assert coupled.levels[1][4] > 0 and plain.levels[1][4] == 0
     counts = []
     for each in (coupled, plain):
@@ -124,19 +126,19 @@ def test_extra_unknowns_are_cut_and_coupled():
         each(residual_like(each.problem, 3))
         counts.append({kind: each.calls()[kind] - before[kind] for kind in before})
         each.close()
-    levels, sweeps = counts[1]["add"], 2
-    assert counts[0]["add"] == levels >= 2
-    assert counts[1]["spread"] == levels * (4 * sweeps + 1)  # the ledger in distributed_cycle.cpp
-    assert counts[0]["spread"] >= counts[1]["spread"] + 4 * sweeps
+    levels, sweeps = counts[1]["reduce"], 2
+    assert counts[0]["reduce"] == levels >= 2
+    assert counts[1]["broadcast"] == levels * (4 * sweeps + 1)  # the ledger in distributed_cycle.cpp
+    assert counts[0]["broadcast"] >= counts[1]["broadcast"] + 4 * sweeps
 
 
 @pytest.mark.parametrize("name", ["thin walls", "1000:1", "periodic", "2-D walls"])
 def test_no_sum_over_ranks_in_the_cycle(name):
     given = problem(name)
-    together = ranks.OnRanks(given, Weights.classical(), CUTS[len(given.shape)][3])
-    before = together.calls()["sum"]
+    together = ranks.OnRanks(given, Parameters.classical(), CUTS[len(given.shape)][3])
+    before = together.calls()["allreduce"]
     together(residual_like(given, 2))
-    assert together.calls()["sum"] == before
+    assert together.calls()["allreduce"] == before
     together.close()
 
 
@@ -152,7 +154,7 @@ def test_no_sum_over_ranks_in_the_cycle(name):
 def test_symmetric_and_positive_definite(cells, options, cuts):
     """By its dense spectrum, on the range of A where that is singular."""
     given = Poisson(cells, **options)
-    together = ranks.OnRanks(given, random_weights(17), cuts)
+    together = ranks.OnRanks(given, random_parameters(17), cuts)
     fluid = np.flatnonzero(given.cells.reshape(-1) == FLUID)
     M = np.zeros((fluid.size, fluid.size))
     for column, cell in enumerate(fluid):
@@ -177,8 +179,8 @@ def test_conjugate_gradients_take_as_many_iterations(name, cuts, gather):
     b = residual_like(given, 8)
     target = 1e-7 * np.linalg.norm(b)
     alone, together = (
-        MultilevelCycle(given, Weights.classical()),
-        ranks.OnRanks(given, Weights.classical(), cuts, gather),
+        MultilevelCycle(given, Parameters.classical()),
+        ranks.OnRanks(given, Parameters.classical(), cuts, gather),
     )
     expected = alone.native_cg(np.zeros_like(b), b.copy(), target, 60)
     x, r = np.zeros_like(b), b.copy()
@@ -201,10 +203,10 @@ def test_small_levels_live_on_rank_0(gather, cut_levels):
     given = Poisson(
         np.zeros((12, 13, 14), np.uint8), boundary="open"
     )  # 2184 cells, then 6 * 7 * 7, then 3 * 4 * 4, which is the last
-    together = assert_same_network(given, Weights.classical(), [[6], [], [7]], gather=gather)
-    before = together.calls()["add"]
+    together = assert_same_network(given, Parameters.classical(), [[6], [], [7]], gather=gather)
+    before = together.calls()["reduce"]
     together(residual_like(given, 2))
-    assert together.calls()["add"] - before == max(cut_levels, 1)
+    assert together.calls()["reduce"] - before == max(cut_levels, 1)
     together.close()
 
 
@@ -212,21 +214,21 @@ def test_small_levels_live_on_rank_0(gather, cut_levels):
 def test_periodic_axes_of_odd_length(cuts):
     """Where such an axis is cut, the level lives on rank 0; where not, it needs its own passes there as anywhere."""
     given = Poisson(np.zeros((9, 14, 11), np.uint8), boundary=["periodic", "wall", "periodic"])
-    assert_same_network(given, random_weights(3), cuts).close()
+    assert_same_network(given, random_parameters(3), cuts).close()
 
 
 def test_threads_of_a_rank():
     for name in ("thin walls", "2-D 1000:1"):
         given = problem(name)
-        assert_same_network(given, random_weights(3), CUTS[len(given.shape)][1], threads=3).close()
+        assert_same_network(given, random_parameters(3), CUTS[len(given.shape)][1], threads=3).close()
 
 
 def test_update():
     first, second = problem("thin walls"), problem("thin walls, weights")
-    together = assert_same_network(first, random_weights(3), [[7], [], [9]])
+    together = assert_same_network(first, random_parameters(3), [[7], [], [9]])
     for given in (second, Poisson(random_cells(first.shape)), first):
         together.update(given)
-        alone = MultilevelCycle(given, random_weights(3))
+        alone = MultilevelCycle(given, random_parameters(3))
         r = residual_like(given, 2)
         expected = alone(r)
         assert np.abs(together(r) - expected).max() <= ROUNDING * np.abs(expected).max()
@@ -239,7 +241,7 @@ def test_a_failing_message_ends_the_call(calls):
     given = problem("thin walls")
 
     def run():
-        together = ranks.OnRanks(given, Weights.classical(), [[], [5, 11], []], fail_after=calls)
+        together = ranks.OnRanks(given, Parameters.classical(), [[], [5, 11], []], fail_after=calls)
         together.native_cg(np.zeros(given.cells.size), residual_like(given, 2), 0.0, 60)
 
     with pytest.raises(native.KernelError, match="a message-passing function failed") as caught:
@@ -259,7 +261,7 @@ def test_one_rank_refuses_for_all(monkeypatch):
 
     monkeypatch.setattr(ranks.OnRanks, "_operator", damaged)
     with pytest.raises(native.KernelError) as caught:
-        ranks.OnRanks(given, Weights.classical(), [[], [], [4, 8]])
+        ranks.OnRanks(given, Parameters.classical(), [[], [], [4, 8]])
     texts = {number: str(error) for number, error in caught.value.of_ranks.items()}
     assert len(texts) == 3
     assert "shape: not that of this rank's cells" in texts[1]
@@ -286,4 +288,4 @@ def test_illegal_ranks(monkeypatch, damage, text):
 
     monkeypatch.setattr(ranks.OnRanks, "_ranks", damaged)
     with pytest.raises(native.KernelError, match=text):
-        ranks.OnRanks(problem("open box"), Weights.classical(), [[], [], [7]])
+        ranks.OnRanks(problem("open box"), Parameters.classical(), [[], [], [7]])

@@ -8,11 +8,11 @@ import pytest
 import deepcg
 from deepcg import Poisson
 from deepcg.multigrid.cycle import MultilevelCycle
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.native import library as native
 from deepcg.scenes import gallery
 from tests.support import reference
-from tests.support.cycles import random_weights, residual_like
+from tests.support.cycles import random_parameters, residual_like
 
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason="the kernels are not built")
 
@@ -20,11 +20,13 @@ SCENES = [(name, dim) for dim in (2, 3) for name in gallery.names(dim)]
 SIZES = {2: 45, 3: 22}
 
 
-@pytest.mark.parametrize("weights", [Weights.classical(), random_weights(11), random_weights(12, (1, 2, 3))])
+@pytest.mark.parametrize(
+    "parameters", [Parameters.classical(), random_parameters(11), random_parameters(12, (1, 2, 3))]
+)
 @pytest.mark.parametrize(("name", "dim"), SCENES)
-def test_symmetric_and_positive(name, dim, weights):
+def test_symmetric_and_positive(name, dim, parameters):
     problem = gallery.scene(name, SIZES[dim], dim).problem
-    M = MultilevelCycle(problem, weights)
+    M = MultilevelCycle(problem, parameters)
     v, w = residual_like(problem, 5), residual_like(problem, 6)
     Mv, Mw = M(v), M(w)
     assert v @ Mv > 0 and w @ Mw > 0
@@ -55,7 +57,7 @@ def test_iterations_do_not_grow_with_size(name, dim, kind):
 def test_random_problems(seed):
     problem = Poisson(**reference.random_arguments(seed))
     b = residual_like(problem, seed).reshape(problem.shape)
-    _, info = deepcg.solve(problem, b, model=MultilevelCycle(problem, Weights.classical(), threads=1 + seed % 3))
+    _, info = deepcg.solve(problem, b, model=MultilevelCycle(problem, Parameters.classical(), threads=1 + seed % 3))
     assert info == 0 and info.iterations <= 20
 
 
@@ -64,9 +66,9 @@ def test_the_same_for_any_number_of_threads(name, dim):
     """One application sums nothing across threads: it is the same to the bit."""
     problem = gallery.scene(name, 33, dim).problem
     v = residual_like(problem, 3)
-    one = MultilevelCycle(problem, Weights.classical(), threads=1)(v)
+    one = MultilevelCycle(problem, Parameters.classical(), threads=1)(v)
     for threads in (2, 3, 5):
-        np.testing.assert_array_equal(MultilevelCycle(problem, Weights.classical(), threads=threads)(v), one)
+        np.testing.assert_array_equal(MultilevelCycle(problem, Parameters.classical(), threads=threads)(v), one)
 
 
 ROUGH = {"coefficient": 10.0 ** np.random.default_rng(21).uniform(-1, 1, (300, 260))}
@@ -90,8 +92,8 @@ def test_threads_keep_to_their_own(what, threads):
     """Applications as by one thread and solves that repeat, to the bit, as often as it took to see threads in each other's way."""
     problem, often = SHARED[what]
     v = residual_like(problem, 5)
-    one = MultilevelCycle(problem, Weights.classical(), threads=1)(v)
-    cycle = MultilevelCycle(problem, Weights.classical(), threads=threads)
+    one = MultilevelCycle(problem, Parameters.classical(), threads=1)(v)
+    cycle = MultilevelCycle(problem, Parameters.classical(), threads=threads)
     for method in ("cg", "dcd"):
         solver = deepcg.Solver(problem, model=cycle, method=method, rtol=1e-8)
         first, told = solver.solve(v.reshape(problem.shape))
@@ -111,14 +113,14 @@ def test_a_solve_repeats_to_the_bit():
 
 def test_update_serves_other_cells_coefficients_and_shapes():
     first = gallery.scene("plume", 24).problem
-    M = MultilevelCycle(first, Weights.classical())
+    M = MultilevelCycle(first, Parameters.classical())
     for other in (gallery.scene("porous", 24), gallery.scene("bubble", 17), gallery.scene("baffles", 30, 2)):
         M.update(other.problem)
         v = residual_like(other.problem, 4)
-        np.testing.assert_array_equal(M(v), MultilevelCycle(other.problem, Weights.classical())(v))
+        np.testing.assert_array_equal(M(v), MultilevelCycle(other.problem, Parameters.classical())(v))
     M.update(first)
     v = residual_like(first, 8)
-    np.testing.assert_array_equal(M(v), MultilevelCycle(first, Weights.classical())(v))
+    np.testing.assert_array_equal(M(v), MultilevelCycle(first, Parameters.classical())(v))
 
 
 def test_solver_update_is_a_fresh_solve():
@@ -136,13 +138,13 @@ def test_solver_update_is_a_fresh_solve():
 
 def test_a_wall_divides_coarse_cells_into_several_unknowns():
     problem = gallery.scene("baffles", 32).problem
-    levels = MultilevelCycle(problem, Weights.classical()).levels
-    assert levels[0].extras == 0 and max(level.extras for level in levels) > 0
+    levels = MultilevelCycle(problem, Parameters.classical()).levels
+    assert levels[0].secondary == 0 and max(level.secondary for level in levels) > 0
 
 
 def test_thin_cells_are_merged_first():
     cells = np.zeros((16, 16), dtype=np.uint8)
-    levels = MultilevelCycle(Poisson(cells, spacing=[0.1, 1.0], boundary="open"), Weights.classical()).levels
+    levels = MultilevelCycle(Poisson(cells, spacing=[0.1, 1.0], boundary="open"), Parameters.classical()).levels
     assert levels[1].shape == (8, 1, 16)
 
 
@@ -169,24 +171,24 @@ def test_attainable_accuracy_is_reached():
 
 def test_memory_is_what_the_ledger_says():
     """48 bytes a cell with constant coefficients, 80 with variable ones, beside b, x and the operator's own arrays."""
-    constant = MultilevelCycle(gallery.scene("plume", 96).problem, Weights.classical())
+    constant = MultilevelCycle(gallery.scene("plume", 96).problem, Parameters.classical())
     assert constant.memory < 40 * 96**3  # r, 8 bytes a cell, is the solver's
-    variable = MultilevelCycle(gallery.scene("bubble", 96).problem, Weights.classical())
+    variable = MultilevelCycle(gallery.scene("bubble", 96).problem, Parameters.classical())
     assert variable.memory < 72 * 96**3
 
 
 def test_weights_out_of_bounds_are_refused():
     with pytest.raises(ValueError, match="omega"):
-        Weights.classical(2, 1.5)
+        Parameters.classical(2, 1.5)
     with pytest.raises(ValueError, match="sweeps"):
-        Weights.classical((2, 5))
-    with pytest.raises(ValueError, match="codebook"):
-        dataclasses.replace(Weights.classical(), codebook=np.full(16, 1.3))
+        Parameters.classical((2, 5))
+    with pytest.raises(ValueError, match="relaxation_table"):
+        dataclasses.replace(Parameters.classical(), relaxation_table=np.full(16, 1.3))
 
 
 def test_vectors_of_another_kind_are_refused():
     problem = gallery.scene("box", 10).problem
-    M = MultilevelCycle(problem, Weights.classical())
+    M = MultilevelCycle(problem, Parameters.classical())
     with pytest.raises(ValueError, match="r: a C-contiguous float64"):
         M(np.zeros(10))
     with pytest.raises(ValueError, match="r: a C-contiguous float64"):
@@ -217,7 +219,7 @@ def test_a_negative_window_is_refused():
     problem = gallery.scene("box", 12).problem
     r = residual_like(problem, 3)
     with pytest.raises(native.KernelError, match="window"):
-        MultilevelCycle(problem, Weights.classical()).native_directions(np.zeros_like(r), r, 0.0, 3, -1)
+        MultilevelCycle(problem, Parameters.classical()).native_directions(np.zeros_like(r), r, 0.0, 3, -1)
 
 
 def test_memory_of_ended_solvers_serves_the_next_ones():
@@ -226,7 +228,7 @@ def test_memory_of_ended_solvers_serves_the_next_ones():
     first = []
     for round_ in range(3):
         for number, problem in enumerate(problems):
-            z = MultilevelCycle(problem, Weights.classical(), threads=2)(residual_like(problem, 4))
+            z = MultilevelCycle(problem, Parameters.classical(), threads=2)(residual_like(problem, 4))
             if round_ == 0:
                 first.append(z)
             np.testing.assert_array_equal(z, first[number])

@@ -1,12 +1,18 @@
-"""The multilevel network: its kernels compute what its definition in PyTorch does, and it is SPD whatever its weights."""
+"""The multilevel network: its kernels compute what its definition in PyTorch does, and it is SPD whatever its parameters."""
 
 import numpy as np
 import pytest
 
 import deepcg
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.native import library as native
-from deepcg.native.constants import LEVEL_DIAGONAL, LEVEL_KEEP, LEVEL_RELAX, LEVEL_TOWARD, LEVEL_WEIGHT
+from deepcg.native.constants import (
+    LEVEL_DIAGONAL,
+    LEVEL_INTERP_NEIGHBOUR,
+    LEVEL_INTERP_PARENT,
+    LEVEL_OMEGA_DINV,
+    LEVEL_WEIGHT,
+)
 from deepcg.scenes import gallery
 
 torch = pytest.importorskip("torch")
@@ -17,11 +23,11 @@ from deepcg.multigrid.reference.network import Multilevel  # noqa: E402
 
 needs_kernels = pytest.mark.skipif(native.unavailable is not None, reason="needs the compiled kernels")
 
-SEEDS = (None, 5, 6)  # None: classical weights
+SEEDS = (None, 5, 6)  # None: classical parameters
 
 
 def network(seed, sweeps=(2, 1, 3)):
-    """With classical weights, or with random ones all over what their bounds allow."""
+    """With classical parameters, or with random ones all over what their bounds allow."""
     net = Multilevel(sweeps, local=seed is not None)
     if seed is not None:
         generator = torch.Generator().manual_seed(seed)
@@ -144,17 +150,17 @@ def test_kernels_compute_the_definition(case):
     problem.components.project(r)
     for seed in SEEDS:
         net = network(seed)
-        cycle = MultilevelCycle(problem, net.weights(), threads=1)
+        cycle = MultilevelCycle(problem, net.bounded_parameters(), threads=1)
         with torch.inference_mode():
             levels = net.setup(hierarchy)
             expected = net(levels, torch.from_numpy(r)[None])[0].numpy().copy()
-        assert [(i.shape, i.unknowns, i.extras) for i in cycle.levels] == [
-            (level.shape, np.count_nonzero(level.active), len(level.extra_cell)) for level in hierarchy.levels
+        assert [(i.shape, i.unknowns, i.secondary) for i in cycle.levels] == [
+            (level.shape, np.count_nonzero(level.active), len(level.secondary_cell)) for level in hierarchy.levels
         ]
         for number, values in enumerate(levels.values):
             if number == 0 and hierarchy.unit:
                 continue  # the kernels keep one byte a cell instead
-            vectors = {LEVEL_DIAGONAL: values.diagonal.numpy(), LEVEL_RELAX: values.relaxation.numpy()}
+            vectors = {LEVEL_DIAGONAL: values.diagonal.numpy(), LEVEL_OMEGA_DINV: values.relaxation.numpy()}
             vectors = {what: np.where(values.level.active, v, 0.0) for what, v in vectors.items()}
             vectors |= {LEVEL_WEIGHT + axis: face.numpy().ravel() for axis, face in enumerate(values.faces)}
             for what, vector in vectors.items():
@@ -164,7 +170,10 @@ def test_kernels_compute_the_definition(case):
                 assert largest_difference(found, vector) < 1e-5, (seed, number, what)
             if number:
                 transfer = levels.values[number - 1].prolongation.transfer
-                for what, table in ((LEVEL_KEEP, transfer.keep), (LEVEL_TOWARD, transfer.toward)):
+                for what, table in (
+                    (LEVEL_INTERP_PARENT, transfer.interp_parent),
+                    (LEVEL_INTERP_NEIGHBOUR, transfer.interp_neighbour),
+                ):
                     for place, vector in enumerate(table.reshape(6, -1).numpy()):
                         found = cycle.level_vector(number, what + place)[: vector.size]
                         assert largest_difference(found, vector) < 1e-5, (seed, number, what + place)
@@ -227,7 +236,7 @@ def test_untrained_network_is_the_classical_cycle():
     with torch.inference_mode():
         for net in (
             Multilevel((1, 2)).double(),
-            Multilevel.from_weights(Weights.classical((1, 2), omega=1.0)).double(),
+            Multilevel.from_parameters(Parameters.classical((1, 2), omega=1.0)).double(),
         ):
             answers.append(net(net.setup(problem), r[None]))
     torch.testing.assert_close(*answers, rtol=1e-6, atol=1e-12)
@@ -235,10 +244,10 @@ def test_untrained_network_is_the_classical_cycle():
 
 def test_weights_and_back():
     net = network(5)
-    weights = net.weights()
-    again = Multilevel.from_weights(weights).weights()
-    assert again.local == weights.local
-    for name, value in weights.tensors().items():
+    parameters = net.bounded_parameters()
+    again = Multilevel.from_parameters(parameters).bounded_parameters()
+    assert again.local == parameters.local
+    for name, value in parameters.tensors().items():
         np.testing.assert_allclose(again.tensors()[name], value, rtol=2e-6)
 
 
@@ -255,7 +264,7 @@ def test_gradients_are_those_of_differences():
 
     value().backward()
     step = 1e-6
-    for parameter in (p for p in net.parameters() if p.grad is not None):  # the codebook is for unit weights
+    for parameter in (p for p in net.parameters() if p.grad is not None):  # the relaxation_table is for unit weights
         flat, gradient = parameter.data.view(-1), parameter.grad.view(-1)
         at = int(gradient.abs().argmax())
         kept = flat[at].item()

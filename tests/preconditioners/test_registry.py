@@ -11,7 +11,7 @@ import pytest
 import deepcg
 from deepcg.io import model_file
 from deepcg.multigrid.cycle import MultilevelCycle
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.preconditioners.base import OPTIONAL, Preconditioner, capability
 from deepcg.preconditioners.registry import ENTRIES, build, entry_of, names
 
@@ -94,7 +94,7 @@ def test_an_object_that_brings_its_own_iteration_along_is_iterated_by_it():
             raise AssertionError("applied outside of its own iteration")
 
         def update(self, problem):
-            self.cycle = MultilevelCycle(problem, Weights.classical())
+            self.cycle = MultilevelCycle(problem, Parameters.classical())
 
         def native_cg(self, x, r, target, maxiter):
             self.calls += 1

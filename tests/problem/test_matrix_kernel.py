@@ -19,10 +19,10 @@ ROUNDING = 1e-10
 class Matrix(Reading):
     """A matrix over the cells of `shape` (or over the cells numbered in `cell`) as the kernel reads it."""
 
-    def __init__(self, A, shape, cell=None, index=np.int32):
+    def __init__(self, A, shape, cell=None, index=np.int32, **known):
         A = sp.csr_array(A, dtype=float, copy=True)
         A.indptr, A.indices = A.indptr.astype(index), A.indices.astype(index)
-        super().__init__(A, shape, cell, rounding=ROUNDING)
+        super().__init__(A, shape, cell, rounding=ROUNDING, **known)
 
     def apply(self, x):
         """The operator that was found, times x."""
@@ -94,6 +94,50 @@ def test_open_cells_and_walls_inside_are_told_apart():
     outer = reading.cells.reshape(cells.shape)
     assert (outer[cells == OPEN] == OPEN).all()
     assert (outer[3:5, 3:6] == SOLID).all()
+
+
+def test_one_weight_is_found_where_rows_leave_doubt():
+    """A wall from side to side: its upper end is told only by cells that lack two neighbours, and the general reading shares by class."""
+    cells = np.zeros((3, 7), np.uint8)
+    cells[:, 3] = SOLID
+    problem = Poisson(cells, boundary=[("open", "wall"), "wall"])
+    fluid = np.flatnonzero(cells.reshape(-1) == FLUID).astype(np.int64)
+    reading = Matrix(problem.matrix(), cells.shape, fluid)
+    assert reading.result.unit == 1.0 and reading.result.open == 1 and not reading.result.shifted
+    assert np.array_equal(reading.cells.reshape(cells.shape), cells)
+    check(reading, problem.matrix(), fluid)
+
+
+def test_cells_that_are_known_are_believed():
+    """An excess beside a known wall is shift; a known OPEN cell without a coupling keeps its kind, behind faces of weight 0."""
+    cells = np.zeros((4, 6), np.uint8)
+    cells[1, 2], cells[2, 4] = SOLID, OPEN
+    A = Poisson(np.where(cells == FLUID, FLUID, SOLID)).matrix()
+    excess = np.zeros(cells.shape)
+    excess[1, 1] = 0.5
+    fluid = np.flatnonzero(cells.reshape(-1) == FLUID).astype(np.int64)
+    B = sp.csr_array(A + sp.diags_array(excess.reshape(-1)[fluid]))
+    known = Matrix(B, cells.shape, fluid, cells=cells)
+    assert known.result.shifted and known.shift[1, 0, 1] == 0.5
+    assert np.array_equal(known.cells.reshape(cells.shape), cells)
+    check(known, B, fluid)
+    told = Matrix(B, cells.shape, fluid)
+    assert not told.result.shifted and told.cells[1, 0, 2] == OPEN
+    check(told, B, fluid)
+
+
+def test_rows_without_couplings_are_kept_where_that_is_asked_for():
+    A = sp.block_diag([Poisson(np.zeros((1, 3), np.uint8)).matrix(), np.zeros((1, 1)), [[2.0]]], format="csr")
+    kept = Matrix(A, (1, 5), keep_uncoupled=True)
+    assert kept.result.unknowns == 4 and kept.result.empty == 0 and kept.result.diagonal == 1
+    assert Matrix(A, (1, 5)).result.empty == 1
+    walls = np.array([[0, 0, 0, 1, 1]], np.uint8)
+    assert Matrix(A, (1, 5), cells=walls, keep_uncoupled=True).result.empty == 1
+    D = sp.diags_array(-np.arange(1.0, 6.0))
+    diagonal = Matrix(D, (1, 5), keep_uncoupled=True)
+    assert diagonal.result.unknowns == 5 and diagonal.result.sign == -1.0
+    check(diagonal, sp.csr_array(D), np.arange(5))
+    assert Matrix(D, (1, 5)).result.unknowns == 0
 
 
 def test_a_term_that_all_cells_have_stays_shift():
@@ -174,6 +218,13 @@ def tampered(**entries):
 def test_other_matrices_are_refused_with_the_row(put, text):
     with pytest.raises(native.KernelError, match=text):
         Matrix(tampered(put=put), (4, 5))
+
+
+def test_couplings_in_a_row_of_a_wall_are_refused():
+    cells = np.zeros((4, 5), np.uint8)
+    cells[1, 3] = SOLID
+    with pytest.raises(native.KernelError, match=r"^cells: row 8 \(cell \(1, 3\)\) is not FLUID but its row"):
+        Matrix(tampered(put={}), (4, 5), cells=cells)
 
 
 def test_a_matrix_of_another_size_is_refused():

@@ -73,15 +73,3 @@ def test_errors_reach_the_program(installed, tmp_path):
     flags = pkg_config(installed, "--cflags", "--libs")
     subprocess.run(["gcc", *STRICT, program, *flags, "-o", tmp_path / "wrong"], check=True)
     assert run(installed, tmp_path / "wrong").stdout == '1 rtol: "tiny" given; a finite number >= 0 is needed\n'
-
-
-def test_the_header_is_c99_and_cxx_by_itself(tmp_path):
-    for name, compiler in (
-        ("header.c", ["gcc", *STRICT]),
-        ("header.cpp", ["g++", "-std=c++11", "-Wall", "-Wextra", "-pedantic", "-Werror"]),
-    ):
-        source = tmp_path / name
-        source.write_text(
-            '#include "deepcg.h"\nint main(void) { return dcg_abi_version() == DCG_ABI_VERSION ? 0 : 1; }\n'
-        )
-        subprocess.run([*compiler, "-fsyntax-only", f"-I{ROOT / 'kernels' / 'include'}", source], check=True)

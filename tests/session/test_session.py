@@ -7,8 +7,9 @@ import scipy.sparse as sp
 import deepcg
 from deepcg import FLUID, SOLID, Poisson
 from deepcg.native import library as native
+from tests.support.c_header import mismatch, parse
 from tests.support.reference import CASES
-from tests.support.session import Session
+from tests.support.session import Csr, Result, Session
 
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason="the kernels are not built")
 
@@ -26,6 +27,14 @@ def over_all_cells(problem, diagonal):
 
 def box(*shape, **arguments):
     return Poisson(np.zeros(shape, np.uint8), **arguments)
+
+
+def test_the_structures_are_the_headers():
+    header = parse(native.LIBRARY.parent.parent / "kernels" / "include" / "deepcg.h")
+    for kind, name in ((Csr, "dcg_csr"), (Result, "dcg_result")):
+        fields = dict(kind._fields_)
+        assert list(fields) == list(header.structs[name])
+        assert not any(mismatch(fields[field], header.structs[name][field], {}) for field in fields)
 
 
 def judge(A, x, b, result, slack=1.1):
@@ -222,7 +231,7 @@ def test_simple_preconditioners(model, method, coefficient):
 
 
 def test_where_single_precision_forbids_more_jacobi_takes_over():
-    """Weights of a range that float32 has not: the compiled iteration gives up, and the answer is reached all the same."""
+    """Parameters of a range that float32 has not: the compiled iteration gives up, and the answer is reached all the same."""
     shape = (8, 9, 10)
     beta = 10.0 ** np.random.default_rng(6).uniform(-22, 22, shape)
     A = box(*shape, boundary="open", coefficient=beta).matrix()
@@ -273,6 +282,11 @@ def far():
     return sp.csr_array(A)
 
 
+def beyond():
+    """A column that no row has."""
+    return sp.csr_array(sp.hstack([A45, sp.csr_array(([-1.0], ([4], [3])), (20, 4))]))
+
+
 A45 = box(4, 5, boundary="open").matrix()
 
 
@@ -292,6 +306,8 @@ A45 = box(4, 5, boundary="open").matrix()
         (lambda: Session().coordinates(np.zeros((20, 2))), "have the same cell centre"),
         (lambda: Session().coordinates(np.eye(3)[:, :2]).matrix(A45), "rows: 20 given for 3 coordinates"),
         (lambda: Session().grid(4, 5).matrix(far()), r"row 3 \(cell \(0, 3\)\) and column 17 .* are coupled but no face neighbours"),
+        (lambda: Session().coordinates(np.argwhere(np.ones((4, 5)))).matrix(beyond()), r"matrix.column\[0\]: a number of a row"),
+        (lambda: Session().grid(4, 5).matrix(beyond()), "are coupled but no face neighbours"),
         (lambda: Session().solve(np.ones(20)), "solver: it has no matrix yet"),
         (lambda: Session().grid(4, 5).matrix(A45).solve(np.full(20, np.nan)), "b: contains NaN or infinity"),
         (lambda: Session(model="nothing").grid(4, 5).matrix(A45).solve(np.ones(20)), "model: nothing: neither a file nor a shipped model"),

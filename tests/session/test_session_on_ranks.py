@@ -7,9 +7,10 @@ import pytest
 import scipy.sparse as sp
 
 from deepcg import FLUID, SOLID, Poisson
+from deepcg.multigrid.parameters import Weights
 from deepcg.native import library as native
 from tests.session.test_session import RTOL, judge, over_all_cells
-from tests.support.ranks import Crowd, Rank, on_all, ranks_of
+from tests.support.ranks import Crowd, OnRanks, Rank, on_all, ranks_of
 from tests.support.session import Session
 
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason="the kernels are not built")
@@ -178,3 +179,26 @@ def test_refusals_reach_every_rank():
         cut.each(
             lambda n, session: session.coordinates(np.array([[0.0, 0.0], [1.0, 0.0]])).matrix(sp.eye_array(2).tocsr())
         )
+
+
+def test_grids_and_ranks_that_disagree():
+    cut = Cut(SHAPE, CUTS["slabs"]).set_grid()
+    A = Poisson(np.zeros(SHAPE, np.uint8)).matrix()
+    cut.each(lambda _, session: session.grid(16, 14, 12))
+    with pytest.raises(ValueError, match=r"ranks.starts: the last value along each axis has to be the grid's size"):
+        cut.matrix(A)
+
+
+@pytest.mark.parametrize("name", ["obstacles", "periodic"])
+def test_an_operator_over_the_cells_of_each_box(name):
+    problem, cuts = problems()[name], CUTS["boxes"]
+    parts = OnRanks(problem, Weights.classical(), cuts)  # for its operators
+    cut = Cut(SHAPE, cuts, rtol=RTOL, model="multigrid").set_grid()
+    cut.each(lambda n, session: session.operator(parts._operator(n, problem)))
+    A = over_all_cells(problem, 0.0)
+    b = A @ np.random.default_rng(9).standard_normal(A.shape[0])
+    x, result = cut.solve(b)
+    judge(A, x, b, result)
+    _, alone = Session(rtol=RTOL, model="multigrid").operator(native.operator(problem.stencil)).solve(b)
+    assert abs(result.iterations - alone.iterations) <= 1
+    parts.close()

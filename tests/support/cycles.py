@@ -1,14 +1,14 @@
-"""What tests of a multilevel cycle run it with: learned weights of any kind, vectors like a residual."""
+"""What tests of a multilevel cycle run it with: learned parameters of any kind, vectors like a residual."""
 
 import dataclasses
 
 import numpy as np
 
 from deepcg import Poisson
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 
 
-def random_weights(seed: int, sweeps=2) -> Weights:
+def random_parameters(seed: int, sweeps=2) -> Parameters:
     """Anything within the bounds."""
     rng = np.random.default_rng(seed)
 
@@ -16,9 +16,9 @@ def random_weights(seed: int, sweeps=2) -> Weights:
         return 2.0 * rng.standard_normal(shape)
 
     return dataclasses.replace(
-        Weights.classical(sweeps),
+        Parameters.classical(sweeps),
         omega=rng.uniform(0.4, 1.45, (2, 4, 2)),
-        codebook=rng.uniform(0.76, 1.24, 16),
+        relaxation_table=rng.uniform(0.76, 1.24, 16),
         hidden_weight=normal(8, 5),
         hidden_bias=normal(8),
         output_weight=normal(3, 8),

@@ -20,7 +20,7 @@ def stencil_apply(stencil, x: np.ndarray) -> np.ndarray:
     return y
 
 
-def look(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
-    """As `deepcg.problem.vectors.look`."""
+def scan(cells: np.ndarray, v: np.ndarray) -> tuple[float, float, bool]:
+    """As `deepcg.problem.vectors.scan`."""
     largest = float(np.abs(v).max()) if np.isfinite(v).all() else math.nan
     return largest, math.sqrt(float(v @ v)), bool(v[cells.reshape(-1) != FLUID].any())

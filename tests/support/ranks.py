@@ -14,7 +14,7 @@ import numpy as np
 
 from deepcg import Poisson
 from deepcg.multigrid.cycle import Run
-from deepcg.multigrid.parameters import Weights
+from deepcg.multigrid.parameters import Parameters
 from deepcg.native import library as native
 
 KINDS = {1: np.uint8, 4: np.uint32, 8: np.uint64}
@@ -36,8 +36,8 @@ class Crowd:
         return told
 
 
-class Links:
-    """Copies of other ranks' values, as `dcg_ranks.link` is told of them."""
+class Halo:
+    """Copies of other ranks' values, as `dcg_ranks.create` is given them."""
 
     def __init__(self, size: int, leaf: np.ndarray, owner: np.ndarray, root: np.ndarray):
         self.size, self.leaf, self.owner, self.root = size, leaf.copy(), owner.copy(), root.copy()
@@ -56,12 +56,13 @@ class Rank:
 
     def __init__(self, crowd: Crowd, number: int, fail_after: int | None = None):
         self.crowd, self.number, self.fail_after = crowd, number, fail_after
-        self.links: dict[int, Links] = {}
+        self.halos: dict[int, Halo] = {}
         self.names = itertools.count(1)
-        self.calls = {"spread": 0, "add": 0, "sum": 0}
+        self.calls = {"broadcast": 0, "reduce": 0, "allreduce": 0}
         kinds = dict(native.Ranks._fields_)
         self.functions = {
-            name: kinds[name](self._guarded(getattr(self, name))) for name in ("link", "unlink", "spread", "add", "sum")
+            name: kinds[name](self._guarded(getattr(self, name)))
+            for name in ("create", "destroy", "broadcast", "reduce", "allreduce")
         }
 
     def _guarded(self, function: Callable) -> Callable:
@@ -80,38 +81,38 @@ class Rank:
         if self.fail_after is not None and sum(self.calls.values()) > self.fail_after:
             raise RuntimeError("the failure that a test asked for")
 
-    def link(self, size, n, leaf, owner, root, made):
+    def create(self, size, n, leaf, owner, root, made):
         given = (np.ctypeslib.as_array(a, (n,)) if n else np.zeros(0, np.int64) for a in (leaf, owner, root))
-        links = Links(size, *given)
+        halo = Halo(size, *given)
         sizes = np.array(self.crowd.tell(self.number, size))
-        assert not (links.owner == self.number).any()
-        assert ((links.root >= 0) & (links.root < sizes[links.owner.astype(int)])).all()
+        assert not (halo.owner == self.number).any()
+        assert ((halo.root >= 0) & (halo.root < sizes[halo.owner.astype(int)])).all()
         made[0] = next(self.names)
-        self.links[made[0]] = links
+        self.halos[made[0]] = halo
 
-    def unlink(self, links):
-        del self.links[links]
+    def destroy(self, halo):
+        del self.halos[halo]
 
-    def spread(self, links, width, roots, leaves):
-        self._count("spread")
-        of = self.links[links]
+    def broadcast(self, halo, width, roots, leaves):
+        self._count("broadcast")
+        of = self.halos[halo]
         told = self.crowd.tell(self.number, _array(roots, of.size, KINDS[width]).copy())
         to = _array(leaves, of.leaves, KINDS[width])
         for rank, values in enumerate(told):
             mine = of.owner == rank
             to[of.leaf[mine]] = values[of.root[mine]]
 
-    def add(self, links, leaves, roots):
-        self._count("add")
-        of = self.links[links]
+    def reduce(self, halo, leaves, roots):
+        self._count("reduce")
+        of = self.halos[halo]
         values = _array(leaves, of.leaves, np.float32)[of.leaf] if of.leaves else np.zeros(0, np.float32)
         to = _array(roots, of.size, np.float32)
         for owner, root, theirs in self.crowd.tell(self.number, (of.owner, of.root, values)):
             here = owner == self.number
             np.add.at(to, root[here], theirs[here])
 
-    def sum(self, n, values):
-        self._count("sum")
+    def allreduce(self, n, values):
+        self._count("allreduce")
         mine = np.ctypeslib.as_array(values, (n,))
         mine[:] = np.sum(self.crowd.tell(self.number, mine.copy()), axis=0)
 
@@ -163,7 +164,7 @@ class OnRanks:
     Parameters
     ----------
     problem : Poisson
-    weights : Weights
+    parameters : Parameters
     cuts : per axis of the problem, the first cell of each slab of ranks but the first one
     gather : see `dcg_ranks`; 1: every level that can be cut is
     fail_after : how many calls of the last rank's functions work
@@ -172,7 +173,7 @@ class OnRanks:
     def __init__(
         self,
         problem: Poisson,
-        weights: Weights,
+        parameters: Parameters,
         cuts: Sequence[Sequence[int]],
         gather: int = 1,
         threads: int = 1,
@@ -187,7 +188,7 @@ class OnRanks:
         self.ranks = [Rank(crowd, n, fail_after if n + 1 == self.count else None) for n in range(self.count)]
         self.handles = [ctypes.c_void_p() for _ in self.places]
         self._kept: list = [None] * self.count  # the arrays that the kernels refer to
-        given = native.weights(weights)
+        given = native.parameters(parameters)
 
         def create(number):
             op, ranks = self._operator(number, problem), self._ranks(number, gather)
@@ -293,4 +294,4 @@ class OnRanks:
         for handle in self.handles:
             native.destroy(handle)
         self.handles = []
-        assert not any(rank.links for rank in self.ranks)  # everything was taken down again
+        assert not any(rank.halos for rank in self.ranks)  # everything was taken down again

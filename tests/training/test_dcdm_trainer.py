@@ -4,9 +4,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from deepcg.io.model_file import ModelFileError  # noqa: E402 - needs torch
-from deepcg.training.dcdm_trainer import Stage, Trainer, Training  # noqa: E402
+from deepcg.training.dcdm_trainer import DCDMTrainer, DCDMTraining, Stage  # noqa: E402
 
-TINY = Training(dim=2, layers=(2, 2, 2), stages=(Stage(8, 12, 4), Stage(12, 8, 2)), ritz_vectors=40, seed=71)
+TINY = DCDMTraining(dim=2, layers=(2, 2, 2), stages=(Stage(8, 12, 4), Stage(12, 8, 2)), ritz_vectors=40, seed=71)
 
 
 def weights(trainer):
@@ -14,8 +14,8 @@ def weights(trainer):
 
 
 def test_the_loss_falls():
-    training = Training(dim=2, layers=(2, 2, 2), stages=(Stage(12, 60, 8),), ritz_vectors=60, rate=5e-3, seed=73)
-    trainer = Trainer(training)
+    training = DCDMTraining(dim=2, layers=(2, 2, 2), stages=(Stage(12, 60, 8),), ritz_vectors=60, rate=5e-3, seed=73)
+    trainer = DCDMTrainer(training)
     trainer.run()
     losses = trainer.history.losses
     assert len(losses) == 60
@@ -23,7 +23,7 @@ def test_the_loss_falls():
 
 
 def test_same_seed_same_weights_other_seed_others():
-    runs = [Trainer(TINY), Trainer(TINY), Trainer(Training(**{**TINY.__dict__, "seed": 79}))]
+    runs = [DCDMTrainer(TINY), DCDMTrainer(TINY), DCDMTrainer(DCDMTraining(**{**TINY.__dict__, "seed": 79}))]
     for run in runs:
         run.run()
     first, same, other = map(weights, runs)
@@ -32,7 +32,7 @@ def test_same_seed_same_weights_other_seed_others():
 
 @pytest.mark.parametrize("at", [5, 12, 15])
 def test_a_resumed_run_continues_exactly(tmp_path, at):
-    whole = Trainer(TINY)
+    whole = DCDMTrainer(TINY)
     whole.run()
     checkpoint = tmp_path / "run.checkpoint"
 
@@ -43,10 +43,10 @@ def test_a_resumed_run_continues_exactly(tmp_path, at):
         if step == at:
             raise Cut
 
-    half = Trainer(TINY)
+    half = DCDMTrainer(TINY)
     with pytest.raises(Cut):
         half.run(cut, checkpoint=checkpoint, checkpoint_every=1)
-    resumed = Trainer.resume(checkpoint)
+    resumed = DCDMTrainer.resume(checkpoint)
     assert resumed.step == at and resumed.training == TINY
     resumed.run()
     assert torch.equal(weights(resumed), weights(whole))
@@ -54,13 +54,13 @@ def test_a_resumed_run_continues_exactly(tmp_path, at):
 
 
 def test_validation_figures_are_kept():
-    trainer = Trainer(TINY)
+    trainer = DCDMTrainer(TINY)
     trainer.run(validate=lambda network: {"box": 7}, validate_every=8)
     assert trainer.history.validation == [{"step": step, "box": 7} for step in (8, 16, 20)]
 
 
 def test_a_loss_that_is_no_number_stops_the_run():
-    trainer = Trainer(TINY)
+    trainer = DCDMTrainer(TINY)
     with torch.no_grad():
         trainer.network.lift.weight.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="step 0: the loss is nan; lower the learning rate"):
@@ -71,7 +71,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
     path = tmp_path / "no.checkpoint"
     path.write_text("no")
     with pytest.raises(ModelFileError, match="not a training checkpoint"):
-        Trainer.resume(path)
+        DCDMTrainer.resume(path)
 
 
 @pytest.mark.parametrize("text", ["32", "32:10", "a:b:c", "2:10:4", "32:0:4", "32:10:0"])
@@ -82,7 +82,7 @@ def test_bad_stages(text):
 
 
 def test_the_schedule_rises_and_falls():
-    rates = [Training(dim=3).learning_rate(step) for step in range(0, 6300, 100)]
+    rates = [DCDMTraining(dim=3).learning_rate(step) for step in range(0, 6300, 100)]
     assert rates[0] == pytest.approx(1e-5, rel=1e-3)
     assert max(rates) == rates[1] <= 1e-3
     assert rates[-1] < 2e-5 and all(a > b for a, b in zip(rates[1:], rates[2:], strict=False))

@@ -9,8 +9,8 @@ from deepcg.problem.grid import FLUID, OPEN, SOLID
 
 torch = pytest.importorskip("torch")
 
-from deepcg.multigrid.parameters import Weights  # noqa: E402
-from deepcg.multigrid.parameters_file import check_self_test, save_weights  # noqa: E402
+from deepcg.multigrid.parameters import Parameters  # noqa: E402
+from deepcg.multigrid.parameters_file import check_self_test, save_parameters  # noqa: E402
 from deepcg.multigrid.reference.hierarchy import build_hierarchy  # noqa: E402
 from deepcg.multigrid.reference.network import Multilevel  # noqa: E402
 from deepcg.training.multigrid_scenes import MOST_CELLS, random_crop, random_scene  # noqa: E402
@@ -124,10 +124,13 @@ def test_a_resumed_run_continues_exactly(tmp_path):
 def test_without_the_local_function_relaxation_is_all_that_changes():
     trainer = MultilevelTrainer(MultilevelTraining(**{**TINY.__dict__, "local": False}))
     trainer.run()
-    weights, classical = trainer.network.weights(), Multilevel((1,), local=False, seed=TINY.seed).weights()
-    assert not weights.local
-    np.testing.assert_array_equal(weights.hidden_weight, classical.hidden_weight)
-    assert np.abs(weights.omega - classical.omega).max() > 1e-3
+    parameters, classical = (
+        trainer.network.bounded_parameters(),
+        Multilevel((1,), local=False, seed=TINY.seed).bounded_parameters(),
+    )
+    assert not parameters.local
+    np.testing.assert_array_equal(parameters.hidden_weight, classical.hidden_weight)
+    assert np.abs(parameters.omega - classical.omega).max() > 1e-3
 
 
 @needs_kernels
@@ -135,12 +138,12 @@ def test_fine_tuning_starts_from_a_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainer = MultilevelTrainer(TINY)
     trainer.run()
-    save_weights("first.safetensors", trainer.network.weights(), 2, "first", {})
+    save_parameters("first.safetensors", trainer.network.bounded_parameters(), 2, "first", {})
     np.save("cells.npy", (np.random.default_rng(107).random((50, 60)) < 0.2).astype(np.uint8))
     settings = {**TINY.__dict__, "start": "first.safetensors", "geometry": ("cells.npy",)}
     tuned = MultilevelTrainer(MultilevelTraining(**settings))
-    for name, value in trainer.network.weights().tensors().items():
-        np.testing.assert_allclose(tuned.network.weights().tensors()[name], value, rtol=1e-5, atol=1e-6)
+    for name, value in trainer.network.bounded_parameters().tensors().items():
+        np.testing.assert_allclose(tuned.network.bounded_parameters().tensors()[name], value, rtol=1e-5, atol=1e-6)
     tuned.run()
     assert not torch.equal(parameters(tuned), parameters(trainer))
     with pytest.raises(FileNotFoundError, match="--geometry: no"):
@@ -152,7 +155,7 @@ def test_fine_tuning_starts_from_a_model(tmp_path, monkeypatch):
 @needs_kernels
 def test_a_model_file_tests_itself(tmp_path):
     path = tmp_path / "m.safetensors"
-    save_weights(path, Weights.classical(2, 1.1), 3, "m", {"command": "none"})
+    save_parameters(path, Parameters.classical(2, 1.1), 3, "m", {"command": "none"})
     check_self_test(path)
     tensors, description = model_file.load(path)
     tensors["omega"] = tensors["omega"] * 1.1

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from deepcg import Solver  # noqa: E402
 from deepcg.dcdm.file import save_network  # noqa: E402
 from deepcg.dcdm.network import DCDM  # noqa: E402
-from deepcg.dcdm.preconditioner import Network  # noqa: E402
+from deepcg.dcdm.preconditioner import DCDMPreconditioner  # noqa: E402
 from deepcg.scenes import gallery  # noqa: E402
 from deepcg.training import validation  # noqa: E402
 
@@ -28,7 +28,7 @@ def test_counts_are_those_of_the_solver(network, monkeypatch):
     for name in ("box", "sphere"):
         problem = gallery.scene(name, 13, 2).problem
         b = np.random.default_rng(977).standard_normal(problem.shape)
-        _, info = Solver(problem, model=Network(problem, network), method="dcd", rtol=1e-4).solve(b)
+        _, info = Solver(problem, model=DCDMPreconditioner(problem, network), method="dcd", rtol=1e-4).solve(b)
         assert info == 0
         assert figures[name] == info.iterations
 
@@ -53,13 +53,13 @@ def test_network_in_memory_is_the_one_in_the_file(network, tmp_path):
     path = save_network(tmp_path / "n.safetensors", network, "tiny", {})
     problem = gallery.scene("sphere", 11, 2).problem
     r = gallery.scene("sphere", 11, 2).rhs.reshape(-1)
-    loaded = Network.from_file(problem, path, "cpu")
+    loaded = DCDMPreconditioner.from_file(problem, path, "cpu")
     assert (loaded.name, loaded.description["architecture"]) == ("tiny", "dcdm")
-    expected = Network(problem, network, "tiny")(r)
+    expected = DCDMPreconditioner(problem, network, "tiny")(r)
     # The file's network lies in memory with its channels last: the same sums in another order, in float32.
     np.testing.assert_allclose(loaded(r), expected, rtol=0, atol=1e-5 * abs(expected).max())
 
 
 def test_network_of_another_dimension_is_refused(network):
     with pytest.raises(ValueError, match="2-D problems"):
-        Network(gallery.scene("box", 8, 3).problem, network)
+        DCDMPreconditioner(gallery.scene("box", 8, 3).problem, network)

@@ -33,18 +33,18 @@ def inverse_where(values: Tensor, factor: float = 1.0) -> Tensor:
 
 @dataclass
 class Couplings:
-    """What holds a level's unknowns: edges to one another, anchors and shifts to fixed values.
+    """What couples a level's unknowns: edges to one another, Dirichlet couplings and shifts to fixed values.
 
     Attributes
     ----------
     weight : (edges,)
-    anchor : (3, unknowns)
+    dirichlet : (3, unknowns)
     shift : (unknowns,)
     """
 
     level: Level
     weight: Tensor
-    anchor: Tensor
+    dirichlet: Tensor
     shift: Tensor
 
     def faces(self) -> Tensor:
@@ -59,57 +59,57 @@ class Couplings:
         return sum_at(np.r_[level.low, level.high], self.weight.repeat(2), level.unknowns)
 
     def diagonal(self) -> Tensor:
-        return self.edge_sums() + self.anchor.sum(0) + self.shift
+        return self.edge_sums() + self.dirichlet.sum(0) + self.shift
 
     def features(self) -> Tensor:
         """(unknowns, 5) what the local function sees: shares of the diagonal, see `deepcg.multigrid.reference.network`."""
         level, faces = self.level, self.faces()
         below = torch.stack([faces[a].roll(1, a) for a in range(3)])
-        extras = level.unknowns - level.cells
-        along = torch.nn.functional.pad((faces + below).reshape(3, -1), (0, extras)) + self.anchor
-        uneven = torch.nn.functional.pad((faces - below).abs().reshape(3, -1), (0, extras)).sum(0)
+        secondary = level.unknowns - level.cells
+        along = torch.nn.functional.pad((faces + below).reshape(3, -1), (0, secondary)) + self.dirichlet
+        uneven = torch.nn.functional.pad((faces - below).abs().reshape(3, -1), (0, secondary)).sum(0)
         total = self.diagonal()
         axes = along[[a for a in range(3) if level.shape[a] > 1]]
         most, least = (axes.amax(0), axes.amin(0)) if len(axes) else (torch.zeros_like(total), total)
-        share = torch.stack([self.anchor.sum(0), self.shift, most, least, uneven], dim=1)
+        share = torch.stack([self.dirichlet.sum(0), self.shift, most, least, uneven], dim=1)
         return share * inverse_where(total)[:, None]
 
     def scaled(self, factor: Tensor) -> Couplings:
-        """With every edge multiplied by both its ends' factors and every anchor by its unknown's squared."""
+        """With every edge multiplied by both its ends' factors and every Dirichlet coupling by its unknown's squared."""
         low, high = index(self.level.low, factor), index(self.level.high, factor)
-        return Couplings(self.level, self.weight * factor[low] * factor[high], self.anchor * factor**2, self.shift)
+        return Couplings(self.level, self.weight * factor[low] * factor[high], self.dirichlet * factor**2, self.shift)
 
 
 @dataclass
 class Transfer:
-    """What a fine cell takes along each axis of its parent (`keep`) and of the parent's neighbour on its side (`toward`).
+    """What a fine cell takes along each axis of its parent (`interp_parent`) and of the parent's neighbour on its side (`interp_neighbour`).
 
     Both have shape (3, 2, nz, ny, nx): axis, low or high half, coarse cell.
     """
 
-    keep: Tensor
-    toward: Tensor
+    interp_parent: Tensor
+    interp_neighbour: Tensor
 
     def with_odds(self, factor: Tensor) -> Transfer:
-        """With the odds of leaning on the neighbour multiplied by a factor per coarse cell."""
-        rescale = 1.0 / (1.0 + self.toward * (factor - 1.0))
-        return Transfer(self.keep * rescale, self.toward * factor * rescale)
+        """With the odds of interpolating from the neighbour multiplied by a factor per coarse cell."""
+        rescale = 1.0 / (1.0 + self.interp_neighbour * (factor - 1.0))
+        return Transfer(self.interp_parent * rescale, self.interp_neighbour * factor * rescale)
 
 
 def coarsen_values(fine: Couplings, level: Level) -> tuple[Couplings, Transfer]:
     """Couplings of the next level, which is `level`, and the transfer from it: series and parallel resistances."""
     of, weight = fine.level, fine.weight
-    merge = of.coarsening
-    assert merge is not None
+    coarsening = of.coarsening
+    assert coarsening is not None
     n, at = of.unknowns, np.unravel_index(of.cell, of.shape)
-    side = np.concatenate([merge.side[a][at[a]] for a in range(3)])  # by axis * n + unknown
+    side = np.concatenate([coarsening.side[a][at[a]] for a in range(3)])  # by axis * n + unknown
     low, high = of.axis * n + of.low, of.axis * n + of.high
-    inner = np.r_[low[merge.inner], high[merge.inner]]
-    within = inverse_where(sum_at(inner, weight[index(merge.inner, weight)].repeat(2), 3 * n), 0.5)
+    inner = np.r_[low[coarsening.inner], high[coarsening.inner]]
+    within = inverse_where(sum_at(inner, weight[index(coarsening.inner, weight)].repeat(2), 3 * n), 0.5)
 
     # Edges between blocks. Where a wall takes the place of the inner edge, its half counts as one of the same weight.
-    w = weight[index(merge.crossing, weight)]
-    ends = low[merge.crossing], high[merge.crossing]
+    w = weight[index(coarsening.crossing, weight)]
+    ends = low[coarsening.crossing], high[coarsening.crossing]
     has_inner = np.zeros(3 * n, dtype=bool)
     has_inner[inner] = True
     resistance = []
@@ -118,33 +118,35 @@ def coarsen_values(fine: Couplings, level: Level) -> tuple[Couplings, Transfer]:
         resistance.append(torch.where(mirrored, 0.5 / w, within[index(end, weight)]))
     g = 1.0 / (resistance[0] + 1.0 / w + resistance[1])
 
-    held = np.flatnonzero((of.anchored & (merge.unknown >= 0)).ravel())
-    held_axis, held_unknown = np.divmod(held, n)
-    anchors = fine.anchor.reshape(-1)[index(held, weight)]
-    inside = within[index(held, weight)]
-    h = 1.0 / (inside + 1.0 / anchors)
-    parent = merge.unknown[held_unknown]
-    members = np.flatnonzero(merge.unknown >= 0)
+    on_boundary = np.flatnonzero((of.has_dirichlet & (coarsening.unknown >= 0)).ravel())
+    outward_axis, outward_unknown = np.divmod(on_boundary, n)
+    dirichlet = fine.dirichlet.reshape(-1)[index(on_boundary, weight)]
+    inside = within[index(on_boundary, weight)]
+    h = 1.0 / (inside + 1.0 / dirichlet)
+    parent = coarsening.unknown[outward_unknown]
+    members = np.flatnonzero(coarsening.unknown >= 0)
     couplings = Couplings(
         level,
-        sum_at(merge.edge, g, len(level.low)),
-        sum_at(held_axis * level.unknowns + parent, h, 3 * level.unknowns).reshape(3, -1),
-        sum_at(merge.unknown[members], fine.shift[index(members, weight)], level.unknowns),
+        sum_at(coarsening.edge, g, len(level.low)),
+        sum_at(outward_axis * level.unknowns + parent, h, 3 * level.unknowns).reshape(3, -1),
+        sum_at(coarsening.unknown[members], fine.shift[index(members, weight)], level.unknowns),
     )
 
     # The prolongation: the potential's drop between a block's middle and its outer edges, averaged over them.
     size = 6 * level.cells
-    joined, leaning = weight.new_zeros(size), weight.new_zeros(size)
-    along = index(np.flatnonzero(merge.leaning), weight)
+    joined, interpolated = weight.new_zeros(size), weight.new_zeros(size)
+    along = index(np.flatnonzero(coarsening.interpolated), weight)
     for end, high_half, r in ((of.low, 1, resistance[0]), (of.high, 0, resistance[1])):
-        edges = merge.crossing[merge.leaning]
-        places = (2 * of.axis[edges] + high_half) * level.cells + merge.unknown[end[edges]]
+        edges = coarsening.crossing[coarsening.interpolated]
+        places = (2 * of.axis[edges] + high_half) * level.cells + coarsening.unknown[end[edges]]
         joined = joined + sum_at(places, g[along], size)
-        leaning = leaning + sum_at(places, (g * g * r)[along], size)
-    on_grid = np.flatnonzero((held_unknown < of.cells) & (parent < level.cells) & has_inner[held])
-    places = (2 * held_axis + (side[held] > 0))[on_grid] * level.cells + parent[on_grid]
+        interpolated = interpolated + sum_at(places, (g * g * r)[along], size)
+    on_grid = np.flatnonzero((outward_unknown < of.cells) & (parent < level.cells) & has_inner[on_boundary])
+    places = (2 * outward_axis + (side[on_boundary] > 0))[on_grid] * level.cells + parent[on_grid]
     joined = joined + sum_at(places, h[index(on_grid, weight)], size)
     dropped = sum_at(places, (h * h * inside)[index(on_grid, weight)], size)
     share = inverse_where(joined)
     shape = (3, 2, *level.shape)
-    return couplings, Transfer((1.0 - (leaning + dropped) * share).reshape(shape), (leaning * share).reshape(shape))
+    return couplings, Transfer(
+        (1.0 - (interpolated + dropped) * share).reshape(shape), (interpolated * share).reshape(shape)
+    )

@@ -1,11 +1,11 @@
 """The levels of the multilevel network: which unknowns each has, what joins them, and how one level becomes the next.
 
-A level is a network of resistors. Its unknowns are joined by edges (faces) and to fixed values by anchors (OPEN faces).
-The next level merges cells in pairs along each axis; its unknowns are the connected parts that the fine unknowns of a
-block form inside it. A block's largest part is its primary unknown, which lies on the coarse grid; what a wall divides
-off becomes an extra unknown, kept in a list behind the primary ones.
+A level is a network of transmissibilities: edges (faces) between unknowns, and Dirichlet couplings (OPEN faces) to fixed values.
+The next level pairs cells along each axis into blocks. Its unknowns are the aggregates of a block: the sets of fine unknowns that are
+connected inside it. A block's largest aggregate is its primary unknown, which lies on the coarse grid. The others, which a wall
+divides off, are secondary unknowns, numbered behind the primary ones.
 
-This module holds everything that does not depend on learned weights, as integers: learned factors scale edges but never
+This module holds everything that does not depend on learned parameters, as integers: learned factors scale edges but never
 make or cut one. `deepcg.multigrid.reference.network` computes the values; kernels/src/setup/coarsen.cpp does both at once, and faster.
 """
 
@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ...problem.face_weights import back, front
 from ...problem.poisson import Poisson
-from .semicoarsening import estimate_widths, plan_merges
+from .semicoarsening import estimate_widths, semicoarsen
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -42,7 +42,7 @@ class Coarsening:
     inner : edges inside blocks
     crossing : edges between blocks
     edge : coarse edge of each crossing one
-    leaning : which of the crossing edges the prolongation interpolates along: grid neighbours in primary parts
+    interpolated : which of the crossing edges the prolongation interpolates along: grid neighbours in primary aggregates
     """
 
     parent: tuple[Ints, Ints, Ints]
@@ -51,32 +51,32 @@ class Coarsening:
     inner: Ints
     crossing: Ints
     edge: Ints
-    leaning: Bools
+    interpolated: Bools
 
 
 @dataclass
 class Level:
-    """One level: unknowns 0..cells-1 lie on the grid in C order, those from `cells` on are extra.
+    """One level: unknowns 0..cells-1 lie on the grid in C order, those from `cells` on are secondary.
 
     Attributes
     ----------
     shape : nz, ny, nx; a 2-D grid (ny, nx) is (ny, 1, nx)
     periodic : per axis
-    extra_cell : (extras,) cell of each extra unknown
+    secondary_cell : (secondary,) cell of each secondary unknown
     low, high, axis : (edges,) the edges' ends, from low to high along `axis`; no two are the same
-    anchored : (3, unknowns) whether anchors across each axis hold an unknown
-    shifted : (unknowns,) whether a shift does
+    has_dirichlet : (3, unknowns) whether an unknown has Dirichlet couplings across each axis
+    shifted : (unknowns,) whether it has a shift
     active : (unknowns,) whether there is anything to solve for
     coarsening : to the next level; None at the coarsest
     """
 
     shape: Shape
     periodic: tuple[bool, ...]
-    extra_cell: Ints
+    secondary_cell: Ints
     low: Ints
     high: Ints
     axis: Ints
-    anchored: Bools
+    has_dirichlet: Bools
     shifted: Bools
     active: Bools
     coarsening: Coarsening | None = None
@@ -87,16 +87,16 @@ class Level:
 
     @property
     def unknowns(self) -> int:
-        return self.cells + len(self.extra_cell)
+        return self.cells + len(self.secondary_cell)
 
     @property
     def cell(self) -> Ints:
         """The cell of every unknown."""
-        return np.concatenate([np.arange(self.cells), self.extra_cell])
+        return np.concatenate([np.arange(self.cells), self.secondary_cell])
 
     @property
     def structured(self) -> Bools:
-        """The edges between primary unknowns; the others are listed."""
+        """The edges between primary unknowns; the others are unstructured."""
         return (self.low < self.cells) & (self.high < self.cells)
 
     def passes(self) -> list[tuple[int, Ints]]:
@@ -127,18 +127,18 @@ class Hierarchy:
     unit : whether every face of the finest level has the same weight; its values are then those of weight 1
     scale : the finest level's operator is this times the problem's
     weight : (edges,) of the finest level's edges
-    anchor : (3, cells)
+    dirichlet : (3, cells)
     shift : (cells,)
-    code : (cells,) with `unit`: number of faces that are not walls, plus 8 where one of them is OPEN
+    stencil_type : (cells,) with `unit`: number of faces that are not walls, plus 8 where one of them is OPEN
     """
 
     levels: list[Level]
     unit: bool
     scale: float
     weight: Floats
-    anchor: Floats
+    dirichlet: Floats
     shift: Floats
-    code: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    stencil_type: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 def build_hierarchy(problem: Poisson) -> Hierarchy:
@@ -152,7 +152,7 @@ def build_hierarchy(problem: Poisson) -> Hierarchy:
         widths = estimate_widths(faces.reshape(3, *level.shape))
     target = min((h.min() for h in widths if h.size > 1), default=1.0)
     while np.count_nonzero(level.active) > DIRECT and level.cells > 1:
-        parent, side, target = plan_merges(widths, target)
+        parent, side, target = semicoarsen(widths, target)
         widths = [np.bincount(p, h).astype(float) for p, h in zip(parent, widths, strict=True)]
         level = coarsen(level, parent, side)
         hierarchy.levels.append(level)
@@ -166,8 +166,8 @@ def _finest(problem: Poisson) -> Hierarchy:
     nz, ny, nx = stencil.shape if len(axes) == 3 else (stencil.shape[0], 1, stencil.shape[1])
     shape = (nz, ny, nx)
     fluid = stencil.fluid.reshape(shape)
-    turns = dict(zip(axes, stencil.periodic, strict=True))
-    periodic = tuple(turns.get(a, False) and shape[a] > 1 for a in range(3))
+    by_axis = dict(zip(axes, stencil.periodic, strict=True))
+    periodic = tuple(by_axis.get(a, False) and shape[a] > 1 for a in range(3))
     shift = np.zeros(shape) if stencil.shift is None else stencil.shift.reshape(shape) * fluid
     faces: list[Floats] = [np.zeros(tuple(n + (a == b) for b, n in enumerate(shape))) for a in range(3)]
     for a, w in zip(axes, stencil.weights, strict=True):
@@ -175,7 +175,7 @@ def _finest(problem: Poisson) -> Hierarchy:
     largest = max(w.max() for w in faces) or shift.max() or 1.0
     scale = 1.0 / (stencil.unit or largest)
     number = np.arange(fluid.size).reshape(shape)
-    ends, weights, anchor = [], [], np.zeros((3, *shape))
+    ends, weights, dirichlet = [], [], np.zeros((3, *shape))
     open_faces = np.zeros(shape, dtype=np.int64)
     for a in range(3):
         below, above = (np.where(fluid, (faces[a][part(a)] * scale).astype(np.float32), 0.0) for part in (front, back))
@@ -183,22 +183,22 @@ def _finest(problem: Poisson) -> Hierarchy:
         if not periodic[a]:
             joined_above[(slice(None),) * a + (-1,)] = False
             joined_below[(slice(None),) * a + (0,)] = False
-        anchor[a] = np.where(joined_above, 0.0, above) + np.where(joined_below, 0.0, below)
-        open_faces += np.rint(anchor[a]).astype(np.int64)
+        dirichlet[a] = np.where(joined_above, 0.0, above) + np.where(joined_below, 0.0, below)
+        open_faces += np.rint(dirichlet[a]).astype(np.int64)
         edges = joined_above & (above > 0)
         ends.append((number[edges], np.roll(number, -1, a)[edges], np.full(np.count_nonzero(edges), a)))
         weights.append(above[edges])
     low, high, axis = (np.concatenate(parts) for parts in zip(*ends, strict=True))
     shift = (shift * scale).astype(np.float32).astype(float).ravel()
-    held = anchor.reshape(3, -1)
+    outside = dirichlet.reshape(3, -1)
     weight = np.concatenate(weights).astype(float)
     degree = np.bincount(low, minlength=fluid.size) + np.bincount(high, minlength=fluid.size)
-    active = (degree > 0) | (held > 0).any(axis=0) | (shift > 0)
+    active = (degree > 0) | (outside > 0).any(axis=0) | (shift > 0)
     none = np.empty(0, dtype=np.int64)
-    level = Level(shape, periodic, none, low, high, axis, held > 0, shift > 0, active)
-    hierarchy = Hierarchy([level], stencil.unit is not None, scale, weight, held, shift)
+    level = Level(shape, periodic, none, low, high, axis, outside > 0, shift > 0, active)
+    hierarchy = Hierarchy([level], stencil.unit is not None, scale, weight, outside, shift)
     if hierarchy.unit:
-        hierarchy.code = degree + open_faces.ravel() + 8 * (open_faces.ravel() > 0)
+        hierarchy.stencil_type = degree + open_faces.ravel() + 8 * (open_faces.ravel() > 0)
     return hierarchy
 
 
@@ -213,40 +213,42 @@ def coarsen(level: Level, parent: tuple[Ints, Ints, Ints], side: tuple[Ints, Int
     wraps = np.stack(at)[axis, low] == np.array(level.shape)[axis] - 1
     # A block that reaches round the box is not joined to itself through its far end.
     joins = together & ~(wraps & level.structured)
-    unknown, extra_cell = _parts(level, block, low[joins], high[joins], cells)
+    unknown, secondary_cell = _aggregates(level, block, low[joins], high[joins], cells)
     crossing = np.flatnonzero(~together)
     ends = np.stack([axis[crossing], unknown[low[crossing]], unknown[high[crossing]]])
     coarse_ends, edge = np.unique(ends, axis=1, return_inverse=True)
-    leaning = level.structured[crossing] & (ends[1] < cells) & (ends[2] < cells)
+    interpolated = level.structured[crossing] & (ends[1] < cells) & (ends[2] < cells)
     level.coarsening = Coarsening(
-        parent, side, unknown, np.flatnonzero(together & ~wraps), crossing, edge.ravel(), leaning
+        parent, side, unknown, np.flatnonzero(together & ~wraps), crossing, edge.ravel(), interpolated
     )
 
-    count = cells + len(extra_cell)
-    anchored, shifted, active = np.zeros((3, count), bool), np.zeros(count, bool), np.zeros(count, bool)
+    count = cells + len(secondary_cell)
+    has_dirichlet, shifted, active = np.zeros((3, count), bool), np.zeros(count, bool), np.zeros(count, bool)
     for a in range(3):
-        anchored[a, unknown[level.anchored[a] & level.active]] = True
+        has_dirichlet[a, unknown[level.has_dirichlet[a] & level.active]] = True
     shifted[unknown[level.shifted & level.active]] = True
     active[coarse_ends[1:]] = True  # an unknown without edges has nothing left to do on a coarse level
     new_axis, new_low, new_high = coarse_ends
-    return Level(shape, level.periodic, extra_cell, new_low, new_high, new_axis, anchored, shifted, active)
+    return Level(shape, level.periodic, secondary_cell, new_low, new_high, new_axis, has_dirichlet, shifted, active)
 
 
-def _parts(level: Level, block: Ints, low: Ints, high: Ints, cells: int) -> tuple[Ints, Ints]:
-    """Coarse unknown of every unknown, and the cells of the extra ones, from the edges inside blocks."""
+def _aggregates(level: Level, block: Ints, low: Ints, high: Ints, cells: int) -> tuple[Ints, Ints]:
+    """Coarse unknown of every unknown, and the cells of the secondary ones, from the edges inside blocks."""
     n = level.unknowns
-    count, part = connected_components(sp.coo_array((np.ones(low.size), (low, high)), shape=(n, n)), directed=False)
+    count, aggregate = connected_components(
+        sp.coo_array((np.ones(low.size), (low, high)), shape=(n, n)), directed=False
+    )
     members = np.flatnonzero(level.active)
-    size = np.bincount(part[members], minlength=count)
+    size = np.bincount(aggregate[members], minlength=count)
     first = np.full(count, n)
-    np.minimum.at(first, part[members], members)
+    np.minimum.at(first, aggregate[members], members)
     ids = np.flatnonzero(size)
     home = block[first[ids]]
     order = ids[np.lexsort((first[ids], -size[ids], home))]  # the largest of each block comes first
     primary = np.r_[True, np.diff(block[first[order]]) != 0] if order.size else np.zeros(0, dtype=bool)
-    extra = order[~primary]
-    extra = extra[np.lexsort((first[extra], block[first[extra]]))]
+    secondary = order[~primary]
+    secondary = secondary[np.lexsort((first[secondary], block[first[secondary]]))]
     number = np.full(count, -1)
     number[order[primary]] = block[first[order[primary]]]
-    number[extra] = cells + np.arange(extra.size)
-    return np.where(level.active, number[part], -1), block[first[extra]]
+    number[secondary] = cells + np.arange(secondary.size)
+    return np.where(level.active, number[aggregate], -1), block[first[secondary]]

@@ -1,16 +1,16 @@
-"""The default network: multilevel, linear in the residual, symmetric and positive definite whatever its weights.
+"""The default network: multilevel, linear in the residual, symmetric and positive definite whatever its parameters.
 
 A U-shaped network whose layers are relaxation sweeps, transfers and, at the bottom, a small dense inverse. Its stencils are those of
-the problem and of the coarser networks of resistors that follow from it (`deepcg.multigrid.reference.hierarchy`); learned are
+the problem and of the coarser networks of transmissibilities that follow from it (`deepcg.multigrid.reference.hierarchy`); learned are
 
 - omega: relaxation factors, on the finest and on coarser levels, by sweep and colour, in (0, 3/2);
-- codebook: factors of it in (3/4, 5/4) on a finest level of unit weights, by the number of a cell's joined faces and whether one is OPEN;
-- a local function of each unknown's surroundings - shares of its diagonal that lie in anchors, in the shift, along its strongest
-  and its weakest axis, and in differences between opposite faces - with one hidden layer of eight, softsign throughout. The hidden
-  layer counts by what it differs from its value without anchors, shift and differences: inside a regular grid, stretched or not,
-  the function is constant, and trained networks leave it at 1 there, so that what helps at walls costs nothing far from them. It gives
-  factors of the relaxation and of the edges, both in (3/4, 5/4), and of the odds in (1/2, 3/2) by which a fine unknown leans on its
-  parent's neighbour in the prolongation. An edge takes both its ends' factors, an anchor its unknown's twice. The finest
+- relaxation_table: factors of it in (3/4, 5/4) on a finest level of unit weights, by the number of a cell's joined faces and whether one is OPEN;
+- a local function of each unknown's surroundings - shares of its diagonal that lie in Dirichlet couplings, in the shift, along its strongest
+  and its weakest axis, and in differences between opposite faces - with one hidden layer of eight, softsign throughout. What counts
+  is h(features) - h(features with Dirichlet couplings, shift and differences set to 0), so the factors are constant inside regular grids,
+  stretched or not; trained networks leave them at 1 there, so that what helps at walls costs nothing far from them. It gives
+  factors of the relaxation and of the edges, both in (3/4, 5/4), and of the odds in (1/2, 3/2) of interpolating from the
+  parent's neighbour instead of the parent. An edge takes both its ends' factors, a Dirichlet coupling its unknown's twice. The finest
   level is the problem's own operator: there the function changes the relaxation only, and with unit weights nothing.
 
 With all factors 1 it is a classical geometric multigrid V-cycle. This module is the network's definition; the kernels
@@ -23,14 +23,14 @@ An edge of weight w between two blocks runs from one block's middle to the other
     g = 1 / (R_u + 1 / w + R_v),   R = 1 / (2 w_inside),
 
 R = 1 / (2 w) where a wall takes the place of the inner edge, 0 for a block of one cell; g of parallel edges add up. So do
-anchors, g = 1 / (R_u + 1 / a), without the mirrored half. On a uniform grid this is the operator discretised anew. A potential that is
+Dirichlet couplings, g = 1 / (R_u + 1 / a), without the mirrored half. On a uniform grid this is the operator discretised anew. A potential that is
 linear along the chain drops by g R_u between the middle and the edge's end: the prolongation, one axis after the other, takes the
 share g R_u of the neighbour's value and as much less of its own parent's, averaged over the faces between two blocks with weights g.
-Unknowns in an extra part, and extra unknowns, take their parent's value.
+Unknowns in a secondary aggregate, and secondary unknowns, take their parent's value.
 
 The network is symmetric and positive definite
 ----------------------------------------------
-Let A be a level's operator. Edges, anchors and shifts are not negative whatever the factors, so A is symmetric and positive
+Let A be a level's operator. Edges, Dirichlet couplings and shifts are not negative whatever the factors, so A is symmetric and positive
 semi-definite, with diagonal D > 0 on the active unknowns. A pass relaxes one colour c, x <- x + omega F_c D^-1 (b - A x), F_c = diag(f),
 f > 0 on the colour's unknowns and 0 elsewhere. No two unknowns of a colour are joined, so the pass changes the error e = x* - x by
 E_c e = e - omega F_c D^-1 A e, which is self-adjoint in the (semi-)inner product <u, v>_A = u.A v, and with r = A e
@@ -38,7 +38,7 @@ E_c e = e - omega F_c D^-1 A e, which is self-adjoint in the (semi-)inner produc
     |E_c e|_A^2 = |e|_A^2 - sum over the colour of omega f (2 - omega f) r_i^2 / d_i.
 
 By the bounds omega f < 3/2 * 5/4 = 1.875 < 2: a pass never raises the error's A-norm, and leaves it only where r vanishes on the colour.
-Extra unknowns are relaxed one by one (Gauss-Seidel), each a colour of its own with f < 5/4. All passes of a sweep together,
+Secondary unknowns are relaxed one by one (Gauss-Seidel), each a colour of its own with f < 5/4. All passes of a sweep together,
 S = E_k ... E_1, thus satisfy |S e|_A < |e|_A unless A e = 0: every unknown has a colour, and as long as no pass changed anything
 r is still the residual that came in. Post-smoothing makes the same passes in reverse order: S* = E_1 ... E_k, the A-adjoint of S.
 
@@ -64,7 +64,6 @@ from torch import Tensor, nn
 from torch.nn.functional import softsign
 
 from ...native.constants import (
-    CODES,
     FACTOR_SPREAD,
     FEATURES,
     HIDDEN,
@@ -72,10 +71,11 @@ from ...native.constants import (
     ODDS_SPREAD,
     OMEGA_BELOW,
     OUTPUTS,
+    STENCIL_TYPES,
     SWEEPS,
 )
 from ...problem.poisson import Poisson
-from ..parameters import Weights
+from ..parameters import Parameters
 from .coarse_operator import Couplings, coarsen_values, index
 from .hierarchy import Hierarchy, build_hierarchy
 from .layers import DirectSolve, LevelValues, Prolongation
@@ -102,7 +102,7 @@ class Multilevel(nn.Module):
     seed : int
         Of the hidden layer's initial weights. They have no effect before training: all factors are 1, omega too.
     neutral : 2 or 3, optional
-        Keeps the local function's factors at 1 inside a uniform grid of that dimension, whatever the other weights: what is
+        Keeps the local function's factors at 1 inside a uniform grid of that dimension, whatever the other parameters: what is
         learned near walls and jumps then costs nothing where there are none. The output's bias is no parameter of its own then.
     """
 
@@ -115,7 +115,7 @@ class Multilevel(nn.Module):
         self.local = local
         generator = torch.Generator().manual_seed(seed)
         self.raw_omega = nn.Parameter(torch.full((2, SWEEPS, 2), 0.5))
-        self.raw_codebook = nn.Parameter(torch.zeros(CODES))
+        self.raw_relaxation_table = nn.Parameter(torch.zeros(STENCIL_TYPES))
         self.hidden_weight = nn.Parameter(2.0 * torch.randn(HIDDEN, FEATURES, generator=generator))
         self.hidden_bias = nn.Parameter(torch.randn(HIDDEN, generator=generator))
         self.output_weight = nn.Parameter(torch.zeros(OUTPUTS, HIDDEN))
@@ -133,12 +133,12 @@ class Multilevel(nn.Module):
         return 0.5 * OMEGA_BELOW * (1.0 + softsign(self.raw_omega))
 
     @property
-    def codebook(self) -> Tensor:
+    def relaxation_table(self) -> Tensor:
         """(16,) factors in (3/4, 5/4)."""
-        return 1.0 + FACTOR_SPREAD * softsign(self.raw_codebook)
+        return 1.0 + FACTOR_SPREAD * softsign(self.raw_relaxation_table)
 
     def local_factors(self, features: Tensor) -> Tensor:
-        """(n, 3) factors of relaxation, edges and the odds of leaning, from (n, 5) features."""
+        """(n, 3) factors of relaxation, edges and the odds of interpolating, from (n, 5) features."""
         here, regular = ((f @ self.hidden_weight.T) + self.hidden_bias for f in (features, features * self._regular))
         out = softsign((softsign(here) - softsign(regular)) @ self.output_weight.T + self.output_bias)
         return 1.0 + out * out.new_tensor([FACTOR_SPREAD, FACTOR_SPREAD, ODDS_SPREAD])
@@ -147,12 +147,16 @@ class Multilevel(nn.Module):
         """The values of all levels, in the precision and on the device of the parameters."""
         hierarchy = build_hierarchy(problem) if isinstance(problem, Poisson) else problem
         like = self.raw_omega
-        weight, anchor, shift = (
+        weight, dirichlet, shift = (
             torch.as_tensor(v, dtype=like.dtype, device=like.device)
-            for v in (hierarchy.weight, hierarchy.anchor, hierarchy.shift)
+            for v in (hierarchy.weight, hierarchy.dirichlet, hierarchy.shift)
         )
-        couplings = Couplings(hierarchy.levels[0], weight, anchor, shift)
-        factor = self.codebook[index(hierarchy.code, like)] if hierarchy.unit else self._factors(couplings)[:, 0]
+        couplings = Couplings(hierarchy.levels[0], weight, dirichlet, shift)
+        factor = (
+            self.relaxation_table[index(hierarchy.stencil_type, like)]
+            if hierarchy.unit
+            else self._factors(couplings)[:, 0]
+        )
         found = [LevelValues(couplings, factor)]
         for level in hierarchy.levels[1:]:
             couplings, transfer = coarsen_values(couplings, level)
@@ -184,25 +188,25 @@ class Multilevel(nn.Module):
         for sweep in sweeps:
             for colour, scaling in level.passes:
                 x = x + omega[sweep, colour] * scaling * level.residual(x, b)
-            x = level.relax_extras(x, b, backward=False)
+            x = level.relax_secondary(x, b, backward=False)
         down = level.prolongation.restrict(level.residual(x, b))
         x = x + level.prolongation.prolong(self._visit(levels, number + 1, down))
         for sweep in reversed(sweeps):
-            x = level.relax_extras(x, b, backward=True)
+            x = level.relax_secondary(x, b, backward=True)
             for colour, scaling in reversed(level.passes):
                 x = x + omega[sweep, colour] * scaling * level.residual(x, b)
         return x
 
-    def weights(self) -> Weights:
+    def bounded_parameters(self) -> Parameters:
         """The constrained values, as model files and kernels hold them."""
 
         def array(value: Tensor) -> np.ndarray:
             return value.detach().cpu().numpy().astype(np.float32)
 
-        return Weights(
+        return Parameters(
             sweeps=np.array(self.sweeps, dtype=np.int32),
             omega=array(self.omega),
-            codebook=array(self.codebook),
+            relaxation_table=array(self.relaxation_table),
             hidden_weight=array(self.hidden_weight),
             hidden_bias=array(self.hidden_bias),
             output_weight=array(self.output_weight),
@@ -211,17 +215,17 @@ class Multilevel(nn.Module):
         )
 
     @classmethod
-    def from_weights(cls, weights: Weights) -> Multilevel:
-        """The network that has these weights."""
+    def from_parameters(cls, parameters: Parameters) -> Multilevel:
+        """The network that has these parameters."""
 
         def inverse(bounded: np.ndarray) -> Tensor:  # of softsign
             return torch.from_numpy(bounded / (1.0 - np.abs(bounded))).float()
 
-        network = cls([int(s) for s in weights.sweeps], weights.local)
+        network = cls([int(s) for s in parameters.sweeps], parameters.local)
         values = {
-            "raw_omega": inverse(weights.omega.astype(float) / (0.5 * OMEGA_BELOW) - 1.0),
-            "raw_codebook": inverse((weights.codebook.astype(float) - 1.0) / FACTOR_SPREAD),
-            **{name: torch.from_numpy(value) for name, value in weights.tensors().items() if name in _PLAIN},
+            "raw_omega": inverse(parameters.omega.astype(float) / (0.5 * OMEGA_BELOW) - 1.0),
+            "raw_relaxation_table": inverse((parameters.relaxation_table.astype(float) - 1.0) / FACTOR_SPREAD),
+            **{name: torch.from_numpy(value) for name, value in parameters.tensors().items() if name in _PLAIN},
         }
         network.load_state_dict(values)
         return network

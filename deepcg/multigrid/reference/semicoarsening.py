@@ -1,4 +1,4 @@
-"""Which layers of cells merge on the way to a coarser level: pairs along each axis, first where the grid is fine.
+"""Semicoarsening: which layers of cells pair up on the way to a coarser level, by axis, and first where the grid is fine.
 
 Only the couplings count: widths are estimated from face weights, so that a matrix without a grid's description coarsens like
 the grid it came from, and an anisotropic operator along its strong axis.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-ROOM = 1.42  # a pair may be this much wider than the level's target width: graded grids merge where they are fine
+ROOM = 1.42  # a pair may be this much wider than the level's target width: graded grids coarsen where they are fine
 SHARE = 0.8  # a level with more of the finer level's cells than this would not be worth its sweeps
 SAMPLE = 16  # cells per axis, at most, that the widths are estimated from
 
@@ -60,10 +60,10 @@ def estimate_widths(faces: Floats) -> list[Floats]:
     return widths
 
 
-def plan_merges(widths: list[Floats], target: float) -> tuple[tuple[Ints, Ints, Ints], tuple[Ints, Ints, Ints], float]:
-    """Which neighbouring layers merge: pairs that are together no wider than a target width (with some room).
+def semicoarsen(widths: list[Floats], target: float) -> tuple[tuple[Ints, Ints, Ints], tuple[Ints, Ints, Ints], float]:
+    """Which neighbouring layers pair up: those that are together no wider than a target width (with some room).
 
-    The target doubles until enough layers merge.
+    The target doubles until enough layers pair up.
 
     Returns
     -------

@@ -68,7 +68,7 @@ class Reading:
     rounding : float
         Differences up to this fraction of the diagonal count as none.
     equality : float
-        Weights that differ relatively by no more are taken for one; 0: the kernels' own bound.
+        Parameters that differ relatively by no more are taken for one; 0: the kernels' own bound.
     cells : uint8 array of the grid's shape, or None
         What the user says of the cells.
     keep_uncoupled : bool

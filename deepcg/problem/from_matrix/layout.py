@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..grid import Array
 from ..vector_layout import check_finite, check_vector
-from ..vectors import Look, look, norm2
+from ..vectors import Scan, norm2, scan
 
 ALL = slice(None)
 Index = slice | NDArray[np.intp]
@@ -74,9 +74,9 @@ class MatrixLayout:
     def rhs(self, b: ArrayLike) -> Array:
         return np.array(self._rhs(b))
 
-    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Look]:
+    def borrowed_rhs(self, b: ArrayLike) -> tuple[Array, Scan]:
         values = self._rhs(b)
-        return values, look(self._cells, values)
+        return values, scan(self._cells, values)
 
     def _rhs(self, b: ArrayLike) -> Array:
         """The right-hand side, which may be the user's array."""

@@ -13,7 +13,7 @@ using namespace dcg;
 using namespace dcg::cuda;
 
 struct dcg_cuda {
-  dcg_weights weights;
+  dcg_parameters weights;
   int threads;
   std::string name;
   double inverse_scale;
@@ -69,7 +69,7 @@ extern "C" int dcg_cuda_devices(int32_t *count) {
   });
 }
 
-extern "C" int dcg_cuda_create(const dcg_operator *op, const dcg_weights *weights, int32_t threads, dcg_cuda **handle) {
+extern "C" int dcg_cuda_create(const dcg_operator *op, const dcg_parameters *weights, int32_t threads, dcg_cuda **handle) {
   return guarded([&] {
     require(op && weights && handle, "operator, weights and handle must not be NULL");
     check(*weights);

@@ -29,7 +29,7 @@ struct FineView {  // the user's operator in double precision
       const int c = stencil_type[at];
       return c ? cell::constant_product<double>(c & 7, here, west, east, south, north, down, up) : 0.0;
     }
-    if (cells[n] != 0) return 0.0;
+    if (cells[n] != DCG_FLUID) return 0.0;
     const int row = k * grid.n[1] + j, face_x = n + row, face_y = n + k * grid.n[2], face_z = n;
     double sum = cell::outflow(weight[2][face_x], weight[2][face_x + 1], here, west, east);
     if (weight[1]) sum += cell::outflow(weight[1][face_y], weight[1][face_y + grid.n[2]], here, south, north);

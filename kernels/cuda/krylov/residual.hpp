@@ -12,7 +12,7 @@ struct Residual {  // r = b - A x in difference form; x NULL: 0
 
   DCG_BOTH void operator()(int k, int j, int i) const {
     const int n = fine.index(k, j, i);
-    if (fine.cells[n] != 0) {
+    if (fine.cells[n] != DCG_FLUID) {
       r[n] = 0.0;
       return;
     }
@@ -39,7 +39,7 @@ struct Residual {  // r = b - A x in difference form; x NULL: 0
     for (int axis = 0; axis < 3; ++axis)
       for (int side = -1; side <= 1; side += 2) {
         const int m = beyond(k, j, i, axis, side);
-        if (m >= 0 && fine.grid.n[axis] > 1 && fine.cells[m] == 0) sum += here - x[m], --joined;
+        if (m >= 0 && fine.grid.n[axis] > 1 && fine.cells[m] == DCG_FLUID) sum += here - x[m], --joined;
       }
     return sum + joined * here;  // the rest are faces to fixed values
   }

@@ -26,7 +26,7 @@ void set_up(dcg_multilevel &m) {
 
 }  // namespace
 
-extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *weights, int32_t threads, dcg_multilevel **handle) {
+extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_parameters *weights, int32_t threads, dcg_multilevel **handle) {
   return guarded([&] {
     require(op && weights && handle, "operator, weights and handle must not be NULL");
     check(*op), check(*weights);
@@ -38,7 +38,7 @@ extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_weights *
   });
 }
 
-extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_weights *weights, int32_t threads, const dcg_ranks *ranks,
+extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_parameters *weights, int32_t threads, const dcg_ranks *ranks,
                                               dcg_multilevel **handle) {
   return guarded([&] {
     require(op && weights && ranks && handle, "operator, weights, ranks and handle must not be NULL");
@@ -151,11 +151,11 @@ extern "C" int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level
     require(level >= 0 && level < static_cast<int32_t>(handle->levels.size()), "level: there is no such level");
     const Level &l = *handle->levels[level];
     const Field<float> *fields[DCG_LEVEL_VECTORS] = {};
-    fields[DCG_LEVEL_DIAGONAL] = &l.diagonal, fields[DCG_LEVEL_RELAX] = &l.omega_dinv;
+    fields[DCG_LEVEL_DIAGONAL] = &l.diagonal, fields[DCG_LEVEL_OMEGA_DINV] = &l.omega_dinv;
     for (int a = 0; a < 3; ++a) {
       fields[DCG_LEVEL_WEIGHT + a] = &l.weight[a];
       for (int half = 0; half < 2; ++half)
-        fields[DCG_LEVEL_KEEP + 2 * a + half] = &l.interp_parent[a][half], fields[DCG_LEVEL_TOWARD + 2 * a + half] = &l.interp_neighbour[a][half];
+        fields[DCG_LEVEL_INTERP_PARENT + 2 * a + half] = &l.interp_parent[a][half], fields[DCG_LEVEL_INTERP_NEIGHBOUR + 2 * a + half] = &l.interp_neighbour[a][half];
     }
     require(what >= 0 && what < DCG_LEVEL_VECTORS && !fields[what]->empty(), "what: this level has no such vector");
     const Field<float> &f = *fields[what];

@@ -63,7 +63,7 @@ class WavefrontExecutor {
 
 }  // namespace
 
-void Cycle::prepare(const std::vector<Level *> &levels, const dcg_weights &weights, size_t first, const RowKernels &rows, int threads) {
+void Cycle::prepare(const std::vector<Level *> &levels, const dcg_parameters &weights, size_t first, const RowKernels &rows, int threads) {
   levels_.resize(levels.size());
   for (size_t l = 0; l < levels.size(); ++l)
     levels_[l].prepare(*levels[l], l + 1 < levels.size() ? levels[l + 1] : nullptr, weights, first + l, rows, threads);

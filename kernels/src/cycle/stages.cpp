@@ -8,7 +8,7 @@
 
 namespace dcg {
 
-void LevelStages::prepare(Level &level, Level *coarse, const dcg_weights &weights, size_t number, const RowKernels &rows, int threads) {
+void LevelStages::prepare(Level &level, Level *coarse, const dcg_parameters &weights, size_t number, const RowKernels &rows, int threads) {
   level_ = &level, coarse_ = coarse, rows_ = &rows;
   sweeps_ = weights.sweeps[std::min<size_t>(number, DCG_LEVELS - 1)];
   odd_axes_.clear();
@@ -19,8 +19,8 @@ void LevelStages::prepare(Level &level, Level *coarse, const dcg_weights &weight
   for (int s = 0; s < DCG_SWEEPS; ++s)
     for (int colour = 0; colour < 2; ++colour) {
       omega_[s][colour] = weights.omega[number > 0][s][colour];
-      for (int c = 0; c < DCG_CODES; ++c)
-        factors_[s][colour][c] = c & 7 ? omega_[s][colour] * weights.codebook[c] / static_cast<float>(c & 7) : 0.0f;
+      for (int c = 0; c < DCG_STENCIL_TYPES; ++c)
+        factors_[s][colour][c] = c & 7 ? omega_[s][colour] * weights.relaxation_table[c] / static_cast<float>(c & 7) : 0.0f;
     }
   for (auto &lines : lines_) lines.assign(coarse ? level.box.n[1] * coarse->box.stride + 2 * kLanes : 0, 0.0f);
   zeros_.assign(level.box.stride + 4 * kLanes, 0.0f);

@@ -18,7 +18,7 @@ struct Stage {
 class LevelStages {
  public:
   // Sizes the buffers for a level that is set up; call it again after it changed. coarse: the next level, NULL below the last one.
-  void prepare(Level &level, Level *coarse, const dcg_weights &weights, size_t number, const RowKernels &rows, int threads);
+  void prepare(Level &level, Level *coarse, const dcg_parameters &weights, size_t number, const RowKernels &rows, int threads);
 
   int sweeps() const { return sweeps_; }
   int passes() const { return passes_; }
@@ -57,7 +57,7 @@ class LevelStages {
   bool wavefront_ = false;
   std::vector<int> odd_axes_;  // periodic axes of odd length: their last layer is relaxed in passes of its own
   float omega_[DCG_SWEEPS][2];
-  float factors_[DCG_SWEEPS][2][DCG_CODES];  // relaxation factor / diagonal by stencil type, for a level of constant coefficients
+  float factors_[DCG_SWEEPS][2][DCG_STENCIL_TYPES];  // relaxation factor / diagonal by stencil type, for a level of constant coefficients
   std::vector<float> lines_[2];              // residuals of a plane, restricted along x
   std::vector<std::vector<float>> scratch_;  // per thread
   std::vector<float> zeros_;

@@ -17,7 +17,7 @@
 
 namespace dcg {
 
-DistributedHierarchy::DistributedHierarchy(const dcg_ranks &ranks, const dcg_operator &op, const dcg_weights &weights, int threads)
+DistributedHierarchy::DistributedHierarchy(const dcg_ranks &ranks, const dcg_operator &op, const dcg_parameters &weights, int threads)
     : ranks_(ranks), weights_(weights), threads_(threads) {
   set_up(op);
 }

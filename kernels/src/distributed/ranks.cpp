@@ -10,7 +10,7 @@
 namespace dcg {
 
 Ranks::Ranks(const dcg_ranks &given) : count(1), gather(given.gather > 0 ? given.gather : 32768), calls_(given) {
-  require(given.link && given.unlink && given.spread && given.add && given.sum, "ranks: none of its functions may be NULL");
+  require(given.create && given.destroy && given.broadcast && given.reduce && given.allreduce, "ranks: none of its functions may be NULL");
   require(given.gather >= 0, "ranks.gather: a number of cells, or 0 for the default, is needed");
   for (int a = 0; a < 3; ++a) {
     require(given.ranks[a] > 0, "ranks.ranks: at least one rank along every axis is needed");
@@ -25,7 +25,7 @@ Ranks::Ranks(const dcg_ranks &given) : count(1), gather(given.gather > 0 ? given
 }
 
 void Ranks::allreduce(double *values, int64_t n) {
-  if (count > 1) send([&](const dcg_ranks &calls) { return calls.sum(calls.context, n, values); });
+  if (count > 1) send([&](const dcg_ranks &calls) { return calls.allreduce(calls.context, n, values); });
   if (failed_) std::fill(values, values + n, std::numeric_limits<double>::quiet_NaN());
 }
 
@@ -41,8 +41,8 @@ void Ranks::check() const {
 }
 
 void Halo::clear() {
-  if (links_) ranks_->calls_.unlink(ranks_->calls_.context, links_);
-  links_ = nullptr, ranks_ = nullptr;
+  if (halo_) ranks_->calls_.destroy(ranks_->calls_.context, halo_);
+  halo_ = nullptr, ranks_ = nullptr;
   own_.clear(), leaf_.clear(), root_.clear(), owner_.clear();
 }
 
@@ -64,21 +64,21 @@ void Halo::add(int64_t leaf, int32_t owner, int64_t root) {
 void Halo::create(int64_t roots) {
   if (ranks_->count == 1) return;
   const int64_t n = static_cast<int64_t>(leaf_.size());
-  void *links = nullptr;
+  void *made = nullptr;
   ranks_->send([&](const dcg_ranks &calls) {
-    return calls.link(calls.context, roots, n, leaf_.data(), owner_.data(), root_.data(), &links);
+    return calls.create(calls.context, roots, n, leaf_.data(), owner_.data(), root_.data(), &made);
   });
-  links_ = links;
+  halo_ = made;
 }
 
 void Halo::broadcast_bytes(int32_t bytes, const void *roots, void *leaves) const {
-  ranks_->send([&](const dcg_ranks &calls) { return calls.spread(calls.context, links_, bytes, roots, leaves); });
+  ranks_->send([&](const dcg_ranks &calls) { return calls.broadcast(calls.context, halo_, bytes, roots, leaves); });
 }
 
 void Halo::reduce(const float *leaves, float *roots) const {
   for (const Run &run : own_)
     for (int64_t m = 0; m < run.length; ++m) roots[run.root + m] += leaves[run.leaf + m];
-  if (links_) ranks_->send([&](const dcg_ranks &calls) { return calls.add(calls.context, links_, leaves, roots); });
+  if (halo_) ranks_->send([&](const dcg_ranks &calls) { return calls.reduce(calls.context, halo_, leaves, roots); });
 }
 
 int64_t Halo::bytes() const {

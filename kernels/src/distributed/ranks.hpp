@@ -65,7 +65,7 @@ class Halo {
   void broadcast(const T *roots, T *leaves) const {
     for (const Run &run : own_)
       for (int64_t m = 0; m < run.length; ++m) leaves[run.leaf + m] = roots[run.root + m];
-    if (links_) broadcast_bytes(sizeof(T), roots, leaves);
+    if (halo_) broadcast_bytes(sizeof(T), roots, leaves);
   }
   void reduce(const float *leaves, float *roots) const;  // roots += leaves
 
@@ -81,7 +81,7 @@ class Halo {
   std::vector<Run> own_;
   std::vector<int64_t> leaf_, root_;  // of other ranks' roots
   std::vector<int32_t> owner_;
-  void *links_ = nullptr;
+  void *halo_ = nullptr;  // the caller's
 };
 
 }  // namespace dcg

@@ -14,12 +14,11 @@
 #include <cstdint>
 
 #include "core/host_device.hpp"
+#include "deepcg.h"
 
 namespace dcg {
 
 enum class CgSum { kResidual, kSlope, kCurvature, kNorm };
-
-enum CgResult : int { kCgConverged = 0, kCgMaxiter = 1, kCgBreakdown = 2 };  // as dcg_multilevel_cg has them
 
 // The scalars of the iteration, and what follows from each sum. Real is the type of p: beta is rounded to it.
 template <class Real>
@@ -32,7 +31,7 @@ struct CgRecurrence {
   double norm = 0.0, scale = 1.0;  // scale * r starts with norm 1, so that single precision suffices for the cycle
   double slope = 0.0, previous_slope = 0.0, curvature = 0.0, alpha = 0.0;
   Real beta = 0;
-  int stop = 0, result = kCgMaxiter;
+  int stop = 0, result = DCG_CG_MAXITER;
   int64_t iterations = 0;
 
   DCG_BOTH bool stopped() const { return stop != 0; }
@@ -45,12 +44,12 @@ struct CgRecurrence {
         scale = scaled && norm > 0.0 ? 1.0 / norm : 1.0;
         return end_by_norm();
       case CgSum::kSlope:
-        if (!positive(sum)) return end(kCgBreakdown);
+        if (!positive(sum)) return end(DCG_CG_BREAKDOWN);
         beta = previous_slope > 0.0 ? static_cast<Real>(sum / previous_slope) : 0;
         slope = sum;
         return;
       case CgSum::kCurvature:
-        if (!positive(sum)) return end(kCgBreakdown);
+        if (!positive(sum)) return end(DCG_CG_BREAKDOWN);
         curvature = sum;
         alpha = slope / (scale * curvature);
         return;
@@ -67,8 +66,8 @@ struct CgRecurrence {
  private:
   DCG_BOTH static bool positive(double value) { return value > 0.0 && value <= 1.7976931348623157e308; }  // and finite
   DCG_BOTH void end_by_norm() {
-    if (norm <= target) return end(kCgConverged);
-    if (iterations >= maxiter) end(kCgMaxiter);
+    if (norm <= target) return end(DCG_CG_CONVERGED);
+    if (iterations >= maxiter) end(DCG_CG_MAXITER);
   }
 };
 

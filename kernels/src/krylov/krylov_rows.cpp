@@ -118,6 +118,7 @@ template <class Take>
   for (int64_t i = 0; i < n; i += 8) {
     uint64_t kinds = 1;
     if (i + 8 <= n) __builtin_memcpy(&kinds, cell + i, sizeof kinds);
+    static_assert(DCG_FLUID == 0, "eight kinds at once");
     take(i, std::min(i + 8, n), kinds == 0);
   }
 }
@@ -131,7 +132,7 @@ DCG_CLONES double square_row(int64_t n, const double *r, const uint8_t *cell) {
       for (int l = 0; l < 8; ++l) sum[l] += r[first + l] * r[first + l];
     } else {
       for (int64_t i = first; i < last; ++i)
-        if (cell[i] == 0) sum[i - first] += r[i] * r[i];
+        if (cell[i] == DCG_FLUID) sum[i - first] += r[i] * r[i];
     }
   });
   return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
@@ -142,7 +143,7 @@ DCG_CLONES void load_row(int64_t n, double inverse, const double *r, const uint8
     if (all) {
       for (int l = 0; l < 8; ++l) b[first + l] = static_cast<float>(inverse * r[first + l]);
     } else {
-      for (int64_t i = first; i < last; ++i) b[i] = cell[i] == 0 ? static_cast<float>(inverse * r[i]) : 0.0f;
+      for (int64_t i = first; i < last; ++i) b[i] = cell[i] == DCG_FLUID ? static_cast<float>(inverse * r[i]) : 0.0f;
     }
   });
 }

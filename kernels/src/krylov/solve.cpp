@@ -29,7 +29,7 @@ void run_compiled(KrylovState &state) {
 void run_cg(KrylovState &state, HostCg::Kind kind) {
   HostCg space(state, kind);
   conjugate_gradients(space);
-  if (space.cg.stopped() && space.cg.result == kCgBreakdown) state.stop(DCG_BREAKDOWN);
+  if (space.cg.stopped() && space.cg.result == DCG_CG_BREAKDOWN) state.stop(DCG_BREAKDOWN);
   state.condition = space.condition();
 }
 

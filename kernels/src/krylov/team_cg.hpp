@@ -7,7 +7,7 @@ namespace dcg {
 
 struct Outcome {
   int64_t iterations = 0;
-  int result = 1;
+  int result = DCG_CG_MAXITER;
 };
 
 Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, Field<float> &direction, const RowKernels &rows,

@@ -26,11 +26,11 @@ class TeamFcg {
     inverse_ = norm_ > 0.0 ? 1.0 / norm_ : 1.0;  // keeps what the cycle sees near 1 at the start
     mine_.load_residual(inverse_);
     team_.barrier();
-    out.result = norm_ <= target_ ? 0 : 1;
+    out.result = norm_ <= target_ ? DCG_CG_CONVERGED : DCG_CG_MAXITER;
   }
 
   bool stopped() const { return out.result != 1 || out.iterations >= maxiter_; }
-  void breakdown() { out.result = 2; }
+  void breakdown() { out.result = DCG_CG_BREAKDOWN; }
 
   bool propose(int candidate) { return candidate == 0 && std::isfinite(cycle_.run(team_)); }
 
@@ -88,7 +88,7 @@ class TeamFcg {
     }
     ++out.iterations;
     window_.keep();
-    if (norm_ <= target_) out.result = 0;
+    if (norm_ <= target_) out.result = DCG_CG_CONVERGED;
   }
 
  private:

@@ -23,7 +23,12 @@ struct BoxFaces {
   }
 
   bool is_unknown(const int64_t c[3]) const { return kinds[padded.at(c)] == DCG_ROW_UNKNOWN; }
-  bool at_side(const int64_t c[3], int side) const { return at_grid_side(m, periodic, c, side); }
+
+  // Whether a side of the cell is a side of the whole grid.
+  bool at_side(const int64_t c[3], int side) const {
+    const int a = side >> 1;
+    return !(periodic >> a & 1) && m.first[a] + c[a] == (side & 1 ? m.shape[a] - 1 : 0);
+  }
 
   // Across the ends of an axis that the box spans, too; has_unknown: only where the axis is periodic.
   bool is_unknown_beside(const int64_t c[3], int side) const {

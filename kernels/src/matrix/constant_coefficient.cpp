@@ -46,13 +46,13 @@ void ConstantCoefficient::find_neighbours() {
   size_t next = 0;
   for (int64_t line = 0; line < m.count[0] * m.count[1]; ++line) {
     const int64_t c[3] = {line / m.count[1], line % m.count[1], 0};
-    const uint8_t *kind = kinds + padded.at(c);
+    const uint8_t *kind = faces.kinds + faces.padded.at(c);
     const auto unknown = [&](int64_t i) {
       int sides = 0;
-      for (int s = 0; s < 6; ++s) sides |= (kind[i + (s & 1 ? 1 : -1) * padded.stride[s >> 1]] == DCG_ROW_UNKNOWN) << s;
+      for (int s = 0; s < 6; ++s) sides |= (kind[i + (s & 1 ? 1 : -1) * faces.padded.stride[s >> 1]] == DCG_ROW_UNKNOWN) << s;
       return static_cast<uint8_t>(sides);
     };
-    const bool any = find_edges(n, kind, padded.stride[0], padded.stride[1], edge.data());
+    const bool any = find_edges(n, kind, faces.padded.stride[0], faces.padded.stride[1], edge.data());
     for (; next < irregular.size() && irregular[next].cell[0] == c[0] && irregular[next].cell[1] == c[1]; ++next) {
       irregular[next].unknown = unknown(irregular[next].cell[2]);
       edge[irregular[next].cell[2]] = 0;
@@ -74,7 +74,7 @@ bool ConstantCoefficient::read(dcg_matrix_result &result) {
   for (const IrregularRow &row : irregular) wrapped |= row.wrapped;
   std::vector<double> axes = {double(wrapped & 1), double(wrapped >> 1 & 1), double(wrapped >> 2 & 1)};
   processes.sum(axes, {});
-  for (int a = 0; a < 3; ++a) periodic |= int32_t{axes[a] > 0.0} << a;
+  for (int a = 0; a < 3; ++a) faces.periodic |= int32_t{axes[a] > 0.0} << a;
 
   fill_cells();
   bool fits = mark_certain();
@@ -87,65 +87,63 @@ bool ConstantCoefficient::read(dcg_matrix_result &result) {
   }
   if (!processes.all(fits && !(open & closed) && check_rest())) return false;
   finish_cells();
-  result.unit = weight, result.periodic = periodic, result.open = open, result.shifted = 0;
+  result.unit = weight, result.periodic = faces.periodic, result.open = open, result.shifted = 0;
   result.dropped = static_cast<int64_t>(sides[12]);
   return true;
 }
 
 void ConstantCoefficient::fill_cells() {
-#pragma omp parallel for schedule(static) if (box.size() > 16384)
-  for (int64_t line = 0; line < m.count[0] * m.count[1]; ++line) {
-    const int64_t c[3] = {line / m.count[1], line % m.count[1], 0}, first = line * m.count[2];
-    const uint8_t *kind = kinds + padded.at(c);
+  faces.for_lines([&](int64_t first, const int64_t c[3]) {
+    const uint8_t *kind = faces.kinds + faces.padded.at(c);
     for (int64_t i = 0; i < m.count[2]; ++i) {
       const uint8_t other = m.cells && m.cells[first + i] == kSolid ? kWall : kSolid;
-      cells[first + i] = kind[i] == DCG_ROW_UNKNOWN ? kFluid : other;
+      faces.cells[first + i] = kind[i] == DCG_ROW_UNKNOWN ? kFluid : other;
     }
-  }
+  });
 }
 
 void ConstantCoefficient::finish_cells() {
   if (m.cells) {
-#pragma omp parallel for schedule(static) if (box.size() > 16384)
-    for (int64_t u = 0; u < box.size(); ++u)
-      if (cells[u] == kSolid || cells[u] == kWall) cells[u] = m.cells[u] == kOpen ? kOpen : kSolid;
+#pragma omp parallel for schedule(static) if (faces.box.size() > 16384)
+    for (int64_t u = 0; u < faces.box.size(); ++u)
+      if (faces.cells[u] == kSolid || faces.cells[u] == kWall) faces.cells[u] = m.cells[u] == kOpen ? kOpen : kSolid;
     return;
   }
   for (const IrregularRow &row : irregular) {  // whose neighbours may have been marked
     const int64_t c[3] = {row.cell[0], row.cell[1], row.cell[2]};
     for (int s = 0; s < 6; ++s) {
-      const int64_t u = lacks(row, c, s) && !at_side(c, s) ? box.neighbour(c, s) : -1;
-      if (u >= 0 && cells[u] == kWall) cells[u] = kSolid;
+      const int64_t u = lacks(row, c, s) && !faces.at_side(c, s) ? faces.box.neighbour(c, s) : -1;
+      if (u >= 0 && faces.cells[u] == kWall) faces.cells[u] = kSolid;
     }
   }
 }
 
 // Whether there is no unknown on that side (of an axis that has sides).
 bool ConstantCoefficient::lacks(const IrregularRow &row, const int64_t c[3], int side) const {
-  return m.shape[side >> 1] > 1 && (at_side(c, side) || !(row.unknown >> side & 1));
+  return m.shape[side >> 1] > 1 && (faces.at_side(c, side) || !(row.unknown >> side & 1));
 }
 
 // Notes that a side is open or closed; false where that contradicts another row, or the caller's cells.
 bool ConstantCoefficient::mark(const int64_t c[3], int side, bool is_open) {
-  if (at_side(c, side)) {
+  if (faces.at_side(c, side)) {
     (is_open ? open : closed) |= 1 << side;
     return true;
   }
-  const int64_t u = box.neighbour(c, side);
+  const int64_t u = faces.box.neighbour(c, side);
   if (u < 0) return !is_open;  // its owner would have to know that it is open
   const uint8_t kind = is_open ? kOpen : kWall;
-  if (cells[u] != kSolid && cells[u] != kind) return false;
+  if (faces.cells[u] != kSolid && faces.cells[u] != kind) return false;
   if (!is_open && m.cells && m.cells[u] == kOpen) return false;
-  cells[u] = kind;
+  faces.cells[u] = kind;
   return true;
 }
 
 // 1 open, 0 closed, -1 no row has said.
 int ConstantCoefficient::known(const int64_t c[3], int side) const {
-  if (at_side(c, side)) return open >> side & 1 ? 1 : closed >> side & 1 ? 0 : -1;
-  const int64_t u = box.neighbour(c, side);
+  if (faces.at_side(c, side)) return open >> side & 1 ? 1 : closed >> side & 1 ? 0 : -1;
+  const int64_t u = faces.box.neighbour(c, side);
   if (u < 0) return 0;
-  return cells[u] == kOpen ? 1 : cells[u] == kWall ? 0 : -1;
+  return faces.cells[u] == kOpen ? 1 : faces.cells[u] == kWall ? 0 : -1;
 }
 
 // Rows that leave no doubt: couplings to rows that are diagonal only, and diagonals that count all faces or none beyond the couplings.
@@ -158,9 +156,9 @@ bool ConstantCoefficient::mark_certain() {
       if (!lacks(row, c, s)) {
         fits &= m.shape[s >> 1] == 1 || row.coupled >> s & 1;  // no face is closed between two unknowns
       } else if (row.coupled >> s & 1) {
-        fits &= !at_side(c, s) && mark(c, s, true);
+        fits &= !faces.at_side(c, s) && mark(c, s, true);
         ++dropped;
-      } else if (is_wall(c, s)) {
+      } else if (faces.has_wall(c, s)) {
         walls |= 1 << s;
       } else {
         ++lacking;
@@ -173,12 +171,6 @@ bool ConstantCoefficient::mark_certain() {
       if (lacks(row, c, s) && !((row.coupled | walls) >> s & 1)) fits &= mark(c, s, beyond > 0);
   }
   return fits;
-}
-
-bool ConstantCoefficient::is_wall(const int64_t c[3], int side) const {
-  if (!m.cells || at_side(c, side)) return false;
-  const int64_t u = box.neighbour(c, side);
-  return u >= 0 && m.cells[u] == kSolid;
 }
 
 // Every row's count against what is known now.

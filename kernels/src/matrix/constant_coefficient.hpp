@@ -8,37 +8,34 @@
 #include <algorithm>
 #include <vector>
 
+#include "matrix/box_faces.hpp"
 #include "matrix/scan.hpp"
 
 namespace dcg {
 
 class ConstantCoefficient {
  public:
-  ConstantCoefficient(const dcg_matrix &m, dcg_matrix_scan &scan, const uint8_t *kinds, const Processes &processes, uint8_t *cells)
-      : m(m), scan(scan), box(m.count, m.shape), padded(m.count), processes(processes), kinds(kinds), cells(cells), irregular(scan.irregular) {}
+  // faces: without weights; its copy here becomes periodic as the rows are.
+  ConstantCoefficient(const BoxFaces &faces, dcg_matrix_scan &scan, const Processes &processes)
+      : faces(faces), m(faces.m), scan(scan), processes(processes), irregular(scan.irregular) {}
 
   // False on all processes where it does not fit; cells and result are then to be made anew.
   bool read(dcg_matrix_result &result);
 
  private:
+  BoxFaces faces;
   const dcg_matrix &m;
   dcg_matrix_scan &scan;
-  const Frame box;
-  const Padded padded;
   const Processes &processes;
-  const uint8_t *kinds;
-  uint8_t *cells;
   std::vector<IrregularRow> &irregular;
-  int32_t periodic = 0, open = 0, closed = 0;  // open, closed: sides of the grid
+  int32_t open = 0, closed = 0;  // sides of the grid
   int64_t dropped = 0;
 
   bool agree_on_weight(double &weight) const;
   void find_neighbours();
   void fill_cells();
   void finish_cells();
-  bool at_side(const int64_t c[3], int side) const { return at_grid_side(m, periodic, c, side); }
   bool lacks(const IrregularRow &row, const int64_t c[3], int side) const;
-  bool is_wall(const int64_t c[3], int side) const;
   bool mark(const int64_t c[3], int side, bool is_open);
   int known(const int64_t c[3], int side) const;
   bool mark_certain();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/cell_kinds.hpp"
+#include "core/cell_kinds.hpp"
 #include "deepcg.h"
 
 namespace dcg {
@@ -69,12 +70,6 @@ inline int64_t face_below(const int64_t n[3], const int64_t c[3], int axis) {
   return (c[0] * (n[1] + (axis == 1)) + c[1]) * (n[2] + (axis == 2)) + c[2];
 }
 inline int64_t face_step(const int64_t n[3], int axis) { return axis == 0 ? n[1] * n[2] : axis == 1 ? n[2] : 1; }
-
-// Whether a side of the cell at c of the box is a side of the whole grid. periodic: bit a for axis a.
-inline bool at_grid_side(const dcg_matrix &m, int32_t periodic, const int64_t c[3], int side) {
-  const int a = side >> 1;
-  return !(periodic >> a & 1) && m.first[a] + c[a] == (side & 1 ? m.shape[a] - 1 : 0);
-}
 
 // The first row (in order of rows) that is refused, and the reason. All processes learn of it in `Processes::sum`.
 struct Refusal {

@@ -25,7 +25,7 @@ class Reader {
 
   dcg_matrix_result run() {
     find_sign();
-    if (ConstantCoefficient(m, scan, faces.kinds, processes, faces.cells).read(result)) return result;
+    if (ConstantCoefficient(faces, scan, processes).read(result)) return result;
     clear();
     read_rows(m, scan, faces.kinds, result.sign, couplings, refusal);
     agree_on_axes();

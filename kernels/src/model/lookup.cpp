@@ -30,11 +30,11 @@ std::string shipped_models() {
   return is_folder(beside) ? beside : here + "/../share/deepcg/models";
 }
 
-bool find_model(const std::string &name, const std::string &folder, int dim, dcg_weights &weights, dcg_model &model) {
+bool find_model(const std::string &name, const std::string &folder, int dim, dcg_parameters &weights, dcg_model &model) {
   const int of_weights = dim < 3 ? 2 : 3;
   model = {};
   if (name == "multigrid") {
-    pass_on(dcg_weights_classical(&weights));
+    pass_on(dcg_parameters_classical(&weights));
     std::snprintf(model.name, sizeof model.name, "multigrid");
     model.dimension = of_weights;
     return true;
@@ -47,7 +47,7 @@ bool find_model(const std::string &name, const std::string &folder, int dim, dcg
   if (found.empty())
     throw std::invalid_argument("model: " + name + ": neither a file nor a shipped model (looked for " + last +
                                 " last); give a model file, multigrid or auto");
-  const int code = dcg_weights_read(found.c_str(), &weights, &model);
+  const int code = dcg_parameters_read(found.c_str(), &weights, &model);
   if (code != DCG_UNSUPPORTED) pass_on(code);
   if (model.dimension != of_weights)
     throw std::invalid_argument("model: " + std::string(model.name) + " is a model for " + std::to_string(model.dimension) +

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <vector>
 
 #include "core/error.hpp"
 #include "model/json.hpp"
@@ -17,7 +18,6 @@ namespace dcg {
 namespace {
 
 constexpr uint64_t kLongestHeader = 1 << 24;
-constexpr int kFormatVersion = 1;
 
 struct ModelFile {
   std::string path, bytes;
@@ -43,8 +43,8 @@ struct ModelFile {
       fail("a safetensors file, but not a deepcg model (no description in it)");
     }
     const Json &version = description["version"];
-    if (description["format"].text != "deepcg-model" || version.kind != Json::kNumber || version.number > kFormatVersion)
-      fail("not of a format that this deepcg reads (\"deepcg-model\" up to version 1)");
+    if (description["format"].text != "deepcg-model" || version.kind != Json::kNumber || version.number > DCG_MODEL_FORMAT)
+      fail("not of a format that this deepcg reads (\"deepcg-model\" up to version " + std::to_string(DCG_MODEL_FORMAT) + ")");
     for (const char *key : {"architecture", "dimension", "hash"})
       if (description[key].kind == Json::kNull) fail(std::string("its description lacks ") + key);
   }
@@ -63,7 +63,7 @@ struct ModelFile {
     const auto &offsets = found["data_offsets"].items;
     fits = fits && offsets.size() == 2 && offsets[0].number >= 0 && offsets[1].number - offsets[0].number == static_cast<double>(size) &&
            offsets[1].number <= static_cast<double>(bytes.size() - data);
-    if (!fits) fail("its weights are not those of a multilevel network (" + name + "), or it is truncated");
+    if (!fits) fail("its parameters are not those of a multilevel network (" + name + "), or it is truncated");
     return bytes.data() + data + static_cast<size_t>(offsets[0].number);
   }
 };
@@ -96,7 +96,7 @@ void copy_text(char (&to)[N], const std::string &text) {
 
 }  // namespace dcg
 
-extern "C" int dcg_weights_read(const char *path, dcg_weights *weights, dcg_model *model) {
+extern "C" int dcg_parameters_read(const char *path, dcg_parameters *weights, dcg_model *model) {
   using namespace dcg;
   bool supported = true;
   const int code = guarded([&] {
@@ -107,18 +107,21 @@ extern "C" int dcg_weights_read(const char *path, dcg_weights *weights, dcg_mode
     copy_text(model->architecture, file.description["architecture"].text);
     copy_text(model->hash, file.description["hash"].text);
     model->dimension = static_cast<int32_t>(file.description["dimension"].number);
+    model->format = static_cast<int32_t>(file.description["version"].number);
     supported = std::string(model->architecture) == "multilevel";
     if (!supported) return;
-    dcg_weights made{};
+    dcg_parameters made{};
     float sweeps[DCG_LEVELS];
-    const Tensor fields[] = {// in the order of their names, which is that of the hash
-                            {"codebook", {DCG_CODES}, made.codebook},
-                            {"hidden_bias", {DCG_HIDDEN}, made.hidden_bias},
-                            {"hidden_weight", {DCG_HIDDEN, DCG_FEATURES}, made.hidden_weight},
-                            {"omega", {2, DCG_SWEEPS, 2}, made.omega},
-                            {"output_bias", {DCG_OUTPUTS}, made.output_bias},
-                            {"output_weight", {DCG_OUTPUTS, DCG_HIDDEN}, made.output_weight},
-                            {"sweeps", {DCG_LEVELS}, sweeps}};
+    const char *const table = model->format < 2 ? "codebook" : "relaxation_table";
+    std::vector<Tensor> fields = {{table, {DCG_STENCIL_TYPES}, made.relaxation_table},
+                                  {"hidden_bias", {DCG_HIDDEN}, made.hidden_bias},
+                                  {"hidden_weight", {DCG_HIDDEN, DCG_FEATURES}, made.hidden_weight},
+                                  {"omega", {2, DCG_SWEEPS, 2}, made.omega},
+                                  {"output_bias", {DCG_OUTPUTS}, made.output_bias},
+                                  {"output_weight", {DCG_OUTPUTS, DCG_HIDDEN}, made.output_weight},
+                                  {"sweeps", {DCG_LEVELS}, sweeps}};
+    // The hash goes by the order of the names.
+    std::sort(fields.begin(), fields.end(), [](const Tensor &a, const Tensor &b) { return std::strcmp(a.name, b.name) < 0; });
     Sha256 hash;
     for (const Tensor &field : fields) {
       const char *bytes = file.tensor(field.name, field.shape);
@@ -128,7 +131,7 @@ extern "C" int dcg_weights_read(const char *path, dcg_weights *weights, dcg_mode
       add_to_hash(hash, field, bytes);
     }
     if (hash.hexadecimal().substr(0, 16) != model->hash)
-      file.fail("its weights do not match the hash in its description; get the file again");
+      file.fail("its parameters do not match the hash in its description; get the file again");
     for (int l = 0; l < DCG_LEVELS; ++l) made.sweeps[l] = static_cast<int32_t>(sweeps[l]);
     made.local = 1;
     try {
@@ -145,13 +148,13 @@ extern "C" int dcg_weights_read(const char *path, dcg_weights *weights, dcg_mode
   return code;
 }
 
-extern "C" int dcg_weights_classical(dcg_weights *weights) {
+extern "C" int dcg_parameters_classical(dcg_parameters *weights) {
   return dcg::guarded([&] {
     dcg::require(weights, "weights must not be NULL");
     *weights = {};
     for (int l = 0; l < DCG_LEVELS; ++l) weights->sweeps[l] = std::min(l + 2, int{DCG_SWEEPS});
     for (auto &level : weights->omega)
       for (auto &sweep : level) std::fill(sweep, sweep + 2, 1.2f);
-    std::fill(weights->codebook, weights->codebook + DCG_CODES, 1.0f);
+    std::fill(weights->relaxation_table, weights->relaxation_table + DCG_STENCIL_TYPES, 1.0f);
   });
 }

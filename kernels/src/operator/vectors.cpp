@@ -1,4 +1,4 @@
-// Ledger, bytes per value: dot 16, add 24, step 48, look 9.
+// Ledger, bytes per value: dot 16, add 24, step 48, scan 9.
 
 #include "operator/vectors.hpp"
 
@@ -55,12 +55,12 @@ void each(int64_t n, int threads, Body &&body) {
   for (int64_t i = 0; i < n; ++i) body(i);
 }
 
-struct Look {
+struct Scan {
   double largest = 0.0, square = 0.0, not_finite = 0.0;
   bool outside = false;
 };
 
-Look block_look(const uint8_t *cells, const double *v, int64_t n) {
+Scan block_scan(const uint8_t *cells, const double *v, int64_t n) {
   double largest = 0.0, not_finite = 0.0;  // a maximum loses NaN, a sum of 0 v does not
   int64_t outside = 0;
 #pragma omp simd reduction(max : largest) reduction(+ : not_finite, outside)
@@ -114,14 +114,14 @@ double step(int64_t n, double alpha, const double *d, const double *Ad, double *
 
 }  // namespace dcg
 
-extern "C" int dcg_look(int64_t n, const uint8_t *cells, const double *v, double result[3]) {
+extern "C" int dcg_vector_scan(int64_t n, const uint8_t *cells, const double *v, double result[3]) {
   return dcg::guarded([&] {
     dcg::require(n >= 0 && cells && v && result, "n must be >= 0, cells, v and result not NULL");
-    dcg::Look all;
-    for (const dcg::Look &look : dcg::by_blocks<dcg::Look>(
-             n, omp_get_max_threads(), [&](int64_t at, int64_t length) { return dcg::block_look(cells + at, v + at, length); })) {
-      all.largest = std::max(all.largest, look.largest), all.square += look.square;
-      all.not_finite += look.not_finite, all.outside |= look.outside;
+    dcg::Scan all;
+    for (const dcg::Scan &scan : dcg::by_blocks<dcg::Scan>(
+             n, omp_get_max_threads(), [&](int64_t at, int64_t length) { return dcg::block_scan(cells + at, v + at, length); })) {
+      all.largest = std::max(all.largest, scan.largest), all.square += scan.square;
+      all.not_finite += scan.not_finite, all.outside |= scan.outside;
     }
     result[0] = all.largest + all.not_finite, result[1] = all.square, result[2] = all.outside;
   });

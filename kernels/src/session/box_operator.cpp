@@ -1,5 +1,6 @@
 #include "session/box_operator.hpp"
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 #include "matrix/matrix.hpp"
 
@@ -46,10 +47,10 @@ void BoxOperator::mend(const double *x, double *y, double times) {
   fetch(x, beyond_.data());
   for (size_t s = 0; s < seams_.size(); ++s) {
     const Seam &seam = seams_[s];
-    if (local_.cells[seam.cell] != 0) continue;
+    if (local_.cells[seam.cell] != kFluid) continue;
     // `local_` has weight * (x - 0) there; at a wall with weights of their own the weight is 0
-    if (seam.kind == 0) y[seam.cell] -= times * seam.weight * beyond_[s];
-    if (seam.kind == 1 && local_.unit > 0.0) y[seam.cell] -= times * seam.weight * x[seam.cell];
+    if (seam.kind == kFluid) y[seam.cell] -= times * seam.weight * beyond_[s];
+    if (seam.kind == kSolid && local_.unit > 0.0) y[seam.cell] -= times * seam.weight * x[seam.cell];
   }
 }
 
@@ -74,11 +75,11 @@ void BoxOperator::diagonal(double *d) const {
         const bool end = c[a] == (side ? n[a] - 1 : 0), turns = op.periodic >> a & 1;
         if (end && turns && n[a] == 1) continue;  // its own neighbour
         const int64_t there = u + (side ? 1 : -1) * stride[a] * (end ? 1 - n[a] : 1);
-        if (end && !turns ? op.open >> (2 * a + side) & 1 : op.cells[there] != 1) d[u] += op.unit;
+        if (end && !turns ? op.open >> (2 * a + side) & 1 : op.cells[there] != kSolid) d[u] += op.unit;
       }
   }
   for (const Seam &seam : seams_)
-    if (seam.kind == 1 && op.unit > 0.0) d[seam.cell] -= seam.weight;
+    if (seam.kind == kSolid && op.unit > 0.0) d[seam.cell] -= seam.weight;
 }
 
 double BoxOperator::residual(const double *b, const double *x, double *r, int32_t threads) {

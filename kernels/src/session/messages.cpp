@@ -6,46 +6,46 @@ namespace dcg {
 
 Messages::Messages(const dcg_ranks &given) : given_(given), functions_(given), ranks_(nullptr) {
   functions_.context = this;
-  if (given.link) functions_.link = link;  // `Ranks` refuses what is missing
-  if (given.unlink) functions_.unlink = unlink;
-  if (given.spread) functions_.spread = spread;
-  if (given.add) functions_.add = add;
-  if (given.sum) functions_.sum = sum;
+  if (given.create) functions_.create = create;  // `Ranks` refuses what is missing
+  if (given.destroy) functions_.destroy = destroy;
+  if (given.broadcast) functions_.broadcast = broadcast;
+  if (given.reduce) functions_.reduce = reduce;
+  if (given.allreduce) functions_.allreduce = allreduce;
   ranks_ = std::make_unique<Ranks>(functions_);
   for (int a = 0; a < 3; ++a) functions_.starts[a] = ranks_->starts[a].data();
 }
 
-int Messages::link(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **links) {
+int Messages::create(void *context, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **halo) {
   const dcg_ranks &given = static_cast<Messages *>(context)->given_;
-  auto made = std::make_unique<Link>(Link{nullptr, n});
-  const int code = given.link(given.context, size, n, leaf, owner, root, &made->links);
-  if (code == 0) *links = made.release();
+  auto made = std::make_unique<Counted>(Counted{nullptr, n});
+  const int code = given.create(given.context, size, n, leaf, owner, root, &made->halo);
+  if (code == 0) *halo = made.release();
   return code;
 }
 
-int Messages::unlink(void *context, void *links) {
+int Messages::destroy(void *context, void *halo) {
   const dcg_ranks &given = static_cast<Messages *>(context)->given_;
-  const std::unique_ptr<Link> link(static_cast<Link *>(links));
-  return given.unlink(given.context, link->links);
+  const std::unique_ptr<Counted> counted(static_cast<Counted *>(halo));
+  return given.destroy(given.context, counted->halo);
 }
 
-int Messages::spread(void *context, void *links, int32_t bytes, const void *roots, void *leaves) {
+int Messages::broadcast(void *context, void *halo, int32_t bytes, const void *roots, void *leaves) {
   Messages &m = *static_cast<Messages *>(context);
-  const Link &link = *static_cast<Link *>(links);
-  ++m.exchanges_, m.bytes_ += bytes * link.leaves;
-  return m.given_.spread(m.given_.context, link.links, bytes, roots, leaves);
+  const Counted &counted = *static_cast<Counted *>(halo);
+  ++m.exchanges_, m.bytes_ += bytes * counted.leaves;
+  return m.given_.broadcast(m.given_.context, counted.halo, bytes, roots, leaves);
 }
 
-int Messages::add(void *context, void *links, const float *leaves, float *roots) {
+int Messages::reduce(void *context, void *halo, const float *leaves, float *roots) {
   Messages &m = *static_cast<Messages *>(context);
-  const Link &link = *static_cast<Link *>(links);
-  ++m.exchanges_, m.bytes_ += static_cast<int64_t>(sizeof(float)) * link.leaves;
-  return m.given_.add(m.given_.context, link.links, leaves, roots);
+  const Counted &counted = *static_cast<Counted *>(halo);
+  ++m.exchanges_, m.bytes_ += static_cast<int64_t>(sizeof(float)) * counted.leaves;
+  return m.given_.reduce(m.given_.context, counted.halo, leaves, roots);
 }
 
-int Messages::sum(void *context, int64_t n, double *values) {
+int Messages::allreduce(void *context, int64_t n, double *values) {
   const dcg_ranks &given = static_cast<Messages *>(context)->given_;
-  return given.sum(given.context, n, values);
+  return given.allreduce(given.context, n, values);
 }
 
 void Messages::take_counts(int64_t &exchanges, int64_t &bytes) {

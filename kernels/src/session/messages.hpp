@@ -25,15 +25,15 @@ class Messages {
   std::unique_ptr<Ranks> ranks_;
   int64_t exchanges_ = 0, bytes_ = 0;
 
-  struct Link {
-    void *links;
+  struct Counted {
+    void *halo;
     int64_t leaves;
   };
-  static int link(void *, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **links);
-  static int unlink(void *, void *links);
-  static int spread(void *, void *links, int32_t bytes, const void *roots, void *leaves);
-  static int add(void *, void *links, const float *leaves, float *roots);
-  static int sum(void *, int64_t n, double *values);
+  static int create(void *, int64_t size, int64_t n, const int64_t *leaf, const int32_t *owner, const int64_t *root, void **halo);
+  static int destroy(void *, void *halo);
+  static int broadcast(void *, void *halo, int32_t bytes, const void *roots, void *leaves);
+  static int reduce(void *, void *halo, const float *leaves, float *roots);
+  static int allreduce(void *, int64_t n, double *values);
 };
 
 // The rows of a matrix over ranks: those of rank 0 first, each rank's in the order of its box's cells.

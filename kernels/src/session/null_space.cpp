@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 
 namespace dcg {
@@ -68,9 +69,9 @@ int64_t NullSpace::join(const BoxOperator &op, int64_t count) {
     changed = 0.0;
     for (size_t s = 0; s < beyond.size(); ++s) {
       const Seam &seam = op.seams()[s];
-      if (component[seam.cell] < 0 || seam.kind == 1 || !(seam.weight > 0.0)) continue;
+      if (component[seam.cell] < 0 || seam.kind == kSolid || !(seam.weight > 0.0)) continue;
       double &mine = label[component[seam.cell]];
-      const double there = seam.kind == 0 ? beyond[s] : kAnchored;
+      const double there = seam.kind == kFluid ? beyond[s] : kAnchored;
       if (there < mine) mine = there, changed = 1.0;
     }
     changed = ranks_->allreduce(changed);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 #include "matrix/row_numbering.hpp"
 
@@ -30,7 +31,7 @@ void Grid::set_shape(int32_t given_dim, const int64_t *sizes, const uint8_t *kin
   if (given_dim > 2) made.shape[1] = sizes[1];
   if (kinds) {
     made.cells.assign(kinds, kinds + made.shape[0] * made.shape[1] * made.shape[2]);
-    require(*std::max_element(made.cells.begin(), made.cells.end()) <= 2, "cells: 0 (FLUID), 1 (SOLID) and 2 (OPEN) are needed");
+    require(*std::max_element(made.cells.begin(), made.cells.end()) <= kOpen, "cells: 0 (FLUID), 1 (SOLID) and 2 (OPEN) are needed");
   }
   *this = std::move(made);
 }
@@ -59,7 +60,7 @@ Placement::Placement(const Grid &grid, int64_t rows, const RowNumbers *numbers, 
     cell = grid.cell;
     return;
   }
-  const int64_t fluid = grid.cells.empty() ? cells() : std::count(grid.cells.begin(), grid.cells.end(), uint8_t{0});
+  const int64_t fluid = grid.cells.empty() ? cells() : std::count(grid.cells.begin(), grid.cells.end(), kFluid);
   if (rows != cells() && rows != fluid)
     throw std::invalid_argument("rows: " + std::to_string(rows) + " given for " + (numbers ? "a box of " : "a grid of ") +
                                 (numbers ? std::to_string(cells()) : text_of(grid)) + " cells" +
@@ -68,7 +69,7 @@ Placement::Placement(const Grid &grid, int64_t rows, const RowNumbers *numbers, 
   if (rows == cells()) return;
   cell.reserve(fluid);
   for (int64_t u = 0; u < cells(); ++u)
-    if (grid.cells[u] == 0) cell.push_back(u);
+    if (grid.cells[u] == kFluid) cell.push_back(u);
 }
 
 }  // namespace dcg

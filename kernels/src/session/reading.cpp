@@ -3,9 +3,12 @@
 #include "session/reading.hpp"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 #include "matrix/matrix.hpp"
 
@@ -87,9 +90,9 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, dou
   m.rows = rows_, m.first_row = placement_.first_row, m.cell = placement_.cell_of_rows(), m.index_bytes = matrix.index_bytes;
   for (int block = 0; block < 2; ++block)
     m.start[block] = matrix.start[block], m.column[block] = matrix.column[block], m.value[block] = matrix.value[block];
-  m.ghost = ghost_cell_.data(), m.rounding = rounding, m.equality = equality;
+  m.ghost = ghost_cell_.data(), m.rounding = std::max(rounding, DBL_MIN), m.equality = std::max(equality, DBL_MIN);  // 0 stands for defaults there
   m.cells = grid.cells.empty() ? nullptr : grid.cells.data(), m.dim = grid.dim;
-  if (messages) m.sum = messages->functions().sum, m.context = messages->functions().context;
+  if (messages) m.sum = messages->functions().allreduce, m.context = messages->functions().context;
 
   uint8_t *kinds = kinds_.make((n[0] + 2) * (n[1] + 2) * (n[2] + 2));
   double *weights[3];
@@ -109,6 +112,8 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, double rounding, dou
 void Reading::place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks) {
   numbers_ = ranks ? std::make_unique<RowNumbers>(*ranks) : nullptr;
   placement_ = Placement(grid, matrix.rows, numbers_.get(), ranks ? ranks->number : 0);
+  for (int a = 0; a < 3; ++a)
+    require(!ranks || ranks->starts[a].back() == grid.shape[a], "ranks.starts: the last value along each axis has to be the grid's size");
   rows_ = matrix.rows, ghosts_ = matrix.ghosts, linked_ = false;
   ghost_cell_.resize(ghosts_);
   for (int64_t g = 0; g < ghosts_; ++g) {
@@ -117,6 +122,11 @@ void Reading::place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks)
     const RowNumbers::Place at = numbers_->find(row);
     ghost_cell_[g] = (at.cell[0] * n[1] + at.cell[1]) * n[2] + at.cell[2];
   }
+  bool fits = true;
+#pragma omp parallel for schedule(static) reduction(&& : fits) if (rows_ > 16384)
+  for (int64_t i = 0; i < (placement_.cell.empty() ? 0 : rows_); ++i)  // where columns are looked up; elsewhere a wrong one is no neighbour
+    for_entries(matrix, i, [&](int64_t column, double, int) { fits = fits && column >= 0 && column < rows_; });
+  require(fits, "matrix.column[0]: a number of a row, from 0 to below rows, is needed for every entry");
 }
 
 void Reading::take(const dcg_operator &op, Ranks *ranks) {
@@ -128,17 +138,17 @@ void Reading::take(const dcg_operator &op, Ranks *ranks) {
   if (ranks) {
     numbers_ = std::make_unique<RowNumbers>(*ranks);
     numbers_->box(ranks->number, placement_.first, placement_.count);
-    for (int a = 0; a < 3; ++a) {
-      require(placement_.count[a] == op.shape[a], "op.shape: the sizes of this rank's box of the grid are needed");
-      placement_.shape[a] = ranks->starts[a].back();
-    }
+    for (int a = 0; a < 3; ++a) placement_.shape[a] = ranks->starts[a].back();
+    agree(ranks, [&] {
+      require(std::equal(op.shape, op.shape + 3, placement_.count), "op.shape: the sizes of this rank's box of the grid are needed");
+    });
   }
   op_ = op;
   rows_ = placement_.cells(), ghosts_ = 0;
   lone_ = {};
   facts_ = {};
   facts_.sign = 1.0, facts_.unit = op.unit, facts_.periodic = op.periodic, facts_.open = op.open, facts_.shifted = op.shift != nullptr;
-  const double unknowns = static_cast<double>(std::count(op.cells, op.cells + rows_, uint8_t{0}));
+  const double unknowns = static_cast<double>(std::count(op.cells, op.cells + rows_, kFluid));
   facts_.unknowns = static_cast<int64_t>(ranks ? ranks->allreduce(unknowns) : unknowns);
 }
 
@@ -201,7 +211,7 @@ void Reading::agree_on_faces(double *const weights[3]) {
       const int64_t here = padded.at(c), there = here + (s & 1 ? 1 : -1) * padded.stride[a];
       if (kinds_.data()[here] == DCG_ROW_UNKNOWN || kinds_.data()[there] != DCG_ROW_UNKNOWN || !(of_cell[there] > 0.0)) return;
       weight = of_cell[there];
-      cells_.data()[(c[0] * n[1] + c[1]) * n[2] + c[2]] = 2;
+      cells_.data()[(c[0] * n[1] + c[1]) * n[2] + c[2]] = kOpen;
     });
     std::fill(of_cell.begin(), of_cell.end(), 0.0);
   }
@@ -217,7 +227,7 @@ void Reading::check_symmetry(const dcg_csr &matrix, Ranks &ranks) {
   std::vector<double> x[2], ghosts[2];
   for (int v = 0; v < 2; ++v) {
     x[v].resize(rows_), ghosts[v].resize(ghosts_);
-    for (int64_t i = 0; i < rows_; ++i) x[v][i] = cells_.data()[i] == 0 ? random_of(placement_.first_row + i, v) : 0.0;
+    for (int64_t i = 0; i < rows_; ++i) x[v][i] = cells_.data()[i] == kFluid ? random_of(placement_.first_row + i, v) : 0.0;
     fetch(x[v].data(), ghosts[v].data());
   }
   double sums[4] = {0.0, 0.0, 0.0, 0.0};  // y.Ax, x.Ay, y.y, Ax.Ax

@@ -174,7 +174,7 @@ extern "C" int dcg_solver_set_up(dcg_solver *solver) {
   });
 }
 
-extern "C" int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_weights *weights, dcg_model *model) {
+extern "C" int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_parameters *weights, dcg_model *model) {
   bool in_python = false;
   const int code = guarded([&] {
     require(solver && model, "solver and model must not be NULL");

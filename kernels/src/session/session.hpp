@@ -24,7 +24,7 @@ struct dcg_solver {
   bool by_rows = true;  // false: an operator was given
 
   // what was set up
-  dcg_weights weights{};
+  dcg_parameters weights{};
   dcg_model model{};
   std::string model_name;  // for which the weights were read; empty: none
   int32_t model_dim = 0;

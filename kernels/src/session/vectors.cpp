@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 #include "session/session.hpp"
 
@@ -13,7 +14,7 @@ void dcg_solver::to_cells(double scale, const double *rows, double *cells) const
 #pragma omp parallel for schedule(static) if (n > 32768)
   for (int64_t i = 0; i < n; ++i) {
     const int64_t u = cell ? cell[i] : i;
-    cells[u] = kind[u] == 0 ? scale * rows[i] : 0.0;
+    cells[u] = kind[u] == kFluid ? scale * rows[i] : 0.0;
   }
 }
 
@@ -23,7 +24,7 @@ void dcg_solver::from_cells(double scale, const double *cells, double *rows) con
 #pragma omp parallel for schedule(static) if (n > 32768)
   for (int64_t i = 0; i < n; ++i) {
     const int64_t u = cell ? cell[i] : i;
-    if (kind[u] == 0) rows[i] = scale * cells[u];
+    if (kind[u] == kFluid) rows[i] = scale * cells[u];
   }
 }
 
@@ -42,7 +43,7 @@ const double *dcg_solver::find_inverse_diagonal() {
     box->diagonal(inverse_diagonal.data());
     for (size_t u = 0; u < inverse_diagonal.size(); ++u) {
       double &d = inverse_diagonal[u];
-      d = reading->op().cells[u] != 0 ? 0.0 : d > 0.0 ? 1.0 / d : 1.0;
+      d = reading->op().cells[u] != kFluid ? 0.0 : d > 0.0 ? 1.0 / d : 1.0;
     }
   }
   return inverse_diagonal.data();

@@ -90,7 +90,9 @@ extern "C" int dcg_solver_view(dcg_solver *solver, char *text, int64_t size) {
       lines.add("model: %s; not set up yet\n", solver->settings.model.c_str());
     } else {
       const dcg_model &m = solver->model;
-      lines.add("model: %s%s%s%s\n", m.name, m.hash[0] ? ", hash " : "", m.hash, m.hash[0] ? "" : " (classical weights)");
+      lines.add("model: %s%s%s%s\n", m.name, m.hash[0] ? ", hash " : "", m.hash, m.hash[0] ? "" : " (classical parameters)");
+      if (m.format && m.format < DCG_MODEL_FORMAT)
+        lines.add("  its file is of format %d; deepcg info FILE --rewrite makes it one of format %d\n", int(m.format), int{DCG_MODEL_FORMAT});
       view_matrix(*solver, lines);
       if (solver->levels) view_levels(*solver, lines);
     }

@@ -83,7 +83,7 @@ inline Pack load(const float *p) {
 }
 
 // The learned function along a row, in whole packs; 1 where there is no edge. `axes`: bit a for an axis of more than one cell.
-DCG_CLONES void evaluate_row(const dcg_weights &weights, int axes, int64_t n, const Sums &s) {
+DCG_CLONES void evaluate_row(const dcg_parameters &weights, int axes, int64_t n, const Sums &s) {
   for (int64_t i = 0; i < n; i += kLanes) {
     const auto any = load(s.edges + i) > 0.0f;
     const Pack one = Pack{} + 1.0f, total = load(s.total + i), inverse = 1.0f / (any ? total : one);
@@ -129,7 +129,7 @@ DCG_CLONES void set_row(int64_t n, const float *count, const float *total, float
 
 class Finishing {
  public:
-  Finishing(Level &level, const dcg_weights &weights, bool finest, int threads)
+  Finishing(Level &level, const dcg_parameters &weights, bool finest, int threads)
       : level(level), weights(weights), finest(finest), threads(threads) {}
 
   void run() {
@@ -151,7 +151,7 @@ class Finishing {
 
  private:
   Level &level;
-  const dcg_weights &weights;
+  const dcg_parameters &weights;
   const bool finest;
   const int threads;
   // body(row, first index, number of unknowns): every row of cells, then the secondary unknowns, one at a time.
@@ -262,12 +262,12 @@ class Finishing {
 
 }  // namespace
 
-void finish(Level &level, const dcg_weights &weights, bool finest, int threads) {
+void finish(Level &level, const dcg_parameters &weights, bool finest, int threads) {
   Finishing(level, weights, finest, threads).run();
 }
 
 void restore_derived(Level &level) {
-  constexpr dcg_weights kNone{};
+  constexpr dcg_parameters kNone{};
   Finishing(level, kNone, true, 1).restore_derived();
 }
 

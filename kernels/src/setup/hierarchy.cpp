@@ -26,12 +26,12 @@ void check(const dcg_operator &op) {
   require(!(op.unit > 0.0 && op.shift), "shift: only with weights");
 }
 
-void check(const dcg_weights &w) {
+void check(const dcg_parameters &w) {
   for (const int32_t s : w.sweeps) require(s >= 1 && s <= DCG_SWEEPS, "sweeps: 1 to 4 are needed");
   for (const auto &level : w.omega)
     for (const auto &sweep : level)
       for (const float omega : sweep) require(omega > 0.0f && omega < DCG_OMEGA_BELOW, "omega: values in (0, 3/2) are needed");
-  for (const float c : w.codebook) require(c > 1.0f - DCG_FACTOR_SPREAD && c < 1.0f + DCG_FACTOR_SPREAD, "codebook: values in (3/4, 5/4) are needed");
+  for (const float c : w.relaxation_table) require(c > 1.0f - DCG_FACTOR_SPREAD && c < 1.0f + DCG_FACTOR_SPREAD, "relaxation_table: values in (3/4, 5/4) are needed");
 }
 
 Level &Hierarchy::next_level() {

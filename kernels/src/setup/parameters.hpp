@@ -17,7 +17,7 @@ inline Real softsign(Real v) {
 // in Dirichlet couplings, in the shift, along the strongest and the weakest axis, in differences between opposite faces. What counts is the
 // difference that Dirichlet couplings, shift and unevenness make: inside a regular grid, isotropic or not, only the bias is left.
 template <class Real>  // a number or a pack of them
-inline void evaluate(const dcg_weights &w, const Real features[DCG_FEATURES], Real factors[DCG_OUTPUTS]) {
+inline void evaluate(const dcg_parameters &w, const Real features[DCG_FEATURES], Real factors[DCG_OUTPUTS]) {
   Real out[DCG_OUTPUTS];
   for (int o = 0; o < DCG_OUTPUTS; ++o) out[o] = Real{} + w.output_bias[o];
   for (int h = 0; h < DCG_HIDDEN; ++h) {
