@@ -165,11 +165,3 @@ def test_the_architecture_map_names_every_module():
             place, name = f"`deepcg/{inside.parts[0]}/`", str(Path(*inside.parts[1:]))
         named = re.compile(rf"[`/]{re.escape(name)}`")
         assert any(place in row and named.search(row) for row in rows if row.startswith("|")), inside
-
-
-def test_the_files_that_the_recipes_name_exist():
-    root = PACKAGE.parent
-    recipes = (root / "CONTRIBUTING.md").read_text().partition("\n## How to\n")[2].partition("\n## ")[0]
-    named = re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", recipes)
-    assert named
-    assert [name for name in named if not (root / name).exists()] == []
