@@ -10,7 +10,7 @@ typedef struct {
   Vec            z, inverse; /* M r of the present residual; 1 / diagonal of sign A, once it is asked for */
   PetscReal      sign;
   int64_t        n; /* rows of this rank */
-  PetscBool      started, has_z;
+  PetscBool      placed_in, placed_out, started, has_z;
   PetscErrorCode code; /* of the function that failed */
 } Solve;
 
@@ -26,15 +26,18 @@ static PetscErrorCode Place(Solve *solve, const double *in, double *out)
 {
   PetscFunctionBegin;
   if (in) PetscCall(VecPlaceArray(solve->in, in));
+  solve->placed_in = (PetscBool)(in != NULL);
   if (out) PetscCall(VecPlaceArray(solve->out, out));
+  solve->placed_out = (PetscBool)(out != NULL);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode Reset(Solve *solve, PetscBool in, PetscBool out)
+static PetscErrorCode Reset(Solve *solve)
 {
   PetscFunctionBegin;
-  if (in) PetscCall(VecResetArray(solve->in));
-  if (out) PetscCall(VecResetArray(solve->out));
+  if (solve->placed_in) PetscCall(VecResetArray(solve->in));
+  if (solve->placed_out) PetscCall(VecResetArray(solve->out));
+  solve->placed_in = solve->placed_out = PETSC_FALSE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -46,7 +49,7 @@ static int Product(void *context, const double *x, double *y)
   Kept(Place(solve, x, y));
   Kept(KSP_MatMult(solve->ksp, solve->A, solve->in, solve->out));
   if (solve->sign < 0.0) Kept(VecScale(solve->out, -1.0));
-  Kept(Reset(solve, PETSC_TRUE, PETSC_TRUE));
+  Kept(Reset(solve));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -84,7 +87,7 @@ static int Residual(void *context, const double *b, const double *x, double *r, 
   Kept(KSP_RemoveNullSpace(solve->ksp, solve->out));
   if (solve->sign < 0.0) Kept(VecScale(solve->out, -1.0));
   Kept(VecNorm(solve->out, NORM_2, norm));
-  Kept(Reset(solve, PETSC_TRUE, PETSC_TRUE));
+  Kept(Reset(solve));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -95,7 +98,7 @@ static int Project(void *context, double *v)
   PetscFunctionBegin;
   Kept(Place(solve, NULL, v));
   Kept(KSP_RemoveNullSpace(solve->ksp, solve->out));
-  Kept(Reset(solve, PETSC_FALSE, PETSC_TRUE));
+  Kept(Reset(solve));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -109,7 +112,7 @@ static int Precondition(void *context, const double *r, double *z)
   if (solve->has_z) Kept(VecCopy(solve->z, solve->out)); /* the norm needed it */
   else Kept(KSP_PCApply(solve->ksp, solve->in, solve->out));
   if (solve->sign < 0.0) Kept(VecScale(solve->out, -1.0));
-  Kept(Reset(solve, PETSC_TRUE, PETSC_TRUE));
+  Kept(Reset(solve));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -142,7 +145,7 @@ static int Measure(void *context, const double *r, double *norm)
     Kept(VecDot(solve->in, solve->z, &dot));
     *norm = PetscSqrtReal(PetscAbsScalar(dot));
   }
-  Kept(Reset(solve, PETSC_TRUE, PETSC_FALSE));
+  Kept(Reset(solve));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -299,7 +302,7 @@ static KSPConvergedReason ReasonOf(const dcg_report *report, KSPConvergedReason 
 PetscErrorCode KSPDeepcgSolve(KSP ksp)
 {
   KSP_Deepcg        *kd = (KSP_Deepcg *)ksp->data;
-  Solve              solve = {ksp, NULL, NULL, ksp->work[0], ksp->work[1], NULL, NULL, 1.0, 0, PETSC_FALSE, PETSC_FALSE, PETSC_SUCCESS};
+  Solve              solve = {.ksp = ksp, .in = ksp->work[0], .out = ksp->work[1], .sign = 1.0};
   dcg_krylov_options options = {{DCG_FCG, DCG_JACOBI_CG}, (int32_t)kd->window, 0, 0, ksp->max_it, -1.0};
   dcg_system         system = {0, &solve, Product, Residual, NULL, Precondition, NULL, NULL, NULL, NULL, Judge, Observe, InverseDiagonal, NormBound};
   dcg_report        *report = NULL;
@@ -333,7 +336,12 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
   code = dcg_krylov(&system, &options, x, x, r, &report); /* Residual knows b */
   PetscCall(VecRestoreArray(ksp->work[2], &r));
   PetscCall(VecRestoreArray(ksp->vec_sol, &x));
-  if (solve.code) PetscCall(solve.code);
+  if (code) { /* the user may go on with this KSP */
+    PetscCall(Reset(&solve));
+    PetscCall(VecDestroy(&solve.z));
+    PetscCall(VecDestroy(&solve.inverse));
+    if (solve.code) PetscCall(solve.code);
+  }
   PetscCallDeepcg(PETSC_COMM_SELF, code);
   kd->fallbacks = (PetscInt)report->fallbacks, kd->restarts = (PetscInt)report->restarts;
   if (report->reason == DCG_ATTAINABLE) PetscCall(PetscInfo(ksp, "rounding forbids a smaller residual than %g\n", (double)ksp->rnorm));

@@ -222,3 +222,32 @@ def test_nothing_leaks_over_many_solves():
     output = mpiexec(0, sys.executable, str(ROOT / "tests" / "support" / "petsc_scripts" / "leaks.py"), timeout=300)
     assert "grew by 0 bytes" in output, output
     assert "unfreed" not in output and "[0] " not in output.partition("grew")[2], output
+
+
+class Raising:
+    """A preconditioner that raises at its third application, once."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def apply(self, pc, x, y):
+        self.calls += 1
+        if self.calls == 3:
+            raise LookupError("enough")
+        x.copy(y)
+
+
+def test_what_a_preconditioner_raises_arrives_and_the_ksp_goes_on_afterwards():
+    PETSc, problem = petsc(), open_box(8)
+    A, b = problem.matrix(), np.random.default_rng(12).standard_normal(512)
+    ksp = PETSc.KSP().create(PETSc.COMM_SELF)
+    ksp.setOperators(matrix(A))
+    ksp.setType("deepcg")
+    ksp.getPC().setType("python")
+    ksp.getPC().setPythonContext(Raising())
+    ksp.setTolerances(rtol=RTOL)
+    with pytest.raises(LookupError, match="enough"):
+        run(ksp, b)
+    x = run(ksp, b)
+    assert ksp.getConvergedReason() > 0 and relative_residual(A, x, b) <= RTOL
+    ksp.destroy()

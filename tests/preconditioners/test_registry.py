@@ -13,7 +13,7 @@ from deepcg.io import model_file
 from deepcg.multigrid.cycle import MultilevelCycle
 from deepcg.multigrid.parameters import Parameters
 from deepcg.preconditioners.base import OPTIONAL, Preconditioner, capability
-from deepcg.preconditioners.registry import ENTRIES, build, entry_of, names
+from deepcg.preconditioners.registry import ENTRIES, Entry, build, entry_of, names
 
 PROBLEM = deepcg.Poisson(np.zeros((9, 8), dtype=np.uint8), boundary="open")
 NAMED = [name for name, entry in ENTRIES.items() if not entry.from_file]
@@ -81,6 +81,28 @@ def test_no_file_outside_of_it_tells_preconditioners_by_their_class():
             ):
                 told = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
                 assert not told & classes, f"{path}:{node.lineno}"
+
+
+def test_an_entry_is_all_that_a_new_one_takes(monkeypatch, capsys):
+    class Scaled:
+        """z = r / 4: on this box about as good as Jacobi's."""
+
+        name, linear, spd = "scaled", True, True
+
+        def __call__(self, r):
+            return 0.25 * r
+
+        def update(self, problem):
+            pass
+
+    new = Entry("scaled", "a quarter of the residual", {"cpu": Scaled}, lambda problem, device: Scaled())
+    monkeypatch.setitem(ENTRIES, "scaled", new)
+    _, info = deepcg.solve(PROBLEM, np.ones(PROBLEM.shape), model="scaled")
+    assert (int(info), info.model, info.method) == (0, "scaled", "cg")
+    assert "scaled" in names()
+    cli = pytest.importorskip("deepcg.cli")
+    cli.main(["info", "scaled"], standalone_mode=False)
+    assert new.summary in capsys.readouterr().out
 
 
 def test_an_object_that_brings_its_own_iteration_along_is_iterated_by_it():

@@ -31,10 +31,10 @@ struct BoxFaces {
   }
 
   // Across the ends of an axis that the box spans, too; has_unknown: only where the axis is periodic.
-  bool is_unknown_beside(const int64_t c[3], int side) const {
+  bool neighbour_is_unknown(const int64_t c[3], int side) const {
     return kinds[padded.at(c) + (side & 1 ? 1 : -1) * padded.stride[side >> 1]] == DCG_ROW_UNKNOWN;
   }
-  bool has_unknown(const int64_t c[3], int side) const { return !at_side(c, side) && is_unknown_beside(c, side); }
+  bool has_unknown(const int64_t c[3], int side) const { return !at_side(c, side) && neighbour_is_unknown(c, side); }
 
   // Whether the caller knows that the cell on that side is SOLID.
   bool has_wall(const int64_t c[3], int side) const {

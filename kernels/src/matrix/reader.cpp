@@ -94,8 +94,8 @@ class Reader {
       if (!faces.is_unknown(c)) return;  // the coupling of its neighbour below is the face's weight
       const double down = couplings.down[a][u];
       if (c[a] > 0) {
-        low = faces.is_unknown_beside(c, 2 * a) ? agree(u - faces.box.stride[a], u, low, down) : down;
-      } else if (wraps && faces.is_unknown_beside(c, 2 * a)) {
+        low = faces.neighbour_is_unknown(c, 2 * a) ? agree(u - faces.box.stride[a], u, low, down) : down;
+      } else if (wraps && faces.neighbour_is_unknown(c, 2 * a)) {
         int64_t last[3] = {c[0], c[1], c[2]};
         last[a] = m.count[a] - 1;
         double &high = faces.at(last, 2 * a + 1);
