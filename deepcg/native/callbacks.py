@@ -20,9 +20,11 @@ def vector(address: int, n: int) -> np.ndarray:
     return np.ctypeslib.as_array((ctypes.c_double * n).from_address(address))
 
 
-def tell_run(run: Any, history: int, steps: int, iterations: Any, result: Any) -> None:
+def tell_run(run: Any, maxiter: int, history: int, steps: int, iterations: Any, result: Any) -> None:
     """Write a `deepcg.multigrid.cycle.Run` where `run` of a C structure is to write it."""
     n = len(run.residuals)
+    if n > maxiter:
+        raise ValueError(f"preconditioner: its own iteration did {n} iterations where at most {maxiter} were asked for")
     if n:
         vector(history, n)[:] = run.residuals
         vector(steps, 2 * n).reshape(n, 2)[...] = np.transpose([run.alphas, [0.0, *run.betas]])

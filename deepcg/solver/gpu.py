@@ -66,7 +66,7 @@ class DeviceSolve:
             norm[0] = self._cycle.residual(self._problem, self._b, self.x, self._r)[0]
 
         def run(x, r, target, maxiter, *results):
-            tell_run(self._cycle.native_cg(self.x, self._r, target, maxiter), *results)
+            tell_run(self._cycle.native_cg(self.x, self._r, target, maxiter), maxiter, *results)
 
         def norm_of_x(x, norm):
             norm[0] = self._cycle.residual(self._problem, self.x, None, empty_like(self.x))[0]

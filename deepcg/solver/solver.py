@@ -114,13 +114,18 @@ class Solver:
         with self._turn:
             if on_gpu(b):
                 return self._solve_on_gpu(b, x0, callback)
-            session, self._session = self._session or share(self.problem), None  # a callback's solve makes one of its own
+            session, self._session = (
+                self._session or share(self.problem),
+                None,
+            )  # a callback's solve makes one of its own
             try:
                 return self._solve(session, b, x0, callback)
             finally:
                 self._session = self._session or session
 
-    def _solve(self, session: Session, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None) -> tuple[Array, SolveInfo]:
+    def _solve(
+        self, session: Session, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None
+    ) -> tuple[Array, SolveInfo]:
         started = time.perf_counter()
         layout = self.problem.layout
         rhs = layout.rows(b, "b")
@@ -178,7 +183,7 @@ class Solver:
             window = () if self.method == "cg" else (CHECK_EVERY if self.window is None else self.window,)
 
             def run(x, r, target, maxiter, *told):
-                tell_run(own(vector(x, size), vector(r, size), target, maxiter, *window), *told)
+                tell_run(own(vector(x, size), vector(r, size), target, maxiter, *window), maxiter, *told)
 
             calls.serve(made, "run", run)
         return made

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from deepcg.krylov.iteration import solve_system
 from deepcg.native import constants as krylov
 from deepcg.native import library as native
+from deepcg.native.callbacks import Callbacks
 from deepcg.native.constants import CG, COMPILED, FCG, FLEXIBLE_CG, JACOBI_CG
+from deepcg.native.krylov import System
 from tests.support import reference
 from tests.support.krylov import solve
 
@@ -387,6 +390,22 @@ def test_the_chain_goes_on_where_an_iteration_gives_up():
         assert outcome.fallbacks == (outcome.iterations - 1 if fallbacks else 0)
         assert len(outcome.residuals) == outcome.iterations + 1
         assert np.linalg.norm(SIDE - BOX @ x) <= 1e-9
+
+
+def test_an_iteration_that_did_more_than_it_was_asked_for_is_refused():
+    many = SimpleNamespace(residuals=[1.0] * 60, alphas=[1.0] * 60, betas=[0.0] * 59, broken=False)
+    with pytest.raises(ValueError, match="60 iterations where at most 50"):
+        solve(Dense(BOX), SIDE, np.zeros_like(SIDE), [COMPILED], target=0.0, maxiter=500, own=lambda *_: many)
+
+
+@pytest.mark.parametrize("done", [-1, 51])
+def test_a_number_of_iterations_that_cannot_be_is_refused(done):
+    system, calls = System(n=SIDE.size), Callbacks()
+    calls.serve(system, "residual", lambda b, x, r, norm: norm.__setitem__(0, 1.0))
+    calls.serve(system, "run", lambda x, r, target, maxiter, history, steps, told, result: told.__setitem__(0, done))
+    b, x = SIDE.copy(), np.zeros_like(SIDE)
+    with pytest.raises(native.KernelError, match=f"did {done} iterations, and was given 50"):
+        solve_system(system, calls, [COMPILED], b.ctypes.data, x.ctypes.data, None, target=0.0, maxiter=500)
 
 
 def test_every_reason_has_a_text():

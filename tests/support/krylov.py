@@ -83,7 +83,7 @@ def solve(
 
     def run(x, r, target, maxiter, *told):
         assert own is not None
-        tell_run(own(vector(x, size), vector(r, size), target, maxiter), *told)
+        tell_run(own(vector(x, size), vector(r, size), target, maxiter), maxiter, *told)
 
     def inverse_diagonal(values):
         diagonal.append(np.ascontiguousarray(operator.inverse_diagonal, dtype=np.float64))

@@ -3,6 +3,8 @@
 #include "krylov/solve.hpp"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 
 #include "krylov/host_cg.hpp"
 #include "krylov/host_fcg.hpp"
@@ -18,7 +20,10 @@ void run_compiled(KrylovState &state) {
   while (!state.stopped()) {
     const double before = state.residuals.back();
     int64_t done = 0;
-    const bool unbroken = system.run(state.x(), state.r(), state.target(), std::min<int64_t>(DCG_CHECK_EVERY, state.left()), history, steps, &done);
+    const int64_t most = std::min<int64_t>(DCG_CHECK_EVERY, state.left());
+    const bool unbroken = system.run(state.x(), state.r(), state.target(), most, history, steps, &done);
+    if (done < 0 || done > most)
+      throw std::runtime_error("run says that it did " + std::to_string(done) + " iterations, and was given " + std::to_string(most));
     system.project(state.x());
     state.accept(done, history);
     if (done > 1) state.condition = lanczos_condition(done, steps, steps + 1, 2);
