@@ -84,8 +84,7 @@ class Solver:
         self.window = window
         self.preconditioner = build(self.problem, model, device)
         self.method = choose_method(method, self.preconditioner)
-        self._session = Session()
-        self._session.share(self.problem.layout.session)
+        self._session()  # finds the null space
         self.setup_seconds = time.perf_counter() - started
 
     def update(self, problem=None, *, cells=None, coefficient=None, shift=None) -> None:
@@ -105,7 +104,7 @@ class Solver:
         with self._turn:
             self.preconditioner.update(problem)
             self.problem = problem
-            self._session.share(problem.layout.session)
+            self._session()
         self.setup_seconds = time.perf_counter() - started
 
     def solve(
@@ -127,15 +126,7 @@ class Solver:
             calls.serve(observer, "observe", lambda iteration, norm, now, stop: (
                 iteration and callback(np.array(layout.like(vector(now, x.size), b)))
             ))  # fmt: skip
-        session = self._session
-        session.set(
-            method=self.method,
-            window="all" if self.window is None else min(self.window, 2**31 - 1),
-            rtol=float(self.rtol),
-            atol=float(self.atol),
-            maxiter="default" if self.maxiter is None else min(self.maxiter, 2**62),
-            inconsistent=self.inconsistent,
-        )
+        session = self._session()
         session.serve(served, observer)
         try:
             with calls.kept():
@@ -155,6 +146,19 @@ class Solver:
         )
         return layout.like(x, b), info
 
+    def _session(self) -> Session:
+        """A session for one solve: a callback or a preconditioner may itself call for another."""
+        made = Session(
+            method=self.method,
+            window="all" if self.window is None else min(self.window, 2**31 - 1),
+            rtol=float(self.rtol),
+            atol=float(self.atol),
+            maxiter="default" if self.maxiter is None else min(self.maxiter, 2**62),
+            inconsistent=self.inconsistent,
+        )
+        made.share(self.problem.layout.session)
+        return made
+
     def _serve(self, calls: Callbacks, compiled: bool) -> Served:
         """The preconditioner, and with it the iteration that it brings along, as functions that the session calls."""
         preconditioner, size = self.preconditioner, self.problem.cells.size
@@ -173,8 +177,8 @@ class Solver:
         if own is not None and compiled:
             window = () if self.method == "cg" else (CHECK_EVERY if self.window is None else self.window,)
 
-            def run(x, r, target, maxiter, *told):
-                tell_run(own(vector(x, size), vector(r, size), target, maxiter, *window), *told)
+            def run(x, r, target, maxiter, *results):
+                tell_run(own(vector(x, size), vector(r, size), target, maxiter, *window), *results)
 
             calls.serve(made, "run", run)
         return made
