@@ -20,9 +20,7 @@ def build_kernels(folder: Path) -> None:
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
     if compiler is None or shutil.which("make") is None:
         missing = "C++ compiler" if compiler is None else "make"
-        print(
-            f"deepcg: no {missing} found (install one, or set CXX); without the kernels nothing can be solved"
-        )
+        print(f"deepcg: no {missing} found (install one, or set CXX); without the kernels nothing can be solved")
         return
     nvcc = os.environ.get("NVCC", shutil.which("nvcc")) or ""
     make = ["make", "--silent", "-C", str(ROOT / "kernels"), f"-j{os.cpu_count()}"]
