@@ -6,7 +6,6 @@ Without them the package can be imported, and whatever needs them raises `Unavai
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -122,11 +121,9 @@ def _declare(library: ctypes.CDLL) -> None:
     pointer, i32, i64, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
     signatures = {
         "dcg_apply": (pointer, pointer, pointer, i32),
-        "dcg_residual": (pointer, pointer, pointer, pointer, pointer, i32),
         "dcg_face_weights": (pointer, pointer, pointer, i32, pointer, pointer, pointer),
         "dcg_norm_bound": (pointer, pointer),
         "dcg_dot": (i64, pointer, pointer, pointer),
-        "dcg_axpy": (i64, real, pointer, pointer),
         "dcg_components": (pointer, i64, pointer, pointer, pointer, pointer),
         "dcg_project": (i64, pointer, pointer, pointer, i64, pointer, pointer),
         "dcg_release_memory": (),
@@ -228,14 +225,6 @@ def stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
     call("dcg_apply", ctypes.byref(op), x, out, 0)
 
 
-def stencil_residual(stencil, b: np.ndarray, x: np.ndarray, out: np.ndarray) -> float:
-    """out = b - A x in one pass; returns its 2-norm. All C-contiguous float64 over all cells."""
-    check_vectors(stencil.cells.size, b=b, x=x, out=out)
-    op, square = operator(stencil), ctypes.c_double()
-    call("dcg_residual", ctypes.byref(op), b, x, out, ctypes.byref(square), 0)
-    return math.sqrt(square.value)
-
-
 def face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.ndarray, ...]:
     """The face weights of a grid, one array per axis.
 
@@ -281,12 +270,6 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
     result = ctypes.c_double()
     call("dcg_dot", a.size, a, b, ctypes.byref(result))
     return result.value
-
-
-def axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
-    """y += alpha x for C-contiguous float64 arrays."""
-    check_vectors(x.size, x=x, y=y)
-    call("dcg_axpy", x.size, alpha, x, y)
 
 
 def release_memory() -> None:

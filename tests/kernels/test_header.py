@@ -151,9 +151,9 @@ BROKEN = {
     "an array of another length": ("relaxation_table[DCG_STENCIL_TYPES]", "relaxation_table[DCG_HIDDEN]"),
     "another number": ("DCG_STENCIL_TYPES = 16", "DCG_STENCIL_TYPES = 17"),
     "another enumerator": ("DCG_OPEN = 2", "DCG_OPEN = 3"),
-    "an argument more": ("dcg_axpy(int64_t n, ", "dcg_axpy(int64_t n, int64_t m, "),
-    "an argument of another kind": ("dcg_axpy(int64_t n, ", "dcg_axpy(int32_t n, "),
-    "another result": ("DCG_API int dcg_axpy", "DCG_API double dcg_axpy"),
+    "an argument more": ("dcg_dot(int64_t n, ", "dcg_dot(int64_t n, int64_t m, "),
+    "an argument of another kind": ("dcg_dot(int64_t n, ", "dcg_dot(int32_t n, "),
+    "another result": ("DCG_API int dcg_dot", "DCG_API double dcg_dot"),
 }
 
 
