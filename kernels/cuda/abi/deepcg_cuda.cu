@@ -13,7 +13,7 @@ using namespace dcg;
 using namespace dcg::cuda;
 
 struct dcg_cuda {
-  dcg_parameters weights;
+  dcg_parameters parameters;
   int threads;
   std::string name;
   double inverse_scale;
@@ -42,7 +42,7 @@ void set_up(dcg_cuda &m, const dcg_operator &op) {
   check(op);
   require(devices() > 0, "no CUDA device is there");
   Hierarchy hierarchy;
-  hierarchy.op = op, hierarchy.weights = m.weights, hierarchy.threads = m.threads;
+  hierarchy.op = op, hierarchy.parameters = m.parameters, hierarchy.threads = m.threads;
   hierarchy.set_up();
   m.components = Arena(), m.runs = RunsView{};
   m.arena = Arena(), m.levels = Levels();  // before the new arrays: both at once might not fit
@@ -69,12 +69,12 @@ extern "C" int dcg_cuda_devices(int32_t *count) {
   });
 }
 
-extern "C" int dcg_cuda_create(const dcg_operator *op, const dcg_parameters *weights, int32_t threads, dcg_cuda **handle) {
+extern "C" int dcg_cuda_create(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, dcg_cuda **handle) {
   return guarded([&] {
-    require(op && weights && handle, "operator, weights and handle must not be NULL");
-    check(*weights);
+    require(op && parameters && handle, "operator, parameters and handle must not be NULL");
+    check(*parameters);
     auto m = std::make_unique<dcg_cuda>();
-    m->weights = *weights;
+    m->parameters = *parameters;
     m->threads = threads > 0 ? threads : omp_get_max_threads();
     set_up(*m, *op);
     m->name = device_name();

@@ -54,7 +54,7 @@ class Upload {
     v.passes = 2;
     for (int a = 0; a < 3; ++a)
       if (v.odd_axes >> a & 1) v.passes *= 2;
-    const dcg_parameters &w = hierarchy.weights;
+    const dcg_parameters &w = hierarchy.parameters;
     v.constant = level.constant, v.sweeps = w.sweeps[std::min<size_t>(l, DCG_LEVELS - 1)];
     std::copy(&w.omega[l > 0][0][0], &w.omega[l > 0][0][0] + 2 * DCG_SWEEPS, &v.omega[0][0]);
     const int64_t n = box.size + level.secondary;
@@ -83,7 +83,7 @@ class Upload {
   }
 
   const float *factors() {
-    const dcg_parameters &w = hierarchy.weights;
+    const dcg_parameters &w = hierarchy.parameters;
     std::vector<float> values;
     for (int s = 0; s < DCG_SWEEPS; ++s)
       for (int colour = 0; colour < 2; ++colour)

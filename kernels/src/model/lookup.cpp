@@ -30,28 +30,28 @@ std::string shipped_models() {
   return is_folder(beside) ? beside : here + "/../share/deepcg/models";
 }
 
-bool find_model(const std::string &name, const std::string &folder, int dim, dcg_parameters &weights, dcg_model &model) {
-  const int of_weights = dim < 3 ? 2 : 3;
+bool find_model(const std::string &name, const std::string &folder, int dim, dcg_parameters &parameters, dcg_model &model) {
+  const int of_model = dim < 3 ? 2 : 3;
   model = {};
   if (name == "multigrid") {
-    pass_on(dcg_parameters_classical(&weights));
+    pass_on(dcg_parameters_classical(&parameters));
     std::snprintf(model.name, sizeof model.name, "multigrid");
-    model.dimension = of_weights;
+    model.dimension = of_model;
     return true;
   }
   const std::string stem = (folder.empty() ? shipped_models() : folder) + "/" + (name == "auto" ? "multilevel" : name);
-  const std::string last = stem + "-" + std::to_string(of_weights) + "d.safetensors";
+  const std::string last = stem + "-" + std::to_string(of_model) + "d.safetensors";
   std::string found;
   for (const std::string &file : {name == "auto" ? last : name, stem + ".safetensors", last})
     if (found.empty() && is_file(file)) found = file;
   if (found.empty())
     throw std::invalid_argument("model: " + name + ": neither a file nor a shipped model (looked for " + last +
                                 " last); give a model file, multigrid or auto");
-  const int code = dcg_parameters_read(found.c_str(), &weights, &model);
+  const int code = dcg_parameters_read(found.c_str(), &parameters, &model);
   if (code != DCG_UNSUPPORTED) pass_on(code);
-  if (model.dimension != of_weights)
+  if (model.dimension != of_model)
     throw std::invalid_argument("model: " + std::string(model.name) + " is a model for " + std::to_string(model.dimension) +
-                                "-D grids and this one is " + std::to_string(dim) + "-D; give one for " + std::to_string(of_weights) +
+                                "-D grids and this one is " + std::to_string(dim) + "-D; give one for " + std::to_string(of_model) +
                                 "-D, or auto");
   return code == DCG_OK;
 }

@@ -96,11 +96,11 @@ void copy_text(char (&to)[N], const std::string &text) {
 
 }  // namespace dcg
 
-extern "C" int dcg_parameters_read(const char *path, dcg_parameters *weights, dcg_model *model) {
+extern "C" int dcg_parameters_read(const char *path, dcg_parameters *parameters, dcg_model *model) {
   using namespace dcg;
   bool supported = true;
   const int code = guarded([&] {
-    require(path && weights && model, "path, weights and model must not be NULL");
+    require(path && parameters && model, "path, parameters and model must not be NULL");
     const ModelFile file(path);
     *model = {};
     copy_text(model->name, file.description["name"].text);
@@ -139,7 +139,7 @@ extern "C" int dcg_parameters_read(const char *path, dcg_parameters *weights, dc
     } catch (const std::invalid_argument &error) {
       file.fail(error.what());
     }
-    *weights = made;
+    *parameters = made;
   });
   if (code == DCG_OK && !supported) {
     last_error() = std::string(path) + ": architecture " + model->architecture + " runs in Python only";
@@ -148,13 +148,13 @@ extern "C" int dcg_parameters_read(const char *path, dcg_parameters *weights, dc
   return code;
 }
 
-extern "C" int dcg_parameters_classical(dcg_parameters *weights) {
+extern "C" int dcg_parameters_classical(dcg_parameters *parameters) {
   return dcg::guarded([&] {
-    dcg::require(weights, "weights must not be NULL");
-    *weights = {};
-    for (int l = 0; l < DCG_LEVELS; ++l) weights->sweeps[l] = std::min(l + 2, int{DCG_SWEEPS});
-    for (auto &level : weights->omega)
+    dcg::require(parameters, "parameters must not be NULL");
+    *parameters = {};
+    for (int l = 0; l < DCG_LEVELS; ++l) parameters->sweeps[l] = std::min(l + 2, int{DCG_SWEEPS});
+    for (auto &level : parameters->omega)
       for (auto &sweep : level) std::fill(sweep, sweep + 2, 1.2f);
-    std::fill(weights->relaxation_table, weights->relaxation_table + DCG_STENCIL_TYPES, 1.0f);
+    std::fill(parameters->relaxation_table, parameters->relaxation_table + DCG_STENCIL_TYPES, 1.0f);
   });
 }

@@ -43,7 +43,7 @@ void coarsen(Level &fine, Level &coarse, int threads);
 
 // Diagonal, learned local factors, relaxation, transfer weights, ghosts and row extents of a level whose couplings are
 // known. `finest` levels keep their couplings as they are.
-void finish(Level &level, const dcg_parameters &weights, bool finest, int threads);
+void finish(Level &level, const dcg_parameters &parameters, bool finest, int threads);
 
 // The rest of a level whose couplings, diagonal and relaxation are given: what it holds of them by unknown, ghosts and row extents.
 void restore_derived(Level &level);

@@ -83,7 +83,7 @@ inline Pack load(const float *p) {
 }
 
 // The learned function along a row, in whole packs; 1 where there is no edge. `axes`: bit a for an axis of more than one cell.
-DCG_CLONES void evaluate_row(const dcg_parameters &weights, int axes, int64_t n, const Sums &s) {
+DCG_CLONES void evaluate_row(const dcg_parameters &parameters, int axes, int64_t n, const Sums &s) {
   for (int64_t i = 0; i < n; i += kLanes) {
     const auto any = load(s.edges + i) > 0.0f;
     const Pack one = Pack{} + 1.0f, total = load(s.total + i), inverse = 1.0f / (any ? total : one);
@@ -96,7 +96,7 @@ DCG_CLONES void evaluate_row(const dcg_parameters &weights, int axes, int64_t n,
     const Pack features[DCG_FEATURES] = {load(s.dirichlet_sum + i) * inverse, load(s.shift + i) * inverse, most * inverse, least * inverse,
                                          load(s.uneven + i) * inverse};
     Pack local[DCG_OUTPUTS];
-    evaluate(weights, features, local);
+    evaluate(parameters, features, local);
     for (int o = 0; o < DCG_OUTPUTS; ++o) {
       const Pack kept = any ? local[o] : one;
       __builtin_memcpy(s.factors[o] + i, &kept, sizeof kept);
@@ -129,8 +129,8 @@ DCG_CLONES void set_row(int64_t n, const float *count, const float *total, float
 
 class Finishing {
  public:
-  Finishing(Level &level, const dcg_parameters &weights, bool finest, int threads)
-      : level(level), weights(weights), finest(finest), threads(threads) {}
+  Finishing(Level &level, const dcg_parameters &parameters, bool finest, int threads)
+      : level(level), parameters(parameters), finest(finest), threads(threads) {}
 
   void run() {
     list_neighbours();
@@ -139,7 +139,7 @@ class Finishing {
       std::fill_n(&level.omega_dinv[start], n, 1.0f);
       std::fill_n(&level.diagonal[start], n, 1.0f);
     });
-    if (weights.local) learn();
+    if (parameters.local) learn();
     set();
     find_extents();
     for (int a = 0; a < 3; ++a)
@@ -151,7 +151,7 @@ class Finishing {
 
  private:
   Level &level;
-  const dcg_parameters &weights;
+  const dcg_parameters &parameters;
   const bool finest;
   const int threads;
   // body(row, first index, number of unknowns): every row of cells, then the secondary unknowns, one at a time.
@@ -201,14 +201,14 @@ class Finishing {
   // Learned factors of relaxation, edges and prolongation from what surrounds each unknown. Until `set`, `relax` and `diagonal`
   // hold those of the relaxation and of the edges.
   void learn() {
-    const bool neutral = std::all_of(weights.output_bias, weights.output_bias + DCG_OUTPUTS, [](float bias) { return bias == 0.0f; });
+    const bool neutral = std::all_of(parameters.output_bias, parameters.output_bias + DCG_OUTPUTS, [](float bias) { return bias == 0.0f; });
     int axes = 0;
     for (int a = 0; a < 3; ++a) axes |= (level.box.n[a] > 1) << a;
     each_row([&](int64_t row, int64_t start, int64_t n) {
       Sums s(n);
       sum(start, n, s);
       if (neutral && regular(n, s.dirichlet_sum, s.shift, s.uneven)) return;  // all factors are 1 there
-      evaluate_row(weights, axes, n, s);
+      evaluate_row(parameters, axes, n, s);
       std::copy_n(s.factors[kRelaxFactor], n, &level.omega_dinv[start]);
       if (finest) return;
       std::copy_n(s.factors[kEdgeFactor], n, &level.diagonal[start]);
@@ -262,8 +262,8 @@ class Finishing {
 
 }  // namespace
 
-void finish(Level &level, const dcg_parameters &weights, bool finest, int threads) {
-  Finishing(level, weights, finest, threads).run();
+void finish(Level &level, const dcg_parameters &parameters, bool finest, int threads) {
+  Finishing(level, parameters, finest, threads).run();
 }
 
 void restore_derived(Level &level) {

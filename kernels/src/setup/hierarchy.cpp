@@ -51,7 +51,7 @@ void Hierarchy::set_up() {
       return finest.weight[a][finest.box.at(at[0], at[1], at[2]) - (high ? 0 : finest.box.offset(a))];
     };
     samples.take(weight, kOrigin, finest.box.n, kOrigin);
-    finish(finest, weights, true, threads);
+    finish(finest, parameters, true, threads);
   }
   levels.push_back(&finest);
   Widths widths;
@@ -66,7 +66,7 @@ void Hierarchy::coarsen_on(Widths &widths, double target) {
   while (levels.back()->unknowns > kDirect && plan_semicoarsening(*levels.back(), widths, target)) {
     Level &fine = *levels.back(), &coarse = next_level();
     coarsen(fine, coarse, threads);
-    finish(coarse, weights, false, threads);
+    finish(coarse, parameters, false, threads);
     add_regular_rows(fine, coarse);
     levels.push_back(&coarse);
   }
