@@ -1,8 +1,8 @@
 // Set-up of the network on many ranks: level by level, until what is left is small enough for one.
 //
 // An owned coarse cell depends on coarse cells at most two away, so each rank holds a halo of two:
-//   its diagonal takes the faces on both sides, each with the learned factors of both ends (setup/finish.cpp),    one coarse cell
-//   and a factor depends on the faces on both sides of its cell, which go from one cell's middle to another's.    two
+//   its diagonal takes the faces on both sides, each with the learned factors of both ends                     one coarse cell
+//   and a factor depends on the faces on both sides of its cell, which go from one cell's middle to another's.  two
 // The same holds for the interpolation of its neighbours' children. Children of the halo come from their owners with all that belongs to
 // them, so owned values are bit for bit those of a single rank.
 
@@ -51,7 +51,10 @@ double DistributedHierarchy::build(Level &level, const Partition &own, const Par
   if (!held.here) return level.box.reset(on.op.shape), 1.0;
   const double factor = build_finest(level, on.op, largest, threads_);
   for (Field<float> *vector : {&level.x, &level.b}) fill(*vector, level.box.size, 0.0f, threads_);
-  if (!level.constant) finish(level, parameters_, true, threads_);
+  if (!level.constant) {
+    apply_local_factors(level, parameters_, true, threads_);
+    setup_smoother(level, true, threads_);
+  }
   return factor;
 }
 
@@ -203,7 +206,8 @@ void DistributedHierarchy::add_level(LocalLevel &local, const CoarsenedPartition
   Level &level = local.level;
   for (int a = 0; a < 3; ++a) level.coarsening[a] = plan.coarsening[a];
   coarsen(level, local.coarse, threads_);
-  finish(local.coarse, parameters_, false, threads_);
+  apply_local_factors(local.coarse, parameters_, false, threads_);
+  setup_smoother(local.coarse, false, threads_);
   add_regular_rows(level, local.coarse);
   for (auto &dirichlet : level.dirichlet) dirichlet.release();
   level.shift.release();

@@ -214,7 +214,7 @@ void fetch_level(Ranks &ranks, const Level &made, const Partition &made_on, cons
   std::sort(level.edges.begin(), level.edges.end(), [](const Edge &p, const Edge &q) {
     return std::tie(p.low, p.high, p.axis) < std::tie(q.low, q.high, q.axis);
   });
-  restore_derived(level);
+  restore_derived(level, 1);
 }
 
 }  // namespace dcg
