@@ -1,4 +1,4 @@
-// Edges, Dirichlet couplings and shift of the primary parts, and their transfer weights: faces in series, by rows where coefficients vary,
+// Edges, Dirichlet couplings and shift of the primary aggregates, and their transfer weights: faces in series, by rows where coefficients vary,
 // by blocks where every weight is 1.
 
 #include <algorithm>
@@ -42,7 +42,7 @@ DCG_CLONES void set_transfer(int64_t n, const float *joined, const float *held, 
 
 }  // namespace
 
-// Edges, Dirichlet couplings and shift of primary parts, and their transfer weights.
+// Edges, Dirichlet couplings and shift of primary aggregates, and their transfer weights.
 template <class Fine>
 void Coarsening<Fine>::add_structured() {
   std::vector<std::vector<Edge>> found(threads);
@@ -110,7 +110,7 @@ void Coarsening<Fine>::add_row_along(int64_t row, int64_t here, std::vector<Edge
   }
 }
 
-// Where secondary unknowns may be near: a face between primary parts, or an edge for the list.
+// Where secondary unknowns may be near: a face between primary aggregates, or an edge for the list.
 template <class Fine>
 Series Coarsening<Fine>::listed_or_series(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &found) const {
   if (!(w > 0.0f)) return {};
