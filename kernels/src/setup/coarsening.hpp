@@ -88,8 +88,8 @@ class Coarsening {
   void add_structured();
   void add_rows(int64_t k, int64_t j, std::vector<Edge> &found);
   void add_row_along(int64_t row, int64_t here, std::vector<Edge> &found);
-  Series listed_or_series(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &found) const;
-  void anchor_rows(int64_t k, int64_t j);
+  FaceTransmissibility listed_or_series(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &found) const;
+  void add_dirichlet_rows(int64_t k, int64_t j);
   void below_row(const int64_t at[2], int axis, int64_t here, float *out) const;
   void add_blocks(std::vector<std::vector<Edge>> &found);
   void join_full(int64_t index, int axis, int high);

@@ -18,8 +18,8 @@ void Coarsening<Fine>::add_listed() {
   std::map<std::tuple<int64_t, int64_t, int8_t>, float> sum;
   for (const Edge &e : crossing) {
     const int side_low = side(e.low, e.axis), side_high = side(e.high, e.axis);
-    const float g = in_series(e.weight, inside(e.low, e.axis, side_low), side_low == 0, inside(e.high, e.axis, side_high), side_high == 0)
-                        .conductance;
+    const float g = face_transmissibility(e.weight, inside(e.low, e.axis, side_low), side_low == 0, inside(e.high, e.axis, side_high), side_high == 0)
+                        .value;
     const int64_t low = coarse_unknown(e.low), high = coarse_unknown(e.high);
     if (low < coarse.box.size && high < coarse.box.size) {
       coarse.weight[e.axis][low] += g;
@@ -37,7 +37,7 @@ void Coarsening<Fine>::add_listed() {
     const int64_t parent = coarse_unknown(u);
     for (int a = 0; a < 3; ++a) {
       const float w = u < fine.box.size ? of.dirichlet(u, fine.box.offset(a), a) : fine.dirichlet[a][u];
-      if (w > 0.0f) coarse.dirichlet[a][parent] += anchored(w, inside(u, a, side(u, a))).conductance;
+      if (w > 0.0f) coarse.dirichlet[a][parent] += dirichlet_transmissibility(w, inside(u, a, side(u, a))).value;
     }
     coarse.shift[parent] += u < fine.box.size ? of.shift(u) : fine.shift[u];
     fine.unstructured.push_back({u, parent, 1.0f});  // add_regular_rows() takes off what the regular part would give
