@@ -208,7 +208,7 @@ void DistributedHierarchy::add_level(LocalLevel &local, const CoarsenedPartition
   coarsen(level, local.coarse, threads_);
   apply_local_factors(local.coarse, parameters_, false, threads_);
   setup_smoother(local.coarse, false, threads_);
-  add_regular_rows(level, local.coarse);
+  subtract_regular_rows(level, local.coarse);
   for (auto &dirichlet : level.dirichlet) dirichlet.release();
   level.shift.release();
   local.deactivate_ghosts();

@@ -14,7 +14,7 @@ void Coarsening<Fine>::run() {
   flag_rows();
   resize_coarse();
   add_structured();
-  add_listed();
+  add_unstructured();
 }
 
 template <class Fine>

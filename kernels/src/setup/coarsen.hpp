@@ -52,7 +52,7 @@ void setup_smoother(Level &level, bool finest, int threads);
 void restore_derived(Level &level, int threads);
 
 // Completes fine.unstructured once the coarse level is set up: subtracts the rows of the regular prolongation.
-void add_regular_rows(Level &fine, const Level &coarse);
+void subtract_regular_rows(Level &fine, const Level &coarse);
 
 // A generalised inverse of the coarsest level.
 void factorise(Level &level);

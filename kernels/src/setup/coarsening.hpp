@@ -63,7 +63,7 @@ class Coarsening {
   Field<uint8_t> member;
   std::vector<int64_t> secondary_of;                   // coarse unknown of each fine secondary one
   std::unordered_map<int64_t, int64_t> coarse_of;  // of primaries outside their block's primary aggregate
-  std::unordered_map<int64_t, std::vector<int64_t>> edges_at;  // listed edges by fine unknown
+  std::unordered_map<int64_t, std::vector<int64_t>> edges_at;  // unstructured edges by fine unknown
   std::vector<uint8_t> full;                                   // blocks of eight unknowns in one aggregate
   std::vector<Edge> crossing;                                  // fine edges between blocks that are not both primary
   std::vector<uint8_t> flagged;                                // rows of fine cells near secondary unknowns of either level
@@ -86,18 +86,18 @@ class Coarsening {
 
   // faces.cpp
   void add_structured();
-  void add_rows(int64_t k, int64_t j, std::vector<Edge> &found);
-  void add_row_along(int64_t row, int64_t here, std::vector<Edge> &found);
-  FaceTransmissibility listed_or_series(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &found) const;
+  void add_rows(int64_t k, int64_t j, std::vector<Edge> &edges);
+  void add_row_along(int64_t row, int64_t here, std::vector<Edge> &edges);
+  FaceTransmissibility face_or_edge(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &edges) const;
   void add_dirichlet_rows(int64_t k, int64_t j);
   void below_row(const int64_t at[2], int axis, int64_t here, float *out) const;
-  void add_blocks(std::vector<std::vector<Edge>> &found);
+  void add_blocks(std::vector<std::vector<Edge>> &edges);
   void join_full(int64_t index, int axis, int high);
   bool inside(const Block &c) const;
-  void add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &found);
+  void add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &edges);
 
   // unstructured.cpp
-  void add_listed();
+  void add_unstructured();
 
   template <class Body>
   void for_blocks(Body &&body) {
@@ -137,16 +137,16 @@ class Coarsening {
       const int64_t offset = fine.box.offset(axis);
       sum = side < 0 ? of.weight(u, offset, axis) : of.weight(u - offset, offset, axis);
     }
-    if (member[u] & kTouched || u >= fine.box.size) sum += listed_inside(u, axis, side);
+    if (member[u] & kTouched || u >= fine.box.size) sum += unstructured_inside(u, axis, side);
     return sum;
   }
 
-  // The weight of u's listed edges along an axis that stay inside its block.
-  float listed_inside(int64_t u, int axis, int side) const {
+  // The weight of u's unstructured edges along an axis that stay inside its block.
+  float unstructured_inside(int64_t u, int axis, int side) const {
     float sum = 0.0f;
-    const auto found = edges_at.find(u);
-    if (found == edges_at.end()) return sum;
-    for (const int64_t n : found->second) {
+    const auto at_u = edges_at.find(u);
+    if (at_u == edges_at.end()) return sum;
+    for (const int64_t n : at_u->second) {
       const Edge &e = fine.edges[n];
       if (e.axis == axis && (side < 0 ? e.low : e.high) == u) sum += e.weight;
     }

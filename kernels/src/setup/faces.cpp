@@ -46,19 +46,19 @@ DCG_CLONES void set_transfer(int64_t n, const float *joined, const float *outer,
 // Edges, Dirichlet couplings and shift of primary aggregates, and their transfer weights.
 template <class Fine>
 void Coarsening<Fine>::add_structured() {
-  std::vector<std::vector<Edge>> found(threads);
+  std::vector<std::vector<Edge>> edges(threads);
   if constexpr (std::is_same_v<Fine, VariableFine>) {
-    for_rows([&](int64_t k, int64_t j) { add_rows(k, j, found[omp_get_thread_num()]); });
+    for_rows([&](int64_t k, int64_t j) { add_rows(k, j, edges[omp_get_thread_num()]); });
     for_rows([&](int64_t k, int64_t j) { add_dirichlet_rows(k, j); });
   } else {
-    add_blocks(found);
+    add_blocks(edges);
   }
-  for (const auto &part : found) crossing.insert(crossing.end(), part.begin(), part.end());
+  for (const auto &of_thread : edges) crossing.insert(crossing.end(), of_thread.begin(), of_thread.end());
 }
 
 // Faces on the high side of a row of blocks, row by row of fine cells.
 template <class Fine>
-void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &found) {
+void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &edges) {
   static thread_local std::vector<float> buffer;
   const int64_t n = fine.box.n[2], length = fine.box.stride;
   buffer.resize(3 * length);
@@ -78,7 +78,7 @@ void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &found) 
       const int side_u = m.side[u], side_v = m.side[v];
       if (flagged_row(row_u) || flagged_row(row_v)) {
         for (int64_t i = 0; i < n; ++i) {
-          const FaceTransmissibility s = listed_or_series(row_u + i, row_v + i, w[i], axis, side_u, side_v, found);
+          const FaceTransmissibility s = face_or_edge(row_u + i, row_v + i, w[i], axis, side_u, side_v, edges);
           g[i] = s.value, low[i] = s.low, high[i] = s.high;
         }
       } else {
@@ -90,12 +90,12 @@ void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &found) 
     }
   }
   for (int64_t kf = mz.first[k]; kf < mz.first[k + 1]; ++kf)
-    for (int64_t jf = my.first[j]; jf < my.first[j + 1]; ++jf) add_row_along(fine.box.at(kf, jf), here, found);
+    for (int64_t jf = my.first[j]; jf < my.first[j + 1]; ++jf) add_row_along(fine.box.at(kf, jf), here, edges);
 }
 
 // Faces between the blocks of one row of fine cells.
 template <class Fine>
-void Coarsening<Fine>::add_row_along(int64_t row, int64_t here, std::vector<Edge> &found) {
+void Coarsening<Fine>::add_row_along(int64_t row, int64_t here, std::vector<Edge> &edges) {
   const AxisCoarsening &m = fine.coarsening[2];
   const float *w = &fine.weight[2][row];
   const bool flagged = flagged_row(row);
@@ -103,7 +103,7 @@ void Coarsening<Fine>::add_row_along(int64_t row, int64_t here, std::vector<Edge
     const int64_t next = neighbour_above(c, 2);
     if (next < 0) continue;
     const int64_t u = m.first[c + 1] - 1, v = m.first[next];
-    const FaceTransmissibility s = flagged ? listed_or_series(row + u, row + v, w[u], 2, m.side[u], m.side[v], found)
+    const FaceTransmissibility s = flagged ? face_or_edge(row + u, row + v, w[u], 2, m.side[u], m.side[v], edges)
                              : face_transmissibility(w[u], w[u - 1], m.side[u] == 0, w[v], m.side[v] == 0);
     coarse.weight[2][here + c] += s.value;
     coarse.interp_neighbour[2][1][here + c] += s.low;
@@ -111,12 +111,12 @@ void Coarsening<Fine>::add_row_along(int64_t row, int64_t here, std::vector<Edge
   }
 }
 
-// Where secondary unknowns may be near: a face between primary aggregates, or an edge for the list.
+// Near secondary unknowns: the transmissibility of a face between primary aggregates; any other face is appended to `edges`.
 template <class Fine>
-FaceTransmissibility Coarsening<Fine>::listed_or_series(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &found) const {
+FaceTransmissibility Coarsening<Fine>::face_or_edge(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &edges) const {
   if (!(w > 0.0f)) return {};
   if (!(member[u] & kPrimary && member[v] & kPrimary)) {
-    found.push_back({u, v, w, static_cast<int8_t>(axis)});
+    edges.push_back({u, v, w, static_cast<int8_t>(axis)});
     return {};
   }
   return face_transmissibility(w, inside(u, axis, side_u), side_u == 0, inside(v, axis, side_v), side_v == 0);
@@ -171,7 +171,7 @@ void Coarsening<Fine>::below_row(const int64_t at[2], int axis, int64_t here, fl
 }
 
 template <class Fine>
-void Coarsening<Fine>::add_blocks(std::vector<std::vector<Edge>> &found) {
+void Coarsening<Fine>::add_blocks(std::vector<std::vector<Edge>> &edges) {
   for_blocks([&](const Block &c) {
     if (inside(c)) {
       for (int a = 0; a < 3; ++a)
@@ -186,7 +186,7 @@ void Coarsening<Fine>::add_blocks(std::vector<std::vector<Edge>> &found) {
       return;
     }
     const int64_t at[3] = {c.k, c.j, c.i};
-    for (int a = 0; a < 3; ++a) add_axis(c, at[a], a, child, found[omp_get_thread_num()]);
+    for (int a = 0; a < 3; ++a) add_axis(c, at[a], a, child, edges[omp_get_thread_num()]);
   });
 }
 
@@ -209,7 +209,7 @@ bool Coarsening<Fine>::inside(const Block &c) const {  // a full block among six
 }
 
 template <class Fine>
-void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &found) {
+void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &edges) {
   const int bit = 4 >> axis;
   const int64_t n = fine.box.n[axis], offset = fine.box.offset(axis), first = fine.coarsening[axis].first[at];
   const bool two = fine.coarsening[axis].first[at + 1] - first == 2;
@@ -236,7 +236,7 @@ void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int6
       if (w > 0.0f && member[u] & kPrimary && member[v] & kPrimary) {
         joined += face.value, interpolated += face.low;
       } else if (w > 0.0f && high) {
-        found.push_back({u, v, w, static_cast<int8_t>(axis)});
+        edges.push_back({u, v, w, static_cast<int8_t>(axis)});
       }
       const float a = two || high ? of.dirichlet(u, offset, axis) : 0.0f;  // a lone child's Dirichlet couplings are counted once
       if (a > 0.0f && member[u] & kPrimary) {

@@ -69,7 +69,7 @@ void Hierarchy::coarsen_on(Widths &widths, double target) {
     coarsen(fine, coarse, threads);
     apply_local_factors(coarse, parameters, false, threads);
     setup_smoother(coarse, false, threads);
-    add_regular_rows(fine, coarse);
+    subtract_regular_rows(fine, coarse);
     levels.push_back(&coarse);
   }
   factorise(*levels.back());
