@@ -31,14 +31,14 @@ struct WidthSamples {
   void widths(Widths &widths) const;
 };
 
-// The width from which plan_merges starts: the thinnest cell's.
+// The width from which plan_semicoarsening() starts: the thinnest cell's.
 double first_target(const int64_t shape[3], const Widths &widths);
 
-// The semicoarsening of a level: merges pairs of cells not wider than 1.4 times `target`, which doubles until some are. Returns false where
-// nothing is left to merge.
+// The semicoarsening of a level: pairs neighbouring cells that are together at most 1.4 times `target` wide. The target doubles until the
+// next level is small enough. Returns false for a level of one cell.
 bool plan_semicoarsening(Level &level, Widths &widths, double &target);
 
-// The next coarser level as a network of resistors: fine.coarsening is given, coarse is built (all but its relaxation).
+// The unknowns and couplings of the next coarser level; fine.coarsening is given. The coarse level lacks its smoother.
 void coarsen(Level &fine, Level &coarse, int threads);
 
 // Learned factors for a level whose couplings are known: scales the couplings and the odds of the prolongation, except on the `finest`

@@ -159,14 +159,14 @@ void Coarsening<Fine>::add_dirichlet_rows(int64_t k, int64_t j) {
 // The weights of the faces below a row of blocks; they are stored with the blocks there.
 template <class Fine>
 void Coarsening<Fine>::below_row(const int64_t at[2], int axis, int64_t here, float *out) const {
-  const int64_t n = coarse.box.n[axis], turn = fine.periodic[axis] && n > 1 ? (n - 1) * coarse.box.offset(axis) : 0;
+  const int64_t n = coarse.box.n[axis], wrap = fine.periodic[axis] && n > 1 ? (n - 1) * coarse.box.offset(axis) : 0;
   const float *weight = &coarse.weight[axis][here];
   const int64_t blocks = coarse.box.n[2];
   if (axis == 2) {
-    out[0] = turn ? weight[turn] : 0.0f;
+    out[0] = wrap ? weight[wrap] : 0.0f;
     std::copy_n(weight, blocks - 1, out + 1);
-  } else if (at[axis] > 0 || turn) {
-    std::copy_n(weight + (at[axis] > 0 ? -coarse.box.offset(axis) : turn), blocks, out);
+  } else if (at[axis] > 0 || wrap) {
+    std::copy_n(weight + (at[axis] > 0 ? -coarse.box.offset(axis) : wrap), blocks, out);
   }
 }
 
@@ -213,7 +213,7 @@ void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int6
   const int bit = 4 >> axis;
   const int64_t n = fine.box.n[axis], offset = fine.box.offset(axis), first = fine.coarsening[axis].first[at];
   const bool two = fine.coarsening[axis].first[at + 1] - first == 2;
-  const bool turns = fine.periodic[axis] && coarse.box.n[axis] > 1;  // one block all round has no neighbour
+  const bool periodic = fine.periodic[axis] && coarse.box.n[axis] > 1;  // one block all round has no neighbour
   float dirichlet_sum = 0.0f;
   for (int high = 0; high < 2; ++high) {
     const int own = !two ? 0 : high ? 1 : -1;
@@ -223,15 +223,15 @@ void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int6
       continue;
     }
     const int64_t neighbour = high ? (last ? 0 : at + 1) : (last ? coarse.box.n[axis] - 1 : at - 1);
-    const AxisCoarsening &merge = fine.coarsening[axis];
-    const int other = merge.first[neighbour + 1] - merge.first[neighbour] == 2 ? (high ? -1 : 1) : 0;
+    const AxisCoarsening &m = fine.coarsening[axis];
+    const int other = m.first[neighbour + 1] - m.first[neighbour] == 2 ? (high ? -1 : 1) : 0;
     const int64_t to = (high ? offset : -offset) + (last ? (high ? -n : n) * offset : 0);
     const FaceTransmissibility face = face_transmissibility(1.0f, 1.0f, own == 0, 1.0f, other == 0);  // every edge inside a block is 1, or counts as 1
     float joined = 0.0f, interpolated = 0.0f, outer = 0.0f, dropped = 0.0f;
     for (int s = 0; s < 8; ++s) {
       const int64_t u = child[s];
       if (u < 0 || (two && ((s & bit) != 0) != (high == 1))) continue;
-      const float w = last && !turns ? 0.0f : of.weight(high ? u : u - offset, offset, axis);
+      const float w = last && !periodic ? 0.0f : of.weight(high ? u : u - offset, offset, axis);
       const int64_t v = u + to;
       if (w > 0.0f && member[u] & kPrimary && member[v] & kPrimary) {
         joined += face.value, interpolated += face.low;
