@@ -53,14 +53,14 @@ struct ModelFile {
 
   // The bytes of a tensor of this shape in single precision.
   const char *tensor(const std::string &name, const std::vector<int64_t> &shape) const {
-    const Json &found = header[name];
+    const Json &entry = header[name];
     size_t size = sizeof(float);
-    bool fits = found["dtype"].text == "F32" && found["shape"].items.size() == shape.size();
+    bool fits = entry["dtype"].text == "F32" && entry["shape"].items.size() == shape.size();
     for (size_t n = 0; fits && n < shape.size(); ++n) {
-      fits = found["shape"].items[n].number == static_cast<double>(shape[n]);
+      fits = entry["shape"].items[n].number == static_cast<double>(shape[n]);
       size *= static_cast<size_t>(shape[n]);
     }
-    const auto &offsets = found["data_offsets"].items;
+    const auto &offsets = entry["data_offsets"].items;
     fits = fits && offsets.size() == 2 && offsets[0].number >= 0 && offsets[1].number - offsets[0].number == static_cast<double>(size) &&
            offsets[1].number <= static_cast<double>(bytes.size() - data);
     if (!fits) fail("its parameters are not those of a multilevel network (" + name + "), or it is truncated");

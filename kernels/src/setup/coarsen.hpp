@@ -48,7 +48,7 @@ void apply_local_factors(Level &level, const dcg_parameters &parameters, bool fi
 // Diagonal and relaxation of a level, from its couplings and the factors in omega_dinv; then neighbours, row extents and all ghosts.
 void setup_smoother(Level &level, bool finest, int threads);
 
-// What follows from couplings and relaxation: neighbours of secondary unknowns, ghosts of the weights, row extents, the number of unknowns.
+// Derives from couplings and relaxation: neighbours of secondary unknowns, ghosts of the weights, row extents, the number of unknowns.
 void restore_derived(Level &level, int threads);
 
 // Completes fine.unstructured once the coarse level is set up: subtracts the rows of the regular prolongation.
