@@ -47,35 +47,6 @@ class Parameters(ctypes.Structure):
     )
 
 
-_CREATE = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64),
-    ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p),
-)  # fmt: skip
-_DESTROY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-_BROADCAST = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p
-)
-_REDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-_ALLREDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
-
-
-class Ranks(ctypes.Structure):
-    """`dcg_ranks`."""
-
-    _fields_ = (
-        ("ranks", ctypes.c_int32 * 3),
-        ("place", ctypes.c_int32 * 3),
-        ("starts", ctypes.POINTER(ctypes.c_int64) * 3),
-        ("gather", ctypes.c_int64),
-        ("context", ctypes.c_void_p),
-        ("create", _CREATE),
-        ("destroy", _DESTROY),
-        ("broadcast", _BROADCAST),
-        ("reduce", _REDUCE),
-        ("allreduce", _ALLREDUCE),
-    )
-
-
 class KernelError(RuntimeError):
     """A kernel refused its arguments or failed; the text is the library's own."""
 

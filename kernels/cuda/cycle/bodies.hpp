@@ -1,4 +1,4 @@
-// What happens at one cell in each phase of the cycle. The formulas are those of kernels/src/cycle/cell.hpp, as on the CPU.
+// The work at one cell in each phase of the cycle. The formulas are those of kernels/src/cycle/cell.hpp, as on the CPU.
 //
 // Ledger, bytes per cell of the finest level with a constant coefficient: relax 13 a pass, restrict_x 9 + 2, restrict 2, prolong 4 + 4 + 1.
 // Passes of one colour touch every cache line: keeping the colours apart in memory would halve that, at the price of two layouts.

@@ -21,30 +21,30 @@ namespace {
 
 void set_up(dcg_multilevel &m) {
   m.set_up();
-  m.cycle.prepare(m.levels, m.weights, 0, best_rows(), m.threads);
+  m.cycle.prepare(m.levels, m.parameters, 0, best_rows(), m.threads);
 }
 
 }  // namespace
 
-extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_parameters *weights, int32_t threads, dcg_multilevel **handle) {
+extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, dcg_multilevel **handle) {
   return guarded([&] {
-    require(op && weights && handle, "operator, weights and handle must not be NULL");
-    check(*op), check(*weights);
+    require(op && parameters && handle, "operator, parameters and handle must not be NULL");
+    check(*op), check(*parameters);
     auto m = std::make_unique<dcg_multilevel>();
-    m->op = *op, m->weights = *weights;
+    m->op = *op, m->parameters = *parameters;
     m->threads = threads > 0 ? threads : omp_get_max_threads();
     set_up(*m);
     *handle = m.release();
   });
 }
 
-extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_parameters *weights, int32_t threads, const dcg_ranks *ranks,
+extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, const dcg_ranks *ranks,
                                               dcg_multilevel **handle) {
   return guarded([&] {
-    require(op && weights && ranks && handle, "operator, weights, ranks and handle must not be NULL");
-    check(*weights);
+    require(op && parameters && ranks && handle, "operator, parameters, ranks and handle must not be NULL");
+    check(*parameters);
     auto m = std::make_unique<dcg_multilevel>();
-    m->distributed = std::make_unique<DistributedHierarchy>(*ranks, *op, *weights, threads > 0 ? threads : omp_get_max_threads());
+    m->distributed = std::make_unique<DistributedHierarchy>(*ranks, *op, *parameters, threads > 0 ? threads : omp_get_max_threads());
     *handle = m.release();
   });
 }

@@ -54,7 +54,7 @@ DCG_CELL V constant_product(V diagonal, V p, V west, V east, V south, V north, V
   return diagonal * p - ((west + east) + (south + north) + (down + up));
 }
 
-// What flows out through the two faces across an axis, in difference form
+// The flux out of the two faces across an axis, in difference form.
 template <class V>
 DCG_CELL V outflow(V w_low, V w_high, V p, V low, V high) {
   return w_low * (p - low) + w_high * (p - high);

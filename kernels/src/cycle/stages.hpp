@@ -18,7 +18,7 @@ struct Stage {
 class LevelStages {
  public:
   // Sizes the buffers for a level that is set up; call it again after it changed. coarse: the next level, NULL below the last one.
-  void prepare(Level &level, Level *coarse, const dcg_parameters &weights, size_t number, const RowKernels &rows, int threads);
+  void prepare(Level &level, Level *coarse, const dcg_parameters &parameters, size_t number, const RowKernels &rows, int threads);
 
   int sweeps() const { return sweeps_; }
   int passes() const { return passes_; }

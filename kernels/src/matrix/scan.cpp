@@ -188,7 +188,7 @@ class Scan {
     return kind;
   }
 
-  // What the reading will not be asked for: the refusal goes to all processes with its first sum.
+  // The refusal waits in the scan: the reader sends it to all processes with its first sum.
   void refuse(int64_t infinite, int64_t opposed) {
     scan.refusal = {};
     if (infinite != kNoRow) refuse_infinite(infinite);
