@@ -138,9 +138,9 @@ class Session:
         self._held = [other]
 
     def read(self) -> Read:
-        found = Read()
-        self.call("read", ctypes.byref(found))
-        return found
+        read = Read()
+        self.call("read", ctypes.byref(read))
+        return read
 
     def array(self, address: int | None, kind: Any, *shape: int) -> np.ndarray:
         """What the kernels have at an address, read-only. It keeps the session."""

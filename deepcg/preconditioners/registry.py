@@ -92,7 +92,7 @@ class Entry:
     def capabilities(self) -> str:
         """For the reader: what it may be used for and where."""
         kind = "SPD" if self.linear and self.spd else "linear" if self.linear else "not linear"
-        native_on = [f"native {'+'.join(found)} on {d}" for d in self.devices if (found := self.native_methods(d))]
+        native_on = [f"native {'+'.join(methods)} on {d}" for d in self.devices if (methods := self.native_methods(d))]
         where = "/".join(self.devices)
         return ", ".join([kind, where, "/".join(f"{d}-D" for d in self.dimensions), *native_on])
 

@@ -67,11 +67,11 @@ class Couplings:
         below = torch.stack([faces[a].roll(1, a) for a in range(3)])
         secondary = level.unknowns - level.cells
         along = torch.nn.functional.pad((faces + below).reshape(3, -1), (0, secondary)) + self.dirichlet
-        uneven = torch.nn.functional.pad((faces - below).abs().reshape(3, -1), (0, secondary)).sum(0)
+        asymmetry = torch.nn.functional.pad((faces - below).abs().reshape(3, -1), (0, secondary)).sum(0)
         total = self.diagonal()
         axes = along[[a for a in range(3) if level.shape[a] > 1]]
         most, least = (axes.amax(0), axes.amin(0)) if len(axes) else (torch.zeros_like(total), total)
-        share = torch.stack([self.dirichlet.sum(0), self.shift, most, least, uneven], dim=1)
+        share = torch.stack([self.dirichlet.sum(0), self.shift, most, least, asymmetry], dim=1)
         return share * inverse_where(total)[:, None]
 
     def scaled(self, factor: Tensor) -> Couplings:
