@@ -97,7 +97,7 @@ def test_open_cells_and_walls_inside_are_told_apart():
 
 
 def test_one_weight_is_found_where_rows_leave_doubt():
-    """A wall from side to side: its upper end is told only by cells that lack two neighbours, and the general reading shares by class."""
+    """A wall from side to side: its upper end shows only at cells that lack two neighbours, and the general reading shares by class."""
     cells = np.zeros((3, 7), np.uint8)
     cells[:, 3] = SOLID
     problem = Poisson(cells, boundary=[("open", "wall"), "wall"])
@@ -121,9 +121,9 @@ def test_cells_that_are_known_are_believed():
     assert known.result.shifted and known.shift[1, 0, 1] == 0.5
     assert np.array_equal(known.cells.reshape(cells.shape), cells)
     check(known, B, fluid)
-    told = Matrix(B, cells.shape, fluid)
-    assert not told.result.shifted and told.cells[1, 0, 2] == OPEN
-    check(told, B, fluid)
+    read = Matrix(B, cells.shape, fluid)
+    assert not read.result.shifted and read.cells[1, 0, 2] == OPEN
+    check(read, B, fluid)
 
 
 def test_rows_without_couplings_are_kept_where_that_is_asked_for():

@@ -58,10 +58,10 @@ def test_what_is_installed(installed):
 def test_the_example_solves_its_own_system(installed, tmp_path, index):
     flags = pkg_config(installed, "--cflags", "--libs")
     subprocess.run(["gcc", *STRICT, f"-DINDEX={index}", EXAMPLE, *flags, "-lm", "-o", tmp_path / "poisson"], check=True)
-    told = run(installed, tmp_path / "poisson", "24")
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith("converged: ") and int(told.stdout.split()[1]) <= 8
-    assert float(told.stdout.rsplit("= ", 1)[1]) <= 1e-8
+    process = run(installed, tmp_path / "poisson", "24")
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith("converged: ") and int(process.stdout.split()[1]) <= 8
+    assert float(process.stdout.rsplit("= ", 1)[1]) <= 1e-8
 
 
 def test_errors_reach_the_program(installed, tmp_path):
