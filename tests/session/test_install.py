@@ -48,9 +48,9 @@ def run(prefix, program, *arguments):
 
 
 def test_what_is_installed(installed):
-    found = {str(p.relative_to(installed)) for p in installed.rglob("*") if p.is_file()}
+    files = {str(p.relative_to(installed)) for p in installed.rglob("*") if p.is_file()}
     models = {f"share/deepcg/models/{p.name}" for p in (ROOT / "deepcg" / "models").glob("*.safetensors")}
-    assert found == {"include/deepcg.h", "lib/libdeepcg.so", "lib/pkgconfig/deepcg.pc"} | models
+    assert files == {"include/deepcg.h", "lib/libdeepcg.so", "lib/pkgconfig/deepcg.pc"} | models
     assert pkg_config(installed, "--modversion") == [deepcg.__version__]
 
 
