@@ -228,7 +228,7 @@ def test_zero_rows_are_singular_components():
 
 
 def test_small_excess_is_rounding():
-    """A relative excess of 1e-13 is not taken for an anchor; one of 1e-6 is; in float32 the bar is higher."""
+    """A relative excess of 1e-13 is not taken for a Dirichlet coupling; one of 1e-6 is; in float32 the bar is higher."""
     A = laplacian((4, 5)).matrix()
     noise = sp.diags_array(1e-13 * np.random.default_rng(9).uniform(-1, 1, 20))
     assert Poisson.from_matrix(A + noise, shape=(4, 5)).singular
