@@ -2,16 +2,16 @@
 // used is chosen at run time.
 //
 // Ledger, bytes per cell of one pass when the neighbouring rows and planes stay in cache:
-//   relax_constant       x 4 + 4, b 4, type 1                                    13
-//   relax_variable   x 4 + 4, b 4, three weights 12, diagonal 4, relax 4     32
-//   residual_*       the same without the store; its row stays in cache       9 / 24
-//   restrict         reads 12 transfer weights and one value of a coarse cell for eight fine ones:  52 / 8 = 6.5
-//   prolong          the same, and x 4 + 4                                   14.5
-//   direction        p 4 + 4, z 4                                            12
-//   curvature_constant   p in cache from `direction`, type 1                      1
-//   advance_constant     p 4, type 1,  x 8 + 8, r 8 + 8, b 4                     41
-//   curvature_variable   p in cache, three weights 12, diagonal 4, relax 4   20
-//   advance_variable     as advance_constant, with three double weights          64
+//   relax_constant      x 4 + 4, b 4, type 1                                                    13
+//   relax_variable      x 4 + 4, b 4, three weights 12, diagonal 4, omega_dinv 4                32
+//   residual_*          the same without the store; its row stays in cache                      9 / 24
+//   restrict            12 transfer weights and one value of a coarse cell for eight fine ones  52 / 8 = 6.5
+//   prolong             the same, and x 4 + 4                                                   14.5
+//   direction           p 4 + 4, z 4                                                            12
+//   curvature_constant  p in cache from `direction`, type 1                                     1
+//   advance_constant    p 4, type 1, x 8 + 8, r 8 + 8, b 4                                      41
+//   curvature_variable  p in cache, three weights 12, diagonal 4, omega_dinv 4                  20
+//   advance_variable    as advance_constant, with three double weights                          64
 #pragma once
 
 #include <cstdint>
