@@ -33,7 +33,7 @@ class _Tensor(ctypes.Structure):
 
 @dataclass(frozen=True)
 class DeviceArray:
-    """What a kernel needs of an array on a GPU. `owner` keeps its memory."""
+    """An array on a GPU as kernels take it. `owner` keeps its memory."""
 
     pointer: int
     shape: tuple[int, ...]

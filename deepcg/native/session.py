@@ -143,7 +143,7 @@ class Session:
         return read
 
     def array(self, address: int | None, kind: Any, *shape: int) -> np.ndarray:
-        """What the kernels have at an address, read-only. It keeps the session."""
+        """The kernels' memory at an address as a read-only array, which keeps the session."""
         if not address or not np.prod(shape):
             return np.empty(shape, kind)
         values = (kind * int(np.prod(shape))).from_address(address)

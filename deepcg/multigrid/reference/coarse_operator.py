@@ -1,4 +1,4 @@
-"""What holds the unknowns of a level, in PyTorch, and how the next level's couplings and transfer follow from it.
+"""The couplings of a level's unknowns, in PyTorch, and how the next level's couplings and transfer follow from it.
 
 `deepcg.multigrid.reference.network` has the formulas, `deepcg.multigrid.reference.hierarchy` the integers behind them.
 Nothing is changed in place, so gradients flow from any result to whatever the couplings depend on.
@@ -33,7 +33,7 @@ def inverse_where(values: Tensor, factor: float = 1.0) -> Tensor:
 
 @dataclass
 class Couplings:
-    """What couples a level's unknowns: edges to one another, Dirichlet couplings and shifts to fixed values.
+    """The couplings of a level's unknowns: edges to one another, Dirichlet couplings and shifts to fixed values.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Couplings:
 
 @dataclass
 class Transfer:
-    """What a fine cell takes along each axis of its parent (`interp_parent`) and of the parent's neighbour on its side (`interp_neighbour`).
+    """The weights of a fine cell's parent (`interp_parent`) and of the parent's neighbour on its side (`interp_neighbour`) along each axis.
 
     Both have shape (3, 2, nz, ny, nx): axis, low or high half, coarse cell.
     """

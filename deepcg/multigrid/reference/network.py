@@ -83,7 +83,7 @@ from .layers import DirectSolve, LevelValues, Prolongation
 
 @dataclass
 class Levels:
-    """What `Multilevel.setup` makes of a problem: values from the finest level on, and the coarsest level's inverse."""
+    """A problem as `Multilevel.setup` prepares it: values from the finest level on, and the coarsest level's inverse."""
 
     values: list[LevelValues]
     coarsest: DirectSolve

@@ -109,7 +109,7 @@ def view_operator(session: Session, read: Read, dim: int) -> tuple[Grid, Stencil
 
 
 def boundary_words(open_sides, periodic) -> Boundary:
-    """What lies outside each side, as `deepcg.Poisson` says it; open_sides: a (low, high) pair of bools per axis."""
+    """The boundary in the words of `deepcg.Poisson`; open_sides: a (low, high) pair of bools per axis."""
     return tuple(
         ("periodic", "periodic") if wraps else ("open" if low else "wall", "open" if high else "wall")
         for (low, high), wraps in zip(open_sides, periodic, strict=True)
