@@ -138,7 +138,7 @@ inline RunsView upload_runs(Arena &arena, int64_t runs, const int64_t *first, co
   return v;
 }
 
-// r = b - A x less its means; {||r||, 2-norm of what was taken off}
+// r = b - A x less its means; {||r||, 2-norm of the part removed}
 inline std::pair<double, double> true_residual(const FineView &fine, const RunsView &runs, double *partial, double *result, const double *b,
                                                const double *x, double *r, Stream stream) {
   const Launcher launcher{stream};

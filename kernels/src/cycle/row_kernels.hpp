@@ -28,7 +28,7 @@ struct WeightRows {  // faces to the higher neighbour, of this row and of the ro
   const float *diagonal, *omega_dinv;
 };
 
-struct CoarseRows {  // what a fine row's prolongation reads: [y parent, y neighbour][z parent, z neighbour]
+struct CoarseRows {  // coarse rows that a fine row's prolongation reads: [y parent, y neighbour][z parent, z neighbour]
   const float *value[2][2];
   const float *z_parent[2], *z_neighbour[2];  // of the y parent and of the y neighbour
   const float *y_parent, *y_neighbour;
