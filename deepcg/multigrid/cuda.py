@@ -174,10 +174,10 @@ class CudaCycle:
         return levels.value, small.value, memory.value, (name.value or b"").decode()
 
     def _address(self, v, name: str, writable: bool = False) -> int:
-        found = device_array(v, name, writable)
-        if math.prod(found.shape) != self._cells:
-            raise ValueError(f"{name}: shape {found.shape} given; {self._cells} values, one for each cell, are needed")
-        return found.pointer
+        array = device_array(v, name, writable)
+        if math.prod(array.shape) != self._cells:
+            raise ValueError(f"{name}: shape {array.shape} given; {self._cells} values, one for each cell, are needed")
+        return array.pointer
 
     def _checked(self, v: np.ndarray, name: str) -> np.ndarray:
         if not isinstance(v, np.ndarray) or v.dtype != np.float64 or not v.flags.c_contiguous or v.size != self._cells:

@@ -76,10 +76,10 @@ def load(path: Path = LIBRARY) -> ctypes.CDLL:
     library = ctypes.CDLL(os.fspath(path))
     try:
         library.dcg_abi_version.restype = ctypes.c_int
-        found = library.dcg_abi_version()
-        if found != ABI_VERSION:
+        version = library.dcg_abi_version()
+        if version != ABI_VERSION:
             raise KernelError(
-                f"{path}: ABI version {found}, this deepcg needs {ABI_VERSION}; build it again: make build"
+                f"{path}: ABI version {version}, this deepcg needs {ABI_VERSION}; build it again: make build"
             )
         _declare(library)
     except AttributeError as error:  # a function that is not there

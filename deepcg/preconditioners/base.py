@@ -1,4 +1,4 @@
-"""What a preconditioner is: a map from residuals to directions that says what may be done with it; and any as an operator of SciPy's."""
+"""The protocol of preconditioners: maps from residuals to directions that declare their properties; and any as an operator of SciPy's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..problem.poisson import Poisson
 
 
 class Preconditioner(Protocol):
-    """M in z = M r. What `deepcg.solve` takes as `model=` besides names and paths has these members.
+    """M in z = M r. An object that `deepcg.solve` takes as `model=` has these members.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ OPTIONAL: dict[str, Any] = {
 
 
 def capability(preconditioner: Any, name: str) -> Any:
-    """What a preconditioner, or its class, declares under a name of `OPTIONAL`."""
+    """The value that a preconditioner, or its class, declares under a name of `OPTIONAL`."""
     return getattr(preconditioner, name, OPTIONAL[name])
 
 

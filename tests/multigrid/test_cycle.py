@@ -96,12 +96,12 @@ def test_threads_keep_to_their_own(what, threads):
     cycle = MultilevelCycle(problem, Parameters.classical(), threads=threads)
     for method in ("cg", "dcd"):
         solver = deepcg.Solver(problem, model=cycle, method=method, rtol=1e-8)
-        first, told = solver.solve(v.reshape(problem.shape))
+        first, expected = solver.solve(v.reshape(problem.shape))
         for _ in range(often):
             np.testing.assert_array_equal(cycle(v), one)
             x, info = solver.solve(v.reshape(problem.shape))
             np.testing.assert_array_equal(x, first)
-            assert info.residuals == told.residuals
+            assert info.residuals == expected.residuals
 
 
 def test_a_solve_repeats_to_the_bit():

@@ -95,7 +95,7 @@ def test_every_case_with_every_solver(case, solver, request):
 
 
 @pytest.mark.parametrize("solver", ["cg none", "cg jacobi", "dcd jacobi 2", "pyamg", "network"])
-@pytest.mark.parametrize("case", ["pockets 2-D", "open box 2-D", "mixed 3-D", "shift anchors"])
+@pytest.mark.parametrize("case", ["pockets 2-D", "open box 2-D", "mixed 3-D", "shift makes definite"])
 def test_initial_guess(case, solver, request):
     arguments = reference.CASES[case]
     problem, A = Poisson(**arguments), reference.matrix(**arguments)

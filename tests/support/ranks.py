@@ -50,19 +50,19 @@ KINDS = {1: np.uint8, 4: np.uint32, 8: np.uint64}
 
 
 class Crowd:
-    """What the ranks share."""
+    """A barrier and a value of each rank, which the ranks share."""
 
     def __init__(self, count: int):
         self.barrier = threading.Barrier(count, timeout=60)
-        self.told: list = [None] * count
+        self.values: list = [None] * count
 
     def tell(self, number: int, value) -> list:
         """Every rank's value, for every rank."""
-        self.told[number] = value
+        self.values[number] = value
         self.barrier.wait()
-        told = list(self.told)
+        values = list(self.values)
         self.barrier.wait()
-        return told
+        return values
 
 
 class Halo:
@@ -125,9 +125,9 @@ class Rank:
     def broadcast(self, halo, width, roots, leaves):
         self._count("broadcast")
         of = self.halos[halo]
-        told = self.crowd.tell(self.number, _array(roots, of.size, KINDS[width]).copy())
+        of_ranks = self.crowd.tell(self.number, _array(roots, of.size, KINDS[width]).copy())
         to = _array(leaves, of.leaves, KINDS[width])
-        for rank, values in enumerate(told):
+        for rank, values in enumerate(of_ranks):
             mine = of.owner == rank
             to[of.leaf[mine]] = values[of.root[mine]]
 
@@ -287,13 +287,15 @@ class OnRanks:
         return z.reshape(r.shape)
 
     def native_cg(self, x: np.ndarray, r: np.ndarray, target: float, maxiter: int) -> list[Run]:
-        """As `MultilevelCycle.native_cg`; what every rank is told."""
+        """As `MultilevelCycle.native_cg`; every rank's run."""
 
         def run(number):
             mine = self._part(x, number), self._part(r, number)
             done = Run.of(
                 maxiter,
-                lambda *told: native.call("dcg_multilevel_cg", self.handles[number], *mine, target, maxiter, *told),
+                lambda *results: native.call(
+                    "dcg_multilevel_cg", self.handles[number], *mine, target, maxiter, *results
+                ),
             )
             for whole, part in zip((x, r), mine, strict=True):
                 whole.reshape(self.problem.shape)[self.boxes[number]] = part
@@ -303,17 +305,17 @@ class OnRanks:
 
     @property
     def levels(self) -> list[tuple[int, ...]]:
-        """Cells along z, y, x, unknowns and extra unknowns of every level; all ranks say the same."""
-        told = []
+        """Cells along z, y, x, unknowns and secondary unknowns of every level; all ranks say the same."""
+        tables = []
         for handle in self.handles:
             table, count = np.zeros((64, 5), np.int64), ctypes.c_int32()
             memory, name = ctypes.c_int64(), ctypes.c_char_p()
             native.call(
                 "dcg_multilevel_info", handle, ctypes.byref(count), ctypes.byref(memory), 64, table, ctypes.byref(name)
             )
-            told.append([tuple(row) for row in table[: count.value].tolist()])
-        assert all(levels == told[0] for levels in told)
-        return told[0]
+            tables.append([tuple(row) for row in table[: count.value].tolist()])
+        assert all(levels == tables[0] for levels in tables)
+        return tables[0]
 
     def calls(self, number: int = 0) -> dict[str, int]:
         """How often a rank's functions were called, by kind."""

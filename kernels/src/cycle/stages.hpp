@@ -28,7 +28,7 @@ class LevelStages {
   int64_t cells() const { return level_->box.cells(); }
   int64_t bytes() const;
 
-  // This thread's part of what stages read before they write it.
+  // Zeroes this thread's part of the vectors that stages read before they write them.
   void clear(const Team &team);
   // One stage over all planes; or several as one wavefront, in which a stage follows the one before it by the planes that it needs.
   // Returns this thread's part of x . b where kDot is among them.

@@ -1,4 +1,4 @@
-// Set-up of the network on many ranks: level by level, until what is left is small enough for one.
+// Set-up of the network on many ranks: level by level, until one is small enough for a single rank.
 //
 // An owned coarse cell depends on coarse cells at most two away, so each rank holds a halo of two:
 //   its diagonal takes the faces on both sides, each with the learned factors of both ends                     one coarse cell

@@ -1,4 +1,4 @@
-// The operator while it is read: the box's cells and face weights, and what lies on each side of a cell.
+// The operator while it is read: the box's cells and face weights, and the neighbour on each side of a cell.
 #pragma once
 
 #include "matrix/matrix.hpp"

@@ -1,4 +1,4 @@
-// The pass over the rows of a matrix: what kind each is, and whether all couplings may have one weight (constant_coefficient.hpp). It reads
+// The pass over the rows of a matrix: the kind of each, and whether all couplings may have one weight (constant_coefficient.hpp). It reads
 // every entry once, and most of them eight rows at a time.
 //
 // Ledger, bytes per row of seven entries with 32-bit indices: values 56, columns 28, starts 4; 56 where the columns are known from before.

@@ -1,5 +1,5 @@
 // Model files without Python: a safetensors file is the length of a JSON header (8 bytes, little-endian), the header, and the
-// tensors' bytes. What is checked is what deepcg/io/model_file.py checks.
+// tensors' bytes. The checks are those of deepcg/io/model_file.py.
 
 #include <algorithm>
 #include <cstdio>

@@ -1,4 +1,4 @@
-// The next coarser level: its unknowns (aggregates.cpp), its edges (faces.cpp), and what secondary unknowns add (unstructured.cpp).
+// The next coarser level: its unknowns (aggregates.cpp), their edges (faces.cpp), and the unstructured part (unstructured.cpp).
 
 #include "setup/coarsening.hpp"
 

@@ -29,7 +29,7 @@ void start(Level &level, const dcg_operator &op) {
   }
 }
 
-// Kinds with a layer of ghosts: what the sides of the box are, or the other side's cells where it is periodic.
+// Kinds with a layer of ghosts: those of the box's sides, or the other side's cells along a periodic axis.
 void copy_cells(Level &level, const dcg_operator &op, int threads) {
   const Box &box = level.box;
   fill(level.cells, box.size, kSolid, threads);

@@ -10,7 +10,7 @@ namespace dcg {
 
 constexpr int64_t kDirect = 64;  // unknowns that are solved for directly
 
-// Refuse what set_up cannot work with.
+// Refuse an operator or parameters that set_up() cannot work with.
 void check(const dcg_operator &op);
 void check(const dcg_parameters &parameters);
 

@@ -1,4 +1,4 @@
-// A level's diagonal and relaxation, and what the cycle needs besides: neighbours of secondary unknowns, ghosts, row extents.
+// A level's diagonal and relaxation; neighbours of secondary unknowns, ghosts and row extents for the cycle.
 
 #include <algorithm>
 #include <atomic>
