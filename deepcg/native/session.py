@@ -108,6 +108,10 @@ class Session:
         if self._handle:
             native.destroy(self._handle, "solver")
 
+    def __deepcopy__(self, memo) -> Session:
+        """Itself: a copy of a problem shares what was read of it, which does not change."""
+        return self
+
     def call(self, name: str, *arguments) -> None:
         native.call(f"dcg_solver_{name}", self._handle, *arguments)
 

@@ -87,6 +87,10 @@ class CellLayout(Layout):
     def __init__(self, stencil: Stencil):
         self._stencil, self.shape = stencil, stencil.shape
 
+    def __getstate__(self) -> dict:
+        """Without the session: it refers to the arrays of this stencil, not of a copy's."""
+        return {name: value for name, value in self.__dict__.items() if name != "session"}
+
     @property
     def size(self) -> int:
         return self._stencil.size

@@ -84,7 +84,7 @@ class Solver:
         self.window = window
         self.preconditioner = build(self.problem, model, device)
         self.method = choose_method(method, self.preconditioner)
-        self._session()  # finds the null space
+        self._session: Session | None = share(self.problem)  # None: a solve has it
         self.setup_seconds = time.perf_counter() - started
 
     def update(self, problem=None, *, cells=None, coefficient=None, shift=None) -> None:
@@ -104,7 +104,7 @@ class Solver:
         with self._turn:
             self.preconditioner.update(problem)
             self.problem = problem
-            self._session()
+            self._session = share(problem)  # a solve whose callback this is keeps the one it has
         self.setup_seconds = time.perf_counter() - started
 
     def solve(
@@ -112,9 +112,15 @@ class Solver:
     ) -> tuple[Array, SolveInfo]:
         """Solve A x = b; see `deepcg.solve`."""
         with self._turn:
-            return self._solve_on_gpu(b, x0, callback) if on_gpu(b) else self._solve(b, x0, callback)
+            if on_gpu(b):
+                return self._solve_on_gpu(b, x0, callback)
+            session, self._session = self._session or share(self.problem), None  # a callback's solve makes one of its own
+            try:
+                return self._solve(session, b, x0, callback)
+            finally:
+                self._session = self._session or session
 
-    def _solve(self, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None) -> tuple[Array, SolveInfo]:
+    def _solve(self, session: Session, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None) -> tuple[Array, SolveInfo]:
         started = time.perf_counter()
         layout = self.problem.layout
         rhs = layout.rows(b, "b")
@@ -126,7 +132,14 @@ class Solver:
             calls.serve(observer, "observe", lambda iteration, norm, now, stop: (
                 iteration and callback(np.array(layout.like(vector(now, x.size), b)))
             ))  # fmt: skip
-        session = self._session()
+        session.set(
+            method=self.method,
+            window="all" if self.window is None else min(self.window, 2**31 - 1),
+            rtol=float(self.rtol),
+            atol=float(self.atol),
+            maxiter="default" if self.maxiter is None else min(self.maxiter, 2**62),
+            inconsistent=self.inconsistent,
+        )
         session.serve(served, observer)
         try:
             with calls.kept():
@@ -145,19 +158,6 @@ class Solver:
             projected=result.projected,
         )
         return layout.like(x, b), info
-
-    def _session(self) -> Session:
-        """A session for one solve: a callback or a preconditioner may itself call for another."""
-        made = Session(
-            method=self.method,
-            window="all" if self.window is None else min(self.window, 2**31 - 1),
-            rtol=float(self.rtol),
-            atol=float(self.atol),
-            maxiter="default" if self.maxiter is None else min(self.maxiter, 2**62),
-            inconsistent=self.inconsistent,
-        )
-        made.share(self.problem.layout.session)
-        return made
 
     def _serve(self, calls: Callbacks, compiled: bool) -> Served:
         """The preconditioner, and with it the iteration that it brings along, as functions that the session calls."""
@@ -199,6 +199,13 @@ class Solver:
             projected=given.projected,
         )
         return given.x, info
+
+
+def share(problem: Poisson) -> Session:
+    """A session of one's own that serves what the problem's has read."""
+    made = Session()
+    made.share(problem.layout.session)
+    return made
 
 
 def as_problem(A, grid=None, coordinates=None) -> Poisson:

@@ -282,7 +282,8 @@ typedef struct {
   int32_t index_bytes;         /* of start and column: 4 or 8 */
   const void *start[2], *column[2]; /* the second block may be NULL */
   const double *value[2];
-  const int64_t *ghost;        /* of each column of the second block: its cell, a flat index into the whole grid */
+  int64_t ghosts;              /* how many columns the second block has */
+  const int64_t *ghost;        /* of each of them: its cell, a flat index into the whole grid */
   int (*sum)(void *context, int64_t n, double *values); /* over all processes, 0 or an error; NULL: there is only this one */
   void *context;
   double rounding;             /* differences up to this fraction of the diagonal count as none; 0: 1e-10 */
@@ -313,7 +314,9 @@ DCG_API void dcg_matrix_scan_destroy(dcg_matrix_scan *scan);
  * (nz + 2) (ny + 2) (nx + 2) bytes. The ghosts are NONE, or the cells of the other end where the box is the whole grid along an axis;
  * a caller with several processes copies the others' cells into them before dcg_matrix_read.
  *
- * same_columns  nonzero: start, column, cell, ghost and the sizes hold what they held at the last call with this scan */
+ * same_columns  nonzero: start, column, cell, ghost and the sizes hold what they held at the last call with this scan
+ *
+ * Starts that do not ascend, columns and cells that do not exist are refused with the row. */
 DCG_API int dcg_matrix_scan_rows(const dcg_matrix *matrix, dcg_matrix_scan *scan, int32_t same_columns, uint8_t *kinds);
 
 /* The operator behind a 5- or 7-point matrix of either sign.
@@ -372,7 +375,8 @@ DCG_API int dcg_parameters_classical(dcg_parameters *parameters);
  *
  * A must be symmetric and positive or negative (semi-)definite, with off-diagonals of one sign. Boundary conditions, holes, coefficients and the
  * null space are read from its entries; a matrix that is no such one is refused with the row and the reason. Every function returns 0 or a
- * dcg_error, whose text is dcg_last_error(). One session serves one thread at a time. integrations/c has a program.
+ * dcg_error, whose text is dcg_last_error(). One session serves one thread at a time. Functions that a solve calls may read its
+ * session, not change it: they are refused. integrations/c has a program.
  *
  * Rows. A row that couples to others is an unknown. A row that is diagonal only is solved on its own, x_i = b_i / a_ii, and what other rows have of
  * it moves to the right-hand side. A row that is zero is left out: its b does not count and its x is 0.

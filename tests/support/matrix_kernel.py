@@ -28,6 +28,7 @@ class Matrix(ctypes.Structure):
         ("start", ctypes.c_void_p * 2),
         ("column", ctypes.c_void_p * 2),
         ("value", ctypes.c_void_p * 2),
+        ("ghosts", ctypes.c_int64),
         ("ghost", ctypes.c_void_p),
         ("sum", ctypes.c_void_p),
         ("context", ctypes.c_void_p),

@@ -49,7 +49,7 @@ void check(const dcg_matrix &m) {
   require(m.index_bytes == 4 || m.index_bytes == 8, "index_bytes: 4 or 8 is needed");
   require(m.rows >= 0 && (m.cell ? m.rows <= cells : m.rows == cells), "rows: one for every cell of the box is needed");
   require(m.rows == 0 || (m.start[0] && m.column[0] && m.value[0]), "start, column and value must not be NULL");
-  require(!m.start[1] || m.rows == 0 || m.ghost, "ghost: needed where there is a second block of columns");
+  require(m.ghosts >= 0 && (m.ghost || m.ghosts == 0), "ghosts, ghost: the number of columns of the second block, and their cells, are needed");
   require(!(m.keep_uncoupled && m.sum), "keep_uncoupled: only where there is one process");
 }
 

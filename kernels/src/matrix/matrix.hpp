@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "core/cell_kinds.hpp"
-#include "core/cell_kinds.hpp"
 #include "deepcg.h"
 
 namespace dcg {

@@ -46,6 +46,10 @@ class Scan {
 #pragma omp for schedule(static)
       for (int64_t row = 0; row < (m.cell ? m.rows : 0); ++row) {
         int64_t c[3];
+        if (!has_cell(row)) {
+          mine.broken = std::min(mine.broken, row);
+          continue;
+        }
         box.place(m.cell[row], c);
         ++mine.count[kinds[padded.at(c)] = scan_row<false>(row, m.cell[row], c, nullptr, mine)];
       }
@@ -53,13 +57,15 @@ class Scan {
     scan.irregular.swap(parts[0].irregular);
     scan.constant = true;
     std::fill(scan.count, scan.count + 3, 0);
-    int64_t infinite = kNoRow, opposed = kNoRow;
+    int64_t infinite = kNoRow, opposed = kNoRow, broken = kNoRow;
     for (const Part &part : parts) {
       scan.constant &= part.constant;
       for (int k = 0; k < 3; ++k) scan.count[k] += part.count[k];
       if (&part != &parts[0]) scan.irregular.insert(scan.irregular.end(), part.irregular.begin(), part.irregular.end());
       infinite = std::min(infinite, part.infinite), opposed = std::min(opposed, part.opposed);
+      broken = std::min(broken, part.broken);
     }
+    if (broken != kNoRow) refuse_broken(broken);
     refuse(infinite, opposed);
     if (m.keep_uncoupled) keep_uncoupled();
   }
@@ -70,6 +76,7 @@ class Scan {
     bool constant = false;
     std::vector<IrregularRow> irregular;
     int64_t infinite = kNoRow, opposed = kNoRow;  // the first row with a number that is not finite; with a diagonal of the other sign
+    int64_t broken = kNoRow;                      // the first row of which something is not there
   };
 
   const dcg_matrix &m;
@@ -86,6 +93,23 @@ class Scan {
   const Index *start(int block) const { return static_cast<const Index *>(m.start[block]); }
   const Index *column() const { return static_cast<const Index *>(m.column[0]); }
 
+  bool has_cell(int64_t row) const { return !m.cell || (m.cell[row] >= 0 && m.cell[row] < box.size()); }
+
+  // Whether the entries of n rows lie one after the other within those of all.
+  bool has_entries(int block, int64_t row, int64_t n) const {
+    const Index *begin = start(block) + row;
+    int descends = begin[0] < 0 || begin[n] > start(block)[m.rows];
+    for (int64_t i = 0; i < n; ++i) descends |= begin[i + 1] < begin[i];
+    return !descends;
+  }
+  bool has_entries(int64_t row, int64_t n) const { return has_entries(0, row, n) && (!m.start[1] || has_entries(1, row, n)); }
+
+  // Of a line in which every row has its pattern's columns.
+  int64_t entries_of_line(int sides) const {
+    const int64_t n = m.count[2];
+    return n == 1 ? patterns[sides].count : patterns[sides | 32].count + (n - 2) * patterns[sides | 48].count + patterns[sides | 16].count;
+  }
+
   int64_t place(int64_t row, int64_t c[3]) const {
     const int64_t u = m.cell ? m.cell[row] : row;
     box.place(u, c);
@@ -98,18 +122,23 @@ class Scan {
       int64_t c[3];
       const int64_t u = place(row, c);
       RowSums sums;
-      add_row(row, u, c, sums);
+      if (!has_cell(row) || !add_row(row, u, c, sums)) break;  // refused later
       if (sums.coupling() == 0.0 || sums.diagonal == 0.0 || sums.kind(negligible) != DCG_ROW_UNKNOWN) continue;
       scan.example = row, scan.diagonal = sums.diagonal, scan.weight = sums.coupling();
     }
     return {scan.diagonal < 0.0 ? -1.0 : 1.0, scan.weight, equality_of(m) * scan.weight};
   }
 
-  void add_row(int64_t row, int64_t u, const int64_t c[3], RowSums &sums) const {
+  // False where the row is broken.
+  bool add_row(int64_t row, int64_t u, const int64_t c[3], RowSums &sums) const {
+    if (!has_entries(row, 1)) return false;
+    bool whole = true;
     for_entries<Index>(m, row, [&](int64_t column, double entry, int block) {
-      if (block == 0 && column == row) sums.add_diagonal(entry);
+      if (column < 0 || column >= (block ? m.ghosts : m.rows)) whole = false;
+      else if (block == 0 && column == row) sums.add_diagonal(entry);
       else sums.add(entry, entry == 0.0 ? 0 : side_of(m, box, grid, u, c, block, column));
     });
+    return whole;
   }
 
   void scan_line(int64_t line, Part &part) {
@@ -118,7 +147,11 @@ class Scan {
     int sides = 0;
     for (int s = 0; s < 4; ++s) sides |= (s & 1 ? c[s >> 1] + 1 < m.count[s >> 1] : c[s >> 1] > 0) << s;
     uint8_t *kind = kinds + padded.at(c);
-    const bool known = scan.regular_lines[line];
+    const bool known = scan.regular_lines[line] && start(0)[first + n] - start(0)[first] == entries_of_line(sides);
+    if (!known && !has_entries(first, n)) {
+      part.broken = std::min(part.broken, first);  // or a later row of the line
+      return;
+    }
     const bool alone = !m.start[1] || start(1)[first + n] == start(1)[first];  // no columns of other processes
     bool regular = alone;
     const double *value = m.value[0] + start(0)[first];
@@ -172,7 +205,10 @@ class Scan {
         else sums.add_at_face(value[e]);
       }
     } else {
-      add_row(row, u, c, sums);
+      if (!add_row(row, u, c, sums)) {
+        part.broken = std::min(part.broken, row);
+        return DCG_ROW_UNKNOWN;
+      }
     }
     if (!std::isfinite(sums.magnitude)) part.infinite = std::min(part.infinite, row);
     const uint8_t kind = sums.kind(negligible);
@@ -204,6 +240,30 @@ class Scan {
       scan.refusal.note(misplaced, "cells: " + name_row(m, misplaced) +
                                        " is not FLUID but its row of the matrix has off-diagonal entries; the rows of cells that are not "
                                        "FLUID must be diagonal only");
+  }
+
+  // The first broken row from this one on.
+  [[noreturn]] void refuse_broken(int64_t row) {
+    scan.regular_lines.clear();
+    for (;; ++row) {
+      if (!has_cell(row))
+        throw std::invalid_argument("cell: row " + std::to_string(m.first_row + row) + " has cell " + std::to_string(m.cell[row]) +
+                                    "; a flat index into the box is needed");
+      for (int block = 0; block < 2; ++block) {
+        if (!m.start[block]) continue;
+        const Index *begin = start(block) + row;
+        if (!has_entries(block, row, 1))
+          throw std::invalid_argument("start: the entries of " + name_row(m, row) + " begin at " + std::to_string(begin[0]) + " and end at " +
+                                      std::to_string(begin[1]) + ", those of all rows at " + std::to_string(start(block)[m.rows]) +
+                                      "; starts that ascend from 0 on are needed");
+        const Index *columns = static_cast<const Index *>(m.column[block]);
+        const int64_t all = block ? m.ghosts : m.rows;
+        for (int64_t e = begin[0]; e < begin[1]; ++e)
+          if (columns[e] < 0 || columns[e] >= all)
+            throw std::invalid_argument("column: " + name_row(m, row) + " has an entry in column " + std::to_string(columns[e]) +
+                                        (block ? " of the second block" : "") + "; a number from 0 to below " + std::to_string(all) + " is needed");
+      }
+    }
   }
 
   void refuse_signs(int64_t opposed) {

@@ -23,7 +23,12 @@ std::string text_of(const Grid &grid) {
 void Grid::set_shape(int32_t given_dim, const int64_t *sizes, const uint8_t *kinds) {
   require(given_dim >= 1 && given_dim <= 3, "dim: 1, 2 or 3 is needed");
   require(sizes, "shape must not be NULL");
-  for (int d = 0; d < given_dim; ++d) require(sizes[d] > 0, "shape: every size must be at least 1");
+  double cells = 1.0;
+  for (int d = 0; d < given_dim; ++d) {
+    require(sizes[d] > 0, "shape: every size must be at least 1");
+    cells *= static_cast<double>(sizes[d] + 2);
+  }
+  require(cells < 0x1p60, "shape: fewer cells than 2^60 are needed");
   Grid made;
   made.dim = given_dim;
   made.shape[2] = sizes[given_dim - 1];

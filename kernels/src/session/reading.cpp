@@ -90,7 +90,7 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &sett
   m.rows = rows_, m.first_row = placement_.first_row, m.cell = placement_.cell_of_rows(), m.index_bytes = matrix.index_bytes;
   for (int block = 0; block < 2; ++block)
     m.start[block] = matrix.start[block], m.column[block] = matrix.column[block], m.value[block] = matrix.value[block];
-  m.ghost = ghost_cell_.data(), m.rounding = std::max(settings.rounding, DBL_MIN), m.equality = std::max(settings.equality, DBL_MIN);  // 0 stands for defaults there
+  m.ghosts = ghosts_, m.ghost = ghost_cell_.data(), m.rounding = std::max(settings.rounding, DBL_MIN), m.equality = std::max(settings.equality, DBL_MIN);  // 0 stands for defaults there
   m.cells = grid.cells.empty() ? nullptr : grid.cells.data(), m.dim = grid.dim, m.keep_uncoupled = settings.keep_uncoupled != 0;
   if (messages) m.sum = messages->functions().allreduce, m.context = messages->functions().context;
 
@@ -122,11 +122,6 @@ void Reading::place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks)
     const RowNumbers::Place at = numbers_->find(row);
     ghost_cell_[g] = (at.cell[0] * n[1] + at.cell[1]) * n[2] + at.cell[2];
   }
-  bool fits = true;
-#pragma omp parallel for schedule(static) reduction(&& : fits) if (rows_ > 16384)
-  for (int64_t i = 0; i < (placement_.cell.empty() ? 0 : rows_); ++i)  // where columns are looked up; elsewhere a wrong one is no neighbour
-    for_entries(matrix, i, [&](int64_t column, double, int) { fits = fits && column >= 0 && column < rows_; });
-  require(fits, "matrix.column[0]: a number of a row, from 0 to below rows, is needed for every entry");
 }
 
 void Reading::take(const dcg_operator &op, Ranks *ranks) {

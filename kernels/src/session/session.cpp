@@ -34,6 +34,10 @@ Reading &dcg_solver::need_reading() const {
   return *reading;
 }
 
+void dcg_solver::need_idle() const {
+  require(!solving, "solver: it is solving; its callbacks may read it, not change it nor solve with it: another session may, see dcg_solver_share");
+}
+
 void dcg_solver::prepare_solve() {
   if (solvable) return;
   box = std::make_shared<BoxOperator>(reading->op(), reading->placement(), messages.get(), reading->numbers());
@@ -103,6 +107,7 @@ extern "C" void dcg_solver_destroy(dcg_solver *solver) { delete solver; }
 extern "C" int dcg_solver_set_option(dcg_solver *solver, const char *name, const char *value) {
   return guarded([&] {
     require(solver && name && value, "solver, name and value must not be NULL");
+    solver->need_idle();
     const Settings before = solver->settings;
     solver->settings.set(name, value);
     const Settings &now = solver->settings;
@@ -115,6 +120,7 @@ extern "C" int dcg_solver_set_option(dcg_solver *solver, const char *name, const
 extern "C" int dcg_solver_set_grid(dcg_solver *solver, int32_t dim, const int64_t *shape, const uint8_t *cells) {
   return guarded([&] {
     require(solver, "solver must not be NULL");
+    solver->need_idle();
     solver->grid.set_shape(dim, shape, cells);
     solver->forget();
   });
@@ -123,6 +129,7 @@ extern "C" int dcg_solver_set_grid(dcg_solver *solver, int32_t dim, const int64_
 extern "C" int dcg_solver_set_coordinates(dcg_solver *solver, int32_t dim, int64_t rows, const double *centres) {
   return guarded([&] {
     require(solver && (centres || rows == 0), "solver and centres must not be NULL");
+    solver->need_idle();
     solver->grid.set_coordinates(dim, rows, centres);
     solver->forget();
   });
@@ -131,6 +138,7 @@ extern "C" int dcg_solver_set_coordinates(dcg_solver *solver, int32_t dim, int64
 extern "C" int dcg_solver_set_ranks(dcg_solver *solver, const dcg_ranks *ranks) {
   return guarded([&] {
     require(solver, "solver must not be NULL");
+    solver->need_idle();
     solver->forget();
     solver->messages.reset();
     if (ranks) solver->messages = std::make_unique<Messages>(*ranks);
@@ -140,6 +148,7 @@ extern "C" int dcg_solver_set_ranks(dcg_solver *solver, const dcg_ranks *ranks) 
 extern "C" int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, int32_t same_pattern) {
   int code = guarded([&] {
     require(solver && matrix, "solver and matrix must not be NULL");
+    solver->need_idle();
     const double started = now();
     if (!solver->by_rows || solver->reading.use_count() > 1) solver->forget();
     const bool again = same_pattern && solver->reading;
@@ -149,28 +158,32 @@ extern "C" int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, 
     solver->reading->read(*matrix, solver->grid, solver->settings, solver->messages.get(), again);
     solver->setup_seconds = now() - started;
   });
-  if (code && solver) solver->forget();
+  if (code && solver && !solver->solving) solver->forget();
   return code;
 }
 
 extern "C" int dcg_solver_set_operator(dcg_solver *solver, const dcg_operator *op) {
   int code = guarded([&] {
     require(solver && op, "solver and operator must not be NULL");
+    solver->need_idle();
     const double started = now();
     auto made = std::make_shared<Reading>();
     made->take(*op, solver->ranks());
     if (solver->by_rows || !solver->reading) solver->forget();
+    const bool flat = made->placement().shape[1] == 1;
+    if (solver->reading && flat != (solver->dim() == 2)) solver->drop_levels();  // they have the other dimension's weights
     solver->reading = std::move(made);
     solver->by_rows = false, solver->ready = solver->solvable = false;
     solver->setup_seconds = now() - started;
   });
-  if (code && solver) solver->forget();
+  if (code && solver && !solver->solving) solver->forget();
   return code;
 }
 
 extern "C" int dcg_solver_share(dcg_solver *solver, dcg_solver *other) {
   return guarded([&] {
     require(solver && other && solver != other, "solver and other must not be NULL, nor one");
+    solver->need_idle();
     require(!solver->messages && !other->messages, "solver, other: sessions on one process only share a matrix");
     other->need_reading();
     other->prepare_solve();
@@ -185,6 +198,7 @@ extern "C" int dcg_solver_share(dcg_solver *solver, dcg_solver *other) {
 extern "C" int dcg_solver_set_preconditioner(dcg_solver *solver, const dcg_preconditioner *preconditioner) {
   return guarded([&] {
     require(solver && (!preconditioner || preconditioner->apply), "solver and preconditioner.apply must not be NULL");
+    solver->need_idle();
     solver->preconditioner = preconditioner ? *preconditioner : dcg_preconditioner{};
     solver->drop_levels();
     solver->model_name.clear();
@@ -194,6 +208,7 @@ extern "C" int dcg_solver_set_preconditioner(dcg_solver *solver, const dcg_preco
 extern "C" int dcg_solver_set_observer(dcg_solver *solver, const dcg_observer *observer) {
   return guarded([&] {
     require(solver, "solver must not be NULL");
+    solver->need_idle();
     solver->observer = observer ? *observer : dcg_observer{};
   });
 }

@@ -42,6 +42,7 @@ struct dcg_solver {
 
   std::vector<double> inverse_diagonal;  // over cells; empty: not asked for yet
 
+  bool solving = false;
   // of the last solve
   std::vector<double> residuals;
   std::vector<double> r, z, rhs, seen;  // over cells; over rows: what the observer sees
@@ -50,6 +51,7 @@ struct dcg_solver {
   dcg::Ranks *ranks() { return messages ? &messages->ranks() : nullptr; }
   // What was read and set up; throws where there is no matrix yet.
   dcg::Reading &need_reading() const;
+  void need_idle() const;  // throws within a callback of a solve
   void set_up();
   void prepare_solve();
   void drop_levels();

@@ -13,10 +13,21 @@ using namespace dcg;
 
 namespace {
 
-constexpr double kSmallest = 1e-100, kLargest = 1e100;  // magnitudes whose squares neither over- nor underflow
+constexpr int kModerate = 332;      // powers of two up to which squares neither over- nor underflow: 1e100
+constexpr int kNothing = -1000000;  // the binary exponent of 0
 constexpr double kConsistent = 1e-12;                   // of ||b||: what rounding leaves of b outside the range of A
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Its callbacks are refused what would change the session.
+class Solving {
+ public:
+  explicit Solving(dcg_solver &s) : s_(s) { s_.solving = true; }
+  ~Solving() { s_.solving = false; }
+
+ private:
+  dcg_solver &s_;
+};
 
 // Over all ranks.
 double norm2(dcg_solver &s, const double *v) {
@@ -24,6 +35,8 @@ double norm2(dcg_solver &s, const double *v) {
   pass_on(dcg_dot(s.reading->placement().cells(), v, v, &square));
   return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
 }
+
+int32_t window_of(const dcg_solver &s) { return static_cast<int32_t>(std::min<int64_t>(s.settings.window, std::numeric_limits<int32_t>::max())); }
 
 // What a pass over a vector over rows tells. Only unknowns and rows that are diagonal only count.
 struct Scan {
@@ -135,7 +148,7 @@ class CellSystem : public LinearSystem {
       check_callback("preconditioner.run", own.run(own.context, x, r, target, maxiter, history, steps, iterations, &result));
     else
       pass_on(s.settings.method == "dcd"
-                  ? dcg_multilevel_directions(s.levels, s.settings.window == kAll ? DCG_CHECK_EVERY : static_cast<int32_t>(s.settings.window), x, r,
+                  ? dcg_multilevel_directions(s.levels, s.settings.window == kAll ? DCG_CHECK_EVERY : window_of(s), x, r,
                                               target, maxiter, history, steps, iterations, &result)
                   : dcg_multilevel_cg(s.levels, x, r, target, maxiter, history, steps, iterations, &result));
     return result != DCG_CG_BREAKDOWN;
@@ -167,7 +180,7 @@ dcg_krylov_options options_of(const dcg_solver &s) {
   const bool compiled = own ? s.preconditioner.run != nullptr : s.levels && !(fcg && s.messages);  // the kernels keep windows on one rank only
   options.chain[0] = compiled && !s.observer.observe ? DCG_COMPILED : fcg ? DCG_FCG : !own || s.preconditioner.trusted ? DCG_CG : DCG_FLEXIBLE_CG;
   options.chain[1] = DCG_JACOBI_CG;
-  options.window = static_cast<int32_t>(s.settings.window), options.threads = static_cast<int32_t>(s.settings.threads);
+  options.window = window_of(s), options.threads = static_cast<int32_t>(s.settings.threads);
   options.maxiter = s.settings.maxiter == kTenPerUnknown ? 10 * std::max<int64_t>(s.reading->facts().unknowns, 1) : s.settings.maxiter;
   return options;
 }
@@ -178,13 +191,17 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
   return guarded([&] {
     require(solver && b && x && b != x, "solver, b and x must not be NULL, nor b be x");
     dcg_solver &s = *solver;
+    s.need_idle();
+    const Solving solving(s);
     s.set_up();
     const double started = now();
     const Threads threads(s.settings.threads);
     s.prepare_solve();
     const Scan of_b = scan(s, b, "b"), of_x = scan(s, x, "x");
-    const double moderate = of_x.largest > 0.0 ? std::max(of_b.largest, CellSystem(s, b, 1.0).norm_bound() * of_x.largest) : of_b.largest;
-    const double scale = moderate > 0.0 && (moderate < kSmallest || moderate > kLargest) ? std::exp2(std::min(-std::ilogb(moderate) - 1, 1000)) : 1.0;
+    int size = of_b.largest > 0.0 ? std::ilogb(of_b.largest) : kNothing;  // binary exponent of b and A x, whose product may overflow
+    const double bound = of_x.largest > 0.0 ? CellSystem(s, b, 1.0).norm_bound() : 0.0;
+    if (bound > 0.0) size = std::max(size, std::ilogb(bound) + std::ilogb(of_x.largest) + 1);
+    const double scale = size > kNothing && std::abs(size) > kModerate ? std::exp2(std::clamp(-size - 1, -1000, 1000)) : 1.0;
     const RightHandSide rhs(s, b, of_b.over_cells, scale);
     CellSystem system(s, b, scale);
     double *cells = x;  // where the iteration is

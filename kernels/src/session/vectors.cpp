@@ -60,8 +60,8 @@ void dcg_solver::count_messages(int64_t cycles) {
 }
 
 const double *dcg_solver::find_inverse_diagonal() {
+  prepare_solve();  // which lets go of an earlier matrix's
   if (inverse_diagonal.empty() && reading->placement().cells() > 0) {
-    prepare_solve();
     inverse_diagonal.resize(reading->placement().cells());
     box->diagonal(inverse_diagonal.data());
     for (size_t u = 0; u < inverse_diagonal.size(); ++u) {
@@ -124,7 +124,8 @@ void dcg_solver::iterate(int32_t window, double *x, double *residual, double tar
 
 extern "C" int dcg_solver_apply(dcg_solver *solver, const double *r, double *z) {
   return guarded([&] {
-    require(solver && r && z, "solver, r and z must not be NULL");
+    require(solver && r && z && r != z, "solver, r and z must not be NULL, nor r be z");
+    solver->need_idle();
     solver->set_up();
     solver->apply(r, z);
   });
@@ -134,6 +135,7 @@ extern "C" int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x,
                                   double *steps, int64_t *iterations, int32_t *result) {
   return guarded([&] {
     require(solver && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
+    solver->need_idle();
     solver->set_up();
     solver->iterate(window, x, r, target, maxiter, history, steps, iterations, result);
   });
