@@ -11,7 +11,7 @@ namespace dcg {
 
 namespace {
 
-constexpr double kAgain = 1e-2;  // of a step's decrease of the error: an earlier direction that promises more is stepped along again
+constexpr double kAgain = 1e-2;  // of the decrease of ||e||_A^2 by the new step: an earlier direction that promises more is stepped along again
 
 // Every thread has its own; they share `kept` and the vectors.
 class TeamFcg {
@@ -29,7 +29,7 @@ class TeamFcg {
     out.result = norm_ <= target_ ? DCG_CG_CONVERGED : DCG_CG_MAXITER;
   }
 
-  bool stopped() const { return out.result != 1 || out.iterations >= maxiter_; }
+  bool stopped() const { return out.result != DCG_CG_MAXITER || out.iterations >= maxiter_; }
   void breakdown() { out.result = DCG_CG_BREAKDOWN; }
 
   bool propose(int candidate) { return candidate == 0 && std::isfinite(cycle_.run(team_)); }
@@ -113,7 +113,7 @@ class TeamFcg {
   double *const history_, *const steps_;
   Window window_;
   std::vector<float> factors_;  // of the earlier directions in d, the latest first
-  std::vector<double> left_;    // of the residual along an earlier direction: single precision leaves something
+  std::vector<double> left_;    // r . d of the earlier directions d: 0 but for rounding to single precision
   double norm_ = 0.0, inverse_ = 1.0, slope_ = 0.0, curvature_ = 0.0;
 };
 
