@@ -38,7 +38,7 @@ double first_target(const int64_t shape[3], const Widths &widths);
 // nothing is left to merge.
 bool plan_semicoarsening(Level &level, Widths &widths, double &target);
 
-// The next coarser level as a network of transmissibilities: fine.coarsening is given, coarse is built (all but its relaxation).
+// The next coarser level as a network of resistors: fine.coarsening is given, coarse is built (all but its relaxation).
 void coarsen(Level &fine, Level &coarse, int threads);
 
 // Diagonal, learned local factors, relaxation, transfer weights, ghosts and row extents of a level whose couplings are

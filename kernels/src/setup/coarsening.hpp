@@ -1,11 +1,11 @@
-// The hierarchy's set-up. A level is a network of transmissibilities: unknowns are joined by edges (faces) and to fixed values by
-// Dirichlet couplings. The next level merges cells in pairs along each axis; its unknowns are the aggregates, connected sets of the fine
-// unknowns inside a block, so that a wall which divides a block leaves two. An edge of weight w between two
+// The hierarchy's set-up. A level is a network of resistors: unknowns are joined by edges (faces) and to fixed values by
+// Dirichlet couplings. The next level merges cells in pairs along each axis; its unknowns are the connected parts that the fine
+// unknowns of a block form inside it, so that a wall which divides a block leaves two. An edge of weight w between two
 // blocks runs from one block's middle to the other's, in series with half the edge that lies inside each:
 //
 //     G = 1 / (R_u / 2 + 1 / w + R_v / 2),   R = 1 / (weight of the edge inside the block along the same axis)
 //
-// and edges between the same aggregates add up. On a uniform grid this is the rediscretised operator; it gives the distance to an
+// and edges between the same parts add up. On a uniform grid this is the rediscretised operator; it gives the distance to an
 // open boundary right on every level, and follows jumps of the coefficient as a flux does (harmonic mean). Where the
 // block's other half is a wall, R = 1 / w. deepcg/multigrid/reference/hierarchy.py states the same in NumPy.
 
