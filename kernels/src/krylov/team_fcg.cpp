@@ -18,7 +18,7 @@ class TeamFcg {
  public:
   Outcome out;
 
-  TeamFcg(Cycle &cycle, const System &system, Level &finest, std::vector<Kept> &kept, const RowKernels &rows, const Team &team, double target,
+  TeamFcg(Cycle &cycle, const System &system, Level &finest, std::vector<Direction> &kept, const RowKernels &rows, const Team &team, double target,
           int64_t maxiter, double *history, double *steps)
       : cycle_(cycle), system_(system), finest_(finest), kept_(kept), rows_(rows), team_(team), mine_(system, finest, rows, team), target_(target),
         maxiter_(maxiter), history_(history), steps_(steps), window_(static_cast<int64_t>(kept.size()) - 1) {
@@ -92,8 +92,8 @@ class TeamFcg {
   }
 
  private:
-  Kept &now() { return kept_[window_.next()]; }
-  const Kept &before(int64_t n) const { return kept_[window_.earlier(n)]; }
+  Direction &now() { return kept_[window_.next()]; }
+  const Direction &before(int64_t n) const { return kept_[window_.earlier(n)]; }
 
   double step(double slope, double curvature, const float *direction) {
     const double alpha = slope / (inverse_ * system_.scale * curvature);
@@ -104,7 +104,7 @@ class TeamFcg {
   Cycle &cycle_;
   const System &system_;
   Level &finest_;
-  std::vector<Kept> &kept_;
+  std::vector<Direction> &kept_;
   const RowKernels &rows_;
   const Team &team_;
   const KrylovRows mine_;
@@ -119,7 +119,7 @@ class TeamFcg {
 
 }  // namespace
 
-Outcome flexible_conjugate_gradients(Cycle &cycle, const System &system, Level &finest, std::vector<Kept> &kept, const RowKernels &rows,
+Outcome flexible_conjugate_gradients(Cycle &cycle, const System &system, Level &finest, std::vector<Direction> &kept, const RowKernels &rows,
                                      const Team &team, double target, int64_t maxiter, double *history, double *steps) {
   TeamFcg space(cycle, system, finest, kept, rows, team, target, maxiter, history, steps);
   flexible_conjugate_gradients(space);
