@@ -23,6 +23,9 @@ class Preconditioner(Protocol):
 
     Notes
     -----
+    `problem.stencil` is A: `apply(x, out)` for vectors as below, `diagonal` and `inverse_diagonal` in the cells' shape, `norm_bound`, and
+    `matrix()`, CSR over the FLUID cells. It stands for the positive (semi-)definite one of A and -A.
+
     More may be declared, and is what `OPTIONAL` says where it is not. Solvers ask by `capability`:
 
     trusted : bool

@@ -1,7 +1,7 @@
 """The preconditioners that there are: by name, by the architecture of a model file, or as the user has them.
 
 To add one: a class in a file of this folder, with the members of `deepcg.preconditioners.base.Preconditioner`, and its entry in `ENTRIES`.
-The solver, `deepcg solve --model`, `deepcg info` and `deepcg doctor` know it then.
+The solver, `deepcg solve --model` and `deepcg info` know it then, and `deepcg doctor` checks the shipped model files of an architecture.
 """
 
 from __future__ import annotations

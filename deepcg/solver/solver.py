@@ -114,13 +114,18 @@ class Solver:
         with self._turn:
             if on_gpu(b):
                 return self._solve_on_gpu(b, x0, callback)
-            session, self._session = self._session or share(self.problem), None  # a callback's solve makes one of its own
+            session, self._session = (
+                self._session or share(self.problem),
+                None,
+            )  # a callback's solve makes one of its own
             try:
                 return self._solve(session, b, x0, callback)
             finally:
                 self._session = self._session or session
 
-    def _solve(self, session: Session, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None) -> tuple[Array, SolveInfo]:
+    def _solve(
+        self, session: Session, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None
+    ) -> tuple[Array, SolveInfo]:
         started = time.perf_counter()
         layout = self.problem.layout
         rhs = layout.rows(b, "b")

@@ -49,17 +49,22 @@ def shuffled():
 def test_columns_that_do_not_exist_are_refused_with_the_row(place, index, row, column):
     arrays = Arrays(matrix(), index)
     arrays.column[arrays.start[row]] = column
-    with pytest.raises(native.ArgumentError, match=rf"column: row {row} \(cell .*\) has an entry in column {column}; .* below 600"):
+    with pytest.raises(
+        native.ArgumentError, match=rf"column: row {row} \(cell .*\) has an entry in column {column}; .* below 600"
+    ):
         arrays.give(PLACES[place]())
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("index", [np.int32, np.int64])
-@pytest.mark.parametrize(("at", "value", "row"), [(0, -7, 0), (1, 2**31 - 1, 0), (58, 2**30, 57), (300, 0, 299), (599, 10**8, 598), (600, 1, 599)])
+@pytest.mark.parametrize(
+    ("at", "value", "row"),
+    [(0, -7, 0), (1, 2**31 - 1, 0), (58, 2**30, 57), (300, 0, 299), (599, 10**8, 598), (600, 1, 599)],
+)
 def test_starts_that_do_not_ascend_are_refused_with_the_row(place, index, at, value, row):
     arrays = Arrays(matrix(), index)
     arrays.start[at] = value
-    with pytest.raises(native.ArgumentError, match=rf"start: the entries of row \d+ \(cell .*ascend from 0") as caught:
+    with pytest.raises(native.ArgumentError, match=r"start: the entries of row \d+ \(cell .*ascend from 0") as caught:
         arrays.give(PLACES[place]())
     if at < 600:  # the last one is the number of all entries: the first row beyond it is told
         assert f"row {row} " in str(caught.value)
@@ -171,7 +176,10 @@ def test_callbacks_may_read_the_session_but_not_change_it():
 
 def test_windows_larger_than_any_memory_are_as_long_as_the_solve():
     b = np.ones(600)
-    answers = [Session(method="dcd", window=w).grid(*SHAPE).matrix(matrix()).solve(b)[0] for w in (10**9, 2**31, 2**32 + 1, "all")]
+    answers = [
+        Session(method="dcd", window=w).grid(*SHAPE).matrix(matrix()).solve(b)[0]
+        for w in (10**9, 2**31, 2**32 + 1, "all")
+    ]
     assert all(np.array_equal(x, answers[0]) for x in answers)
 
 

@@ -107,7 +107,7 @@ extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window,
     require(window >= 0, "window: 0 or more is needed");
     require(!handle->distributed, "handle: conjugate directions run on one rank only");
     Level &finest = *handle->levels[0];
-    std::vector<Kept> kept(std::clamp<int64_t>(maxiter, 0, window) + 1);  // there will be no more
+    std::vector<Direction> kept(std::clamp<int64_t>(maxiter, 0, window) + 1);  // there will be no more
     Outcome outcome;
     with_team(handle->threads, [&](const Team &team) {
       const Outcome mine = flexible_conjugate_gradients(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, kept,

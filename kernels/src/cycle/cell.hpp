@@ -41,6 +41,12 @@ DCG_CELL V relaxed(V x, V factor, V b, V diagonal, V sum) {
   return x + factor * residual(b, diagonal, x, sum);
 }
 
+// The same where x is 0 in the cell and around it: the first pass, which reads no neighbours.
+template <class V>
+DCG_CELL V relaxed_from_zero(V factor, V b, [[maybe_unused]] V diagonal) {
+  return factor * b;
+}
+
 // Interpolation along one axis: from a child's parent and from the parent's neighbour on the child's side
 template <class V>
 DCG_CELL V interpolate(V interp_parent, V parent, V interp_neighbour, V neighbour) {

@@ -12,7 +12,7 @@ struct System {  // the user's operator and vectors: x and r over all cells, wit
 };
 
 // r . r over the unknowns, and b = inverse r in single precision there and 0 elsewhere: of a row, and of all rows by all threads. What a
-// caller keeps in r for other cells is left out.
+// caller keeps in r for other cells is left out. inverse: 1 / ||r|| of the start, the `scale` of cg.hpp.
 double square_row(int64_t n, const double *r, const uint8_t *cell);
 void load_row(int64_t n, double inverse, const double *r, const uint8_t *cell, float *b);
 double residual_square(const Level &finest, const double *r, const Team &team);
