@@ -57,10 +57,10 @@ def self_test(parameters: Parameters, dim: int) -> list[float]:
     rng = np.random.default_rng(SELF_TEST_SEED)
     shape = SELF_TEST_SIZES[dim]
     cells = (rng.random(shape) < 0.15).astype(np.uint8)
-    moments = []
+    found = []
     for coefficient in (None, np.exp(rng.standard_normal(shape))):
         problem = Poisson(cells, coefficient=coefficient, boundary=[("wall", "open")] * dim)
         b = problem.layout.rhs(rng.standard_normal(shape))
         z = MultilevelCycle(problem, parameters, threads=1)(b)
-        moments += [float(z.mean()), float(z.std()), float(z @ b / z.size), float(np.abs(z).max())]
-    return moments
+        found += [float(z.mean()), float(z.std()), float(z @ b / z.size), float(np.abs(z).max())]
+    return found

@@ -56,7 +56,7 @@ def with_one_open(shape):
 
 
 def thin_walls(shape):
-    """Walls one cell thick, in the middle of coarse cells: these are divided, and extra unknowns follow."""
+    """Walls one cell thick, in the middle of coarse cells: these are divided, and secondary unknowns follow."""
     cells = np.zeros(shape, np.uint8)
     cells[..., shape[-1] // 2] = cells[shape[0] // 3] = deepcg.SOLID
     cells[0, 0] = deepcg.FLUID

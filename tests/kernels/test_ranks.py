@@ -115,7 +115,7 @@ def test_unknowns_joined_only_to_what_is_not_held(seed):
 
 
 def test_extra_unknowns_are_cut_and_coupled():
-    """The thin walls above do put extra unknowns side by side across cuts of coarse levels: ranks take turns there."""
+    """The thin walls above do put secondary unknowns side by side across cuts of coarse levels: ranks take turns there."""
     given, cuts = problem("thin walls"), [[], [], [7]]
     coupled = assert_same_network(given, Parameters.classical(2), cuts)
     plain = assert_same_network(problem("open box"), Parameters.classical(2), cuts)

@@ -170,7 +170,7 @@ def test_attainable_accuracy_is_reached():
 
 
 def test_memory_is_what_the_ledger_says():
-    """48 bytes a cell with constant coefficients, 80 with variable ones, beside b, x and the operator's own arrays."""
+    """48 bytes a cell with constant coefficients, 80 with variable ones, besides b, x and the operator's own arrays."""
     constant = MultilevelCycle(gallery.scene("plume", 96).problem, Parameters.classical())
     assert constant.memory < 40 * 96**3  # r, 8 bytes a cell, is the solver's
     variable = MultilevelCycle(gallery.scene("bubble", 96).problem, Parameters.classical())

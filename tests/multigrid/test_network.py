@@ -164,10 +164,10 @@ def test_kernels_compute_the_definition(case):
             vectors = {what: np.where(values.level.active, v, 0.0) for what, v in vectors.items()}
             vectors |= {LEVEL_WEIGHT + axis: face.numpy().ravel() for axis, face in enumerate(values.faces)}
             for what, vector in vectors.items():
-                of_kernels = cycle.level_vector(number, what)[: vector.size]
+                found = cycle.level_vector(number, what)[: vector.size]
                 if what == LEVEL_DIAGONAL:
-                    of_kernels = np.where(values.level.active, of_kernels, 0.0)
-                assert largest_difference(of_kernels, vector) < 1e-5, (seed, number, what)
+                    found = np.where(values.level.active, found, 0.0)
+                assert largest_difference(found, vector) < 1e-5, (seed, number, what)
             if number:
                 transfer = levels.values[number - 1].prolongation.transfer
                 for what, table in (
@@ -175,8 +175,8 @@ def test_kernels_compute_the_definition(case):
                     (LEVEL_INTERP_NEIGHBOUR, transfer.interp_neighbour),
                 ):
                     for place, vector in enumerate(table.reshape(6, -1).numpy()):
-                        of_kernels = cycle.level_vector(number, what + place)[: vector.size]
-                        assert largest_difference(of_kernels, vector) < 1e-5, (seed, number, what + place)
+                        found = cycle.level_vector(number, what + place)[: vector.size]
+                        assert largest_difference(found, vector) < 1e-5, (seed, number, what + place)
         z = cycle(r)
         for v in (z, expected):
             problem.components.project(v)

@@ -30,7 +30,7 @@ _ALLREDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, cty
 
 
 class Ranks(ctypes.Structure):
-    """`dcg_ranks`; the package itself runs on one rank, so that only tests need it."""
+    """`dcg_ranks`."""
 
     _fields_ = (
         ("ranks", ctypes.c_int32 * 3),
