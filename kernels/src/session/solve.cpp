@@ -1,7 +1,6 @@
 // A solve: rows to cells, the part of b that A can reach, the iteration, cells to rows.
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 
@@ -15,8 +14,6 @@ namespace {
 
 constexpr double kSmallest = 1e-100, kLargest = 1e100;  // magnitudes whose squares neither over- nor underflow
 constexpr double kConsistent = 1e-12;                   // of ||b||: what rounding leaves of b outside the range of A
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Over all ranks.
 double norm2(dcg_solver &s, const double *v) {
