@@ -17,6 +17,35 @@ from deepcg.multigrid.cycle import Run
 from deepcg.multigrid.parameters import Parameters
 from deepcg.native import library as native
 
+_CREATE = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64),
+    ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p),
+)  # fmt: skip
+_DESTROY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_BROADCAST = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p
+)
+_REDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_ALLREDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
+
+
+class Ranks(ctypes.Structure):
+    """`dcg_ranks`."""
+
+    _fields_ = (
+        ("ranks", ctypes.c_int32 * 3),
+        ("place", ctypes.c_int32 * 3),
+        ("starts", ctypes.POINTER(ctypes.c_int64) * 3),
+        ("gather", ctypes.c_int64),
+        ("context", ctypes.c_void_p),
+        ("create", _CREATE),
+        ("destroy", _DESTROY),
+        ("broadcast", _BROADCAST),
+        ("reduce", _REDUCE),
+        ("allreduce", _ALLREDUCE),
+    )
+
+
 KINDS = {1: np.uint8, 4: np.uint32, 8: np.uint64}
 
 
@@ -59,7 +88,7 @@ class Rank:
         self.halos: dict[int, Halo] = {}
         self.names = itertools.count(1)
         self.calls = {"broadcast": 0, "reduce": 0, "allreduce": 0}
-        kinds = dict(native.Ranks._fields_)
+        kinds = dict(Ranks._fields_)
         self.functions = {
             name: kinds[name](self._guarded(getattr(self, name)))
             for name in ("create", "destroy", "broadcast", "reduce", "allreduce")
@@ -145,9 +174,9 @@ def axes_of(starts: Sequence[np.ndarray]) -> tuple[int, ...]:
     return (0, 1, 2) if len(starts) == 3 else (0, 2)
 
 
-def ranks_of(starts: Sequence[np.ndarray], place: Sequence[int], rank: Rank, gather: int) -> native.Ranks:
+def ranks_of(starts: Sequence[np.ndarray], place: Sequence[int], rank: Rank, gather: int) -> Ranks:
     """`dcg_ranks` of the rank at a place of a grid that is cut at these starts."""
-    given = native.Ranks(gather=gather, ranks=(1, 1, 1), **rank.functions)
+    given = Ranks(gather=gather, ranks=(1, 1, 1), **rank.functions)
     along = dict(zip(axes_of(starts), starts, strict=True))
     at = dict(zip(axes_of(starts), place, strict=True))
     for axis in range(3):
@@ -207,7 +236,7 @@ class OnRanks:
     def _axes(self) -> tuple[int, ...]:
         return axes_of(self.starts)
 
-    def _ranks(self, number: int, gather: int) -> native.Ranks:
+    def _ranks(self, number: int, gather: int) -> Ranks:
         return ranks_of(self.starts, self.places[number], self.ranks[number], gather)
 
     def _operator(self, number: int, problem: Poisson) -> native.Operator:
