@@ -112,7 +112,8 @@ class CudaCycle:
             )
         held = self._buffer(0), self._buffer(1)
         native.check_vectors(self._cells, x=x, r=r)
-        held[0].set(x), held[1].set(r)
+        for buffer, v in zip(held, (x, r), strict=True):
+            buffer.set(v)
         run = self._iterate(held[0].pointer, held[1].pointer, target, maxiter, None)
         held[0].get(x), held[1].get(r)
         return run
