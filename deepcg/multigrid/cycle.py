@@ -145,13 +145,6 @@ class MultilevelCycle:
         rows = [LevelInfo((int(z), int(y), int(x)), int(n), int(e)) for z, y, x, n, e in table[: count.value]]
         return rows, memory.value, (kernels.value or b"").decode()
 
-    def level_vector(self, level: int, what: int) -> np.ndarray:
-        """A vector of a level as the kernels hold it (see `dcg_multilevel_vector`), for tests."""
-        info = self.levels[level]
-        values = np.empty(int(np.prod(info.shape)) + info.secondary, dtype=np.float32)
-        native.call("dcg_multilevel_vector", self._handle, level, what, values)
-        return values
-
     def __del__(self):
         if getattr(self, "_handle", None):
             native.destroy(self._handle)

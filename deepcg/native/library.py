@@ -99,13 +99,11 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_project": (i64, pointer, pointer, pointer, i64, pointer, pointer),
         "dcg_release_memory": (),
         "dcg_multilevel_create": (pointer, pointer, i32, pointer),
-        "dcg_multilevel_create_on_ranks": (pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_update": (pointer, pointer),
         "dcg_multilevel_apply": (pointer, pointer, pointer),
         "dcg_multilevel_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
-        "dcg_multilevel_vector": (pointer, i32, i32, pointer),
         "dcg_krylov": (pointer, pointer, pointer, pointer, pointer, pointer),
         "dcg_solver_create": (pointer,),
         "dcg_solver_set_option": (pointer, ctypes.c_char_p, ctypes.c_char_p),
@@ -120,8 +118,6 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_solver_read": (pointer, pointer),
         "dcg_solver_to_cells": (pointer, i32, pointer, pointer),
         "dcg_solver_from_cells": (pointer, pointer, pointer, pointer),
-        "dcg_parameters_read": (ctypes.c_char_p, pointer, pointer),
-        "dcg_parameters_classical": (pointer,),
     }
     for name, arguments in signatures.items():
         getattr(library, name).argtypes = arguments
@@ -231,7 +227,12 @@ def norm_bound(stencil) -> float:
 def check_vectors(size: int, **vectors: np.ndarray) -> None:
     """ValueError for a vector that the kernels cannot take by its address."""
     for name, vector in vectors.items():
-        if vector.dtype != np.float64 or not vector.flags.c_contiguous or vector.size != size:
+        if (
+            not isinstance(vector, np.ndarray)
+            or vector.dtype != np.float64
+            or not vector.flags.c_contiguous
+            or vector.size != size
+        ):
             raise ValueError(f"{name}: a C-contiguous float64 array of {size} values is needed")
 
 

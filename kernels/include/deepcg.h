@@ -336,16 +336,6 @@ DCG_API int dcg_matrix_scan_rows(const dcg_matrix *matrix, dcg_matrix_scan *scan
 DCG_API int dcg_matrix_read(const dcg_matrix *matrix, dcg_matrix_scan *scan, const uint8_t *kinds, uint8_t *cells,
                             double *const weights[3], double *shift, dcg_matrix_result *result);
 
-/* The grid of a matrix whose rows have cell centres: the rectilinear one that the centres span.
- *
- * centres   dim values a row, x first; coordinates that differ by noise are taken for one
- * shape     result, nz, ny, nx; a 2-D grid is (ny, 1, nx), a 1-D one (1, 1, nx)
- * cell      result, each row's as a flat index
- * widths    results, the cells' along each axis, with room for `rows` values each (faces half-way between centres); NULL: not wanted
- * in_order  result, nonzero: row i is cell i, and every cell has a row */
-DCG_API int dcg_place_rows(int32_t dim, int64_t rows, const double *centres, int64_t shape[3], int64_t *cell, double *const widths[3],
-                           int32_t *in_order);
-
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 
 enum { DCG_MODEL_FORMAT = 2 }; /* that is written; in format 1 the relaxation table was called codebook */

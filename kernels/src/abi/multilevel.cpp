@@ -123,23 +123,20 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
   return guarded([&] {
     require(handle && levels && bytes && name && (per_level || capacity == 0), "no argument may be NULL");
     *name = best_rows().name;
+    std::vector<LevelSize> sizes;
     if (handle->distributed) {
-      const std::vector<LevelSize> &sizes = handle->distributed->sizes();
-      *levels = static_cast<int32_t>(sizes.size()), *bytes = handle->distributed->bytes();
-      for (size_t l = 0; l < sizes.size() && static_cast<int32_t>(l) < capacity; ++l) {
-        std::copy(sizes[l].n, sizes[l].n + 3, per_level + 5 * l);
-        per_level[5 * l + 3] = sizes[l].unknowns, per_level[5 * l + 4] = sizes[l].secondary;
+      sizes = handle->distributed->sizes(), *bytes = handle->distributed->bytes();
+    } else {
+      *bytes = handle->cycle.bytes() + handle->direction.bytes();
+      for (const auto &level : handle->levels) {
+        *bytes += level->bytes();
+        sizes.push_back({{level->box.n[0], level->box.n[1], level->box.n[2]}, level->unknowns, level->secondary});
       }
-      return;
     }
-    *levels = static_cast<int32_t>(handle->levels.size());
-    *bytes = handle->cycle.bytes() + handle->direction.bytes();
-    for (size_t l = 0; l < handle->levels.size(); ++l) {
-      const Level &level = *handle->levels[l];
-      *bytes += level.bytes();
-      if (static_cast<int32_t>(l) >= capacity) continue;
-      for (int a = 0; a < 3; ++a) per_level[5 * l + a] = level.box.n[a];
-      per_level[5 * l + 3] = level.unknowns, per_level[5 * l + 4] = level.secondary;
+    *levels = static_cast<int32_t>(sizes.size());
+    for (int32_t l = 0; l < std::min(*levels, capacity); ++l) {
+      std::copy(sizes[l].n, sizes[l].n + 3, per_level + 5 * l);
+      per_level[5 * l + 3] = sizes[l].unknowns, per_level[5 * l + 4] = sizes[l].secondary;
     }
   });
 }

@@ -181,8 +181,7 @@ class Scan {
 
   int64_t count_groups_from(int64_t row, int64_t most, bool known, const double *value) const {
     const Index *begin = known ? nullptr : start(0) + row, *columns = known ? nullptr : column() + *begin;
-    return group.count == 7 ? count_sevens(group, most, begin, columns, value, static_cast<Index>(row))
-                            : count_fives(group, most, begin, columns, value, static_cast<Index>(row));
+    return count_groups(group, most, begin, columns, value, static_cast<Index>(row));
   }
 
   bool has_columns(const Pattern &pattern, int64_t row) const {
@@ -322,16 +321,12 @@ void wrap_kinds(const dcg_matrix &m, uint8_t *kinds) {
   const Padded padded(m.count);
   for (int a = 0; a < 3; ++a) {
     if (m.count[a] != m.shape[a]) continue;
-    const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
     const int64_t wrap = (m.count[a] - 1) * padded.stride[a];
-    for (int64_t i = 0; i < m.count[p]; ++i)
-      for (int64_t j = 0; j < m.count[q]; ++j) {
-        int64_t c[3];
-        c[a] = 0, c[p] = i, c[q] = j;
-        const int64_t first = padded.at(c);
-        kinds[first - padded.stride[a]] = kinds[first + wrap];
-        kinds[first + wrap + padded.stride[a]] = kinds[first];
-      }
+    for_layer(m.count, a, 0, [&](const int64_t c[3]) {
+      const int64_t first = padded.at(c);
+      kinds[first - padded.stride[a]] = kinds[first + wrap];
+      kinds[first + wrap + padded.stride[a]] = kinds[first];
+    });
   }
 }
 

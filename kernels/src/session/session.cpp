@@ -12,13 +12,9 @@
 
 using namespace dcg;
 
-namespace {
+namespace dcg {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-}  // namespace
-
-namespace dcg {
 
 Threads::Threads(int64_t wanted) : before_(omp_get_max_threads()) {
   if (wanted > 0) omp_set_num_threads(static_cast<int>(wanted));

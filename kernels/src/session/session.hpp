@@ -79,6 +79,8 @@ struct dcg_solver {
 
 namespace dcg {
 
+double now();  // seconds
+
 // As many OpenMP threads as an option says, while this lives; 0: as they are.
 class Threads {
  public:
