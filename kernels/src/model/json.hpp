@@ -1,11 +1,12 @@
 // As much of JSON (RFC 8259) as model files need: parsing into a tree.
 #pragma once
 
-#include <cstdlib>
 #include <map>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "core/number.hpp"
 
 namespace dcg {
 
@@ -105,9 +106,7 @@ class JsonParser {
     Json v;
     v.kind = Json::kNumber;
     const std::string digits = s.substr(first, at - first);
-    char *end = nullptr;
-    v.number = std::strtod(digits.c_str(), &end);
-    if (digits.empty() || *end != '\0') fail();
+    if (!parse_number(digits, v.number)) fail();
     return v;
   }
 

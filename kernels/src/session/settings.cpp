@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "core/number.hpp"
+
 namespace dcg {
 
 namespace {
@@ -44,10 +46,9 @@ const std::vector<Option> &options() {
   throw std::invalid_argument(std::string(option.name) + ": \"" + value + "\" given; " + option.right + " is needed");
 }
 
-double parse_number(const Option &option, const std::string &value) {
-  char *end = nullptr;
-  const double number = std::strtod(value.c_str(), &end);
-  if (value.empty() || *end || !std::isfinite(number) || number < 0.0) refuse(option, value);
+double number_of(const Option &option, const std::string &value) {
+  double number = 0.0;
+  if (!dcg::parse_number(value, number) || !std::isfinite(number) || number < 0.0) refuse(option, value);
   return number;
 }
 
@@ -69,7 +70,7 @@ void Settings::set(const std::string &name, const std::string &value) {
     names += (names.empty() ? "" : ", ") + std::string(option.name);
     if (name != option.name) continue;
     if (option.number) {
-      this->*option.number = parse_number(option, value);
+      this->*option.number = number_of(option, value);
     } else if (option.count) {
       this->*option.count = parse_count(option, value);
     } else {
