@@ -39,7 +39,7 @@ EXTRAS = {
 
 
 class UserError(click.ClickException):
-    """What the user can put right: one line, exit status 2."""
+    """An error that the user can put right: one line, exit status 2."""
 
     exit_code = 2
 

@@ -95,8 +95,8 @@ def _package(name: str) -> Check:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        found = "not installed" if version is None else f"{version}, but cannot be imported: {_one_line(error)}"
-        return Check(name, False, found, install)
+        state = "not installed" if version is None else f"{version}, but cannot be imported: {_one_line(error)}"
+        return Check(name, False, state, install)
     except Exception as error:  # a broken package may raise anything
         return Check(
             name, False, f"{version}, but cannot be imported: {_one_line(error)}", f"{install} --force-reinstall"

@@ -1,4 +1,4 @@
-"""What the commands' options share: kinds of values, and the refusal of a target before any work."""
+"""Common to the commands' options: kinds of values, and the refusal of a target before any work."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ from .options import DEVICE, FILE, Numbers, check_target
 @click.command()
 @click.option(
     "--architecture", type=click.Choice(["dcdm", "multilevel"]), default="dcdm", show_default=True,
-    help="dcdm: the paper's network; multilevel: the default solver's weights.",
+    help="dcdm: the paper's network; multilevel: the default solver's parameters.",
 )  # fmt: skip
 @click.option("--dim", type=click.IntRange(2, 3), help="Dimension of the network.  [default: 3]")
 @click.option(
     "--stage", "stages", multiple=True, metavar="SIZE:STEPS:BATCH", help="Repeatable, in order of growing SIZE."
 )
 @click.option("--rate", type=click.FloatRange(0.0, min_open=True), help="Largest learning rate of Adam.")
-@click.option("--seed", type=int, help="Of the weights and of the training data.")
+@click.option("--seed", type=int, help="Of the initial parameters and of the training data.")
 @click.option("--ritz-vectors", type=click.IntRange(1), help="dcdm: at most this many per box.")
 @click.option(
     "--layers", type=Numbers("BEFORE,COARSE,AFTER", (3,), "4,6,4"), help="dcdm: even numbers of convolutions."
@@ -33,7 +33,7 @@ from .options import DEVICE, FILE, Numbers, check_target
 @click.option("--local/--no-local", default=None, help="multilevel: train the local function too, or only relaxation.")
 @click.option("--steps", type=click.IntRange(1), help="multilevel: steps of the optimiser.")
 @click.option("--batch", type=click.IntRange(1), help="multilevel: scenes a step.")
-@click.option("--from", "start", metavar="MODEL", help="multilevel: start from this model's weights.")
+@click.option("--from", "start", metavar="MODEL", help="multilevel: start from this model's parameters.")
 @click.option(
     "--geometry", multiple=True, metavar="FILE",
     help="multilevel: train on your own cells (.npy) or surfaces (meshes) instead of random scenes; repeatable.",

@@ -24,6 +24,8 @@ from ..native.constants import MODEL_FORMAT
 FORMAT = "deepcg-model"
 FORMER_NAMES = {"multilevel": {"codebook": "relaxation_table"}}  # of tensors in format 1, by architecture
 REQUIRED = ("architecture", "dimension", "sizes", "normalisation", "training", "self_test")
+SELF_TEST_SEED = 20220510
+SELF_TEST_TOLERANCE = 1e-4
 
 
 class ModelFileError(ValueError):
@@ -154,6 +156,21 @@ def check_description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]
     if missing:
         raise ModelFileError(f"{path}: its description lacks {missing}")
     return description
+
+
+def moments(answer: np.ndarray, given: np.ndarray) -> list[float]:
+    """What a self-test records of the answer to an input, both flat: enough to tell a network from any other."""
+    product = answer @ given / answer.size
+    return [float(answer.mean()), float(answer.std()), float(product), float(np.abs(answer).max())]
+
+
+def check_self_test(path: str | os.PathLike, description: Mapping[str, Any], found: list[float]) -> None:
+    """ModelFileError where the self-test finds something else than the description records."""
+    answer, expected = np.asarray(found), np.asarray(description["self_test"].get("answer"), dtype=float)
+    if expected.shape != answer.shape or not np.allclose(
+        answer, expected, rtol=SELF_TEST_TOLERANCE, atol=SELF_TEST_TOLERANCE * np.abs(expected).max()
+    ):
+        raise ModelFileError(f"{path}: self-test failed: {answer} where {expected} was recorded")
 
 
 def shipped() -> dict[str, Path]:

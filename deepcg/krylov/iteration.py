@@ -72,14 +72,14 @@ def solve_system(
     report = ctypes.POINTER(Report)()
     with calls.kept():
         native.call("dcg_krylov", ctypes.byref(system), ctypes.byref(options), b, x, r, ctypes.byref(report))
-    told = report.contents
+    result = report.contents
     outcome = Outcome(
-        told.reason,
-        told.iterations,
-        told.fallbacks,
-        told.residuals[: told.count],
-        told.condition or None,
-        told.restarts,
+        result.reason,
+        result.iterations,
+        result.fallbacks,
+        result.residuals[: result.count],
+        result.condition or None,
+        result.restarts,
     )
     native.destroy(report, "report")
     return outcome

@@ -1,4 +1,4 @@
-"""What a solve reports: an int as in SciPy that also carries the story."""
+"""A solve's report: an int as in SciPy that also carries the history."""
 
 from __future__ import annotations
 

@@ -84,7 +84,8 @@ class CudaCycle:
         """
         if not on_gpu(r):
             given, made = self._buffer(0), self._buffer(1)
-            given.set(self._checked(r, "r"))
+            native.check_vectors(self._cells, r=r)
+            given.set(r)
             self._call("dcg_cuda_apply", self._handle, given.pointer, made.pointer, None)
             return made.get(np.empty(self._cells))
         z = empty_like(r) if out is None else out
@@ -110,8 +111,9 @@ class CudaCycle:
                 self._address(x, "x", True), self._address(r, "r", True), target, maxiter, current_stream(x)
             )
         held = self._buffer(0), self._buffer(1)
-        for buffer, v, name in zip(held, (x, r), "xr", strict=True):
-            buffer.set(self._checked(v, name))
+        native.check_vectors(self._cells, x=x, r=r)
+        for buffer, v in zip(held, (x, r), strict=True):
+            buffer.set(v)
         run = self._iterate(held[0].pointer, held[1].pointer, target, maxiter, None)
         held[0].get(x), held[1].get(r)
         return run
@@ -174,15 +176,10 @@ class CudaCycle:
         return levels.value, small.value, memory.value, (name.value or b"").decode()
 
     def _address(self, v, name: str, writable: bool = False) -> int:
-        found = device_array(v, name, writable)
-        if math.prod(found.shape) != self._cells:
-            raise ValueError(f"{name}: shape {found.shape} given; {self._cells} values, one for each cell, are needed")
-        return found.pointer
-
-    def _checked(self, v: np.ndarray, name: str) -> np.ndarray:
-        if not isinstance(v, np.ndarray) or v.dtype != np.float64 or not v.flags.c_contiguous or v.size != self._cells:
-            raise ValueError(f"{name}: a C-contiguous float64 array of {self._cells} values is needed")
-        return v
+        array = device_array(v, name, writable)
+        if math.prod(array.shape) != self._cells:
+            raise ValueError(f"{name}: shape {array.shape} given; {self._cells} values, one for each cell, are needed")
+        return array.pointer
 
     def _buffer(self, which: int) -> gpu.Buffer:
         while len(self._buffers) <= which:

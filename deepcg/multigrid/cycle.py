@@ -30,7 +30,7 @@ class LevelInfo:
 
 @dataclass(frozen=True)
 class Run:
-    """What conjugate gradients did in one call: ||r|| after each iteration, (alpha, beta) of each, and whether it broke down."""
+    """One call of conjugate gradients: ||r|| after each iteration, (alpha, beta) of each, and whether it broke down."""
 
     residuals: list[float]
     alphas: list[float]
@@ -39,7 +39,7 @@ class Run:
 
     @classmethod
     def of(cls, maxiter: int, iterate: Callable[..., None]) -> Run:
-        """What `iterate` writes where it is told to: addresses of the history, of the steps, of their number and of the result."""
+        """The run that `iterate` writes to the addresses it gets: of the history, the steps, their number and the result."""
         history, steps = np.empty(maxiter), np.empty((maxiter, 2))
         iterations, result = ctypes.c_int64(), ctypes.c_int32()
         iterate(history.ctypes.data, steps.ctypes.data, ctypes.byref(iterations), ctypes.byref(result))
@@ -126,7 +126,7 @@ class MultilevelCycle:
 
     @property
     def memory(self) -> int:
-        """Bytes that the kernels hold beside the problem's own arrays."""
+        """Bytes that the kernels hold besides the problem's own arrays."""
         return self._info()[1]
 
     @property
@@ -144,13 +144,6 @@ class MultilevelCycle:
         )  # fmt: skip
         rows = [LevelInfo((int(z), int(y), int(x)), int(n), int(e)) for z, y, x, n, e in table[: count.value]]
         return rows, memory.value, (kernels.value or b"").decode()
-
-    def level_vector(self, level: int, what: int) -> np.ndarray:
-        """A vector of a level as the kernels hold it (see `dcg_multilevel_vector`), for tests."""
-        info = self.levels[level]
-        values = np.empty(int(np.prod(info.shape)) + info.secondary, dtype=np.float32)
-        native.call("dcg_multilevel_vector", self._handle, level, what, values)
-        return values
 
     def __del__(self):
         if getattr(self, "_handle", None):

@@ -105,7 +105,7 @@ class Parameters:
             ) from error
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """What a model file holds."""
+        """The tensors of a model file."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in _SHAPES}
 
 

@@ -6,9 +6,6 @@ INVALID_ARGUMENT, UNSUPPORTED, INCONSISTENT = 1, 4, 5
 # enum dcg_cell
 FLUID, SOLID, OPEN = 0, 1, 2
 
-# enum dcg_row
-ROW_UNKNOWN, ROW_DIAGONAL, ROW_EMPTY, ROW_NONE = 0, 1, 2, 3
-
 MODEL_FORMAT = 2
 
 # enum dcg_cg_result

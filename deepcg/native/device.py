@@ -33,14 +33,14 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL:
     """
     try:
         opened = ctypes.CDLL(os.fspath(path))
-        found = opened.dcg_cuda_abi_version()
+        version = opened.dcg_cuda_abi_version()
     except (OSError, AttributeError) as error:
         raise UnavailableError(
             f"device: 'cuda' needs the CUDA kernels, which are not here ({error}); build them with nvcc in the PATH: make build"
         ) from error
-    if found != ABI_VERSION:
+    if version != ABI_VERSION:
         raise UnavailableError(
-            f"{path}: ABI version {found}, this deepcg needs {ABI_VERSION}; build it again: make build"
+            f"{path}: ABI version {version}, this deepcg needs {ABI_VERSION}; build it again: make build"
         )
     try:
         _declare(opened)
@@ -112,9 +112,9 @@ class Buffer:
 
 def to_host(v) -> np.ndarray:
     """A copy of an array on the GPU, flat."""
-    found = device_array(v, "array")
-    made = np.empty(math.prod(found.shape))
-    call(library(), "dcg_cuda_copy", made.ctypes.data, found.pointer, made.nbytes, current_stream(v))
+    array = device_array(v, "array")
+    made = np.empty(math.prod(array.shape))
+    call(library(), "dcg_cuda_copy", made.ctypes.data, array.pointer, made.nbytes, current_stream(v))
     return made
 
 

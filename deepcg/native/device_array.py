@@ -33,7 +33,7 @@ class _Tensor(ctypes.Structure):
 
 @dataclass(frozen=True)
 class DeviceArray:
-    """What a kernel needs of an array on a GPU. `owner` keeps its memory."""
+    """An array on a GPU as kernels take it. `owner` keeps its memory."""
 
     pointer: int
     shape: tuple[int, ...]
@@ -65,10 +65,10 @@ def device_array(v: Any, name: str, writable: bool = False) -> DeviceArray:
     TypeError, ValueError
     """
     if hasattr(v, "__cuda_array_interface__"):
-        found = v.__cuda_array_interface__
-        shape, pointer = tuple(found["shape"]), found["data"][0]
-        _check(name, found["typestr"].lstrip("<=|"), shape, _in_elements(found.get("strides"), 8))
-        if writable and found["data"][1]:
+        interface = v.__cuda_array_interface__
+        shape, pointer = tuple(interface["shape"]), interface["data"][0]
+        _check(name, interface["typestr"].lstrip("<=|"), shape, _in_elements(interface.get("strides"), 8))
+        if writable and interface["data"][1]:
             raise ValueError(f"{name}: is read-only")
         return DeviceArray(pointer or 0, shape, v)
     if hasattr(v, "__dlpack__"):

@@ -6,7 +6,6 @@ Without them the package can be imported, and whatever needs them raises `Unavai
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -48,35 +47,6 @@ class Parameters(ctypes.Structure):
     )
 
 
-_CREATE = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64),
-    ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p),
-)  # fmt: skip
-_DESTROY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-_BROADCAST = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p
-)
-_REDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-_ALLREDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
-
-
-class Ranks(ctypes.Structure):
-    """`dcg_ranks`."""
-
-    _fields_ = (
-        ("ranks", ctypes.c_int32 * 3),
-        ("place", ctypes.c_int32 * 3),
-        ("starts", ctypes.POINTER(ctypes.c_int64) * 3),
-        ("gather", ctypes.c_int64),
-        ("context", ctypes.c_void_p),
-        ("create", _CREATE),
-        ("destroy", _DESTROY),
-        ("broadcast", _BROADCAST),
-        ("reduce", _REDUCE),
-        ("allreduce", _ALLREDUCE),
-    )
-
-
 class KernelError(RuntimeError):
     """A kernel refused its arguments or failed; the text is the library's own."""
 
@@ -106,10 +76,10 @@ def load(path: Path = LIBRARY) -> ctypes.CDLL:
     library = ctypes.CDLL(os.fspath(path))
     try:
         library.dcg_abi_version.restype = ctypes.c_int
-        found = library.dcg_abi_version()
-        if found != ABI_VERSION:
+        version = library.dcg_abi_version()
+        if version != ABI_VERSION:
             raise KernelError(
-                f"{path}: ABI version {found}, this deepcg needs {ABI_VERSION}; build it again: make build"
+                f"{path}: ABI version {version}, this deepcg needs {ABI_VERSION}; build it again: make build"
             )
         _declare(library)
     except AttributeError as error:  # a function that is not there
@@ -122,22 +92,18 @@ def _declare(library: ctypes.CDLL) -> None:
     pointer, i32, i64, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
     signatures = {
         "dcg_apply": (pointer, pointer, pointer, i32),
-        "dcg_residual": (pointer, pointer, pointer, pointer, pointer, i32),
         "dcg_face_weights": (pointer, pointer, pointer, i32, pointer, pointer, pointer),
         "dcg_norm_bound": (pointer, pointer),
         "dcg_dot": (i64, pointer, pointer, pointer),
-        "dcg_axpy": (i64, real, pointer, pointer),
         "dcg_components": (pointer, i64, pointer, pointer, pointer, pointer),
         "dcg_project": (i64, pointer, pointer, pointer, i64, pointer, pointer),
         "dcg_release_memory": (),
         "dcg_multilevel_create": (pointer, pointer, i32, pointer),
-        "dcg_multilevel_create_on_ranks": (pointer, pointer, i32, pointer, pointer),
         "dcg_multilevel_update": (pointer, pointer),
         "dcg_multilevel_apply": (pointer, pointer, pointer),
         "dcg_multilevel_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
-        "dcg_multilevel_vector": (pointer, i32, i32, pointer),
         "dcg_krylov": (pointer, pointer, pointer, pointer, pointer, pointer),
         "dcg_solver_create": (pointer,),
         "dcg_solver_set_option": (pointer, ctypes.c_char_p, ctypes.c_char_p),
@@ -152,8 +118,6 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_solver_read": (pointer, pointer),
         "dcg_solver_to_cells": (pointer, i32, pointer, pointer),
         "dcg_solver_from_cells": (pointer, pointer, pointer, pointer),
-        "dcg_parameters_read": (ctypes.c_char_p, pointer, pointer),
-        "dcg_parameters_classical": (pointer,),
     }
     for name, arguments in signatures.items():
         getattr(library, name).argtypes = arguments
@@ -228,14 +192,6 @@ def stencil_apply(stencil, x: np.ndarray, out: np.ndarray) -> None:
     call("dcg_apply", ctypes.byref(op), x, out, 0)
 
 
-def stencil_residual(stencil, b: np.ndarray, x: np.ndarray, out: np.ndarray) -> float:
-    """out = b - A x in one pass; returns its 2-norm. All C-contiguous float64 over all cells."""
-    check_vectors(stencil.cells.size, b=b, x=x, out=out)
-    op, square = operator(stencil), ctypes.c_double()
-    call("dcg_residual", ctypes.byref(op), b, x, out, ctypes.byref(square), 0)
-    return math.sqrt(square.value)
-
-
 def face_weights(cells, outside, periodic, widths, coefficient) -> tuple[np.ndarray, ...]:
     """The face weights of a grid, one array per axis.
 
@@ -271,7 +227,12 @@ def norm_bound(stencil) -> float:
 def check_vectors(size: int, **vectors: np.ndarray) -> None:
     """ValueError for a vector that the kernels cannot take by its address."""
     for name, vector in vectors.items():
-        if vector.dtype != np.float64 or not vector.flags.c_contiguous or vector.size != size:
+        if (
+            not isinstance(vector, np.ndarray)
+            or vector.dtype != np.float64
+            or not vector.flags.c_contiguous
+            or vector.size != size
+        ):
             raise ValueError(f"{name}: a C-contiguous float64 array of {size} values is needed")
 
 
@@ -281,12 +242,6 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
     result = ctypes.c_double()
     call("dcg_dot", a.size, a, b, ctypes.byref(result))
     return result.value
-
-
-def axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
-    """y += alpha x for C-contiguous float64 arrays."""
-    check_vectors(x.size, x=x, y=y)
-    call("dcg_axpy", x.size, alpha, x, y)
 
 
 def release_memory() -> None:

@@ -142,12 +142,12 @@ class Session:
         self._held = [other]
 
     def read(self) -> Read:
-        found = Read()
-        self.call("read", ctypes.byref(found))
-        return found
+        read = Read()
+        self.call("read", ctypes.byref(read))
+        return read
 
     def array(self, address: int | None, kind: Any, *shape: int) -> np.ndarray:
-        """What the kernels have at an address, read-only. It keeps the session."""
+        """The kernels' memory at an address as a read-only array, which keeps the session."""
         if not address or not np.prod(shape):
             return np.empty(shape, kind)
         values = (kind * int(np.prod(shape))).from_address(address)

@@ -1,1 +1,1 @@
-"""What proposes the directions of the Krylov iterations: the protocol, and preconditioners by name."""
+"""Preconditioners of the Krylov iterations: the protocol, and all of them by name."""

@@ -1,4 +1,4 @@
-"""What a preconditioner is: a map from residuals to directions that says what may be done with it; and any as an operator of SciPy's."""
+"""The protocol of preconditioners: maps from residuals to directions that declare their properties; and any as an operator of SciPy's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..problem.poisson import Poisson
 
 
 class Preconditioner(Protocol):
-    """M in z = M r. What `deepcg.solve` takes as `model=` besides names and paths has these members.
+    """M in z = M r. An object that `deepcg.solve` takes as `model=` has these members.
 
     Attributes
     ----------
@@ -23,6 +23,9 @@ class Preconditioner(Protocol):
 
     Notes
     -----
+    `problem.stencil` is A: `apply(x, out)` for vectors as below, `diagonal` and `inverse_diagonal` in the cells' shape, `norm_bound`, and
+    `matrix()`, CSR over the FLUID cells. It stands for the positive (semi-)definite one of A and -A.
+
     More may be declared, and is what `OPTIONAL` says where it is not. Solvers ask by `capability`:
 
     trusted : bool
@@ -58,7 +61,7 @@ OPTIONAL: dict[str, Any] = {
 
 
 def capability(preconditioner: Any, name: str) -> Any:
-    """What a preconditioner, or its class, declares under a name of `OPTIONAL`."""
+    """The value that a preconditioner, or its class, declares under a name of `OPTIONAL`."""
     return getattr(preconditioner, name, OPTIONAL[name])
 
 

@@ -1,7 +1,7 @@
 """The preconditioners that there are: by name, by the architecture of a model file, or as the user has them.
 
 To add one: a class in a file of this folder, with the members of `deepcg.preconditioners.base.Preconditioner`, and its entry in `ENTRIES`.
-The solver, `deepcg solve --model`, `deepcg info` and `deepcg doctor` know it then.
+The solver, `deepcg solve --model` and `deepcg info` know it then, and `deepcg doctor` checks the shipped model files of an architecture.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Entry:
     def capabilities(self) -> str:
         """For the reader: what it may be used for and where."""
         kind = "SPD" if self.linear and self.spd else "linear" if self.linear else "not linear"
-        native_on = [f"native {'+'.join(found)} on {d}" for d in self.devices if (found := self.native_methods(d))]
+        native_on = [f"native {'+'.join(methods)} on {d}" for d in self.devices if (methods := self.native_methods(d))]
         where = "/".join(self.devices)
         return ", ".join([kind, where, "/".join(f"{d}-D" for d in self.dimensions), *native_on])
 
@@ -163,7 +163,7 @@ def entry_of(path: str | os.PathLike) -> Entry:
 
 
 def names() -> tuple[str, ...]:
-    """What `model=` may say besides "auto" and the path of a model file; shipped models without their dimension."""
+    """The names that `model=` takes besides "auto"; shipped models without their dimension."""
     shipped = {name.rpartition("-")[0] for name in model_file.shipped()}
     return (*(e.name for e in ENTRIES.values() if not e.from_file), *sorted(shipped))
 
@@ -211,7 +211,7 @@ def _from_file(problem: Poisson, path: Path, device: str) -> Preconditioner:
 
 
 def automatic(problem: Poisson) -> str:
-    """What "auto" is: the shipped multilevel network of the problem's dimension, or "multigrid" where safetensors, which reads it, is missing."""
+    """The model that "auto" stands for: the shipped multilevel network of the dimension, or "multigrid" where safetensors, which reads it, is missing."""
     learned = f"multilevel-{problem.ndim}d"
     readable = importlib.util.find_spec("safetensors") is not None
     return learned if readable and learned in model_file.shipped() else "multigrid"

@@ -1,6 +1,6 @@
-"""The null space of the operator: the constants on connected components of the fluid that nothing anchors.
+"""The null space of the operator: the constants on singular components.
 
-A component without an OPEN face and without a shift is singular. Right-hand sides are projected onto the range, solutions to zero mean,
+A connected component of the fluid without an OPEN face and without a shift is singular. Right-hand sides are projected onto the range, solutions to zero mean,
 component by component.
 """
 

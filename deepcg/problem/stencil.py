@@ -93,10 +93,6 @@ class Stencil:
         native.stencil_apply(self, x, out)
         return out
 
-    def residual(self, b: Array, x: Array, out: Array) -> float:
-        """out = b - A x for flat vectors over all cells; returns its 2-norm."""
-        return native.stencil_residual(self, b, x, out)
-
     def matrix(self) -> sp.csr_array:
         """A as CSR over the FLUID cells in C order, built without a loop over cells."""
         number = np.full(self.shape, -1, dtype=np.int32)

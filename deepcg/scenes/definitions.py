@@ -63,7 +63,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Draft:
-    """What a scene's function returns: cells, flow, and the arguments of `Poisson` that are not the default."""
+    """A scene's definition: cells, flow, and the arguments of `Poisson` that are not the default."""
 
     cells: Cells
     flow: Flow

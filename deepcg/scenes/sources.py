@@ -1,4 +1,4 @@
-"""What `deepcg solve` takes as its source: a scene of the gallery, a mesh, or a matrix in a file."""
+"""The sources of `deepcg solve`: a scene of the gallery, a mesh, or a matrix in a file."""
 
 from __future__ import annotations
 

@@ -182,8 +182,8 @@ class Solver:
         if own is not None and compiled:
             window = () if self.method == "cg" else (CHECK_EVERY if self.window is None else self.window,)
 
-            def run(x, r, target, maxiter, *told):
-                tell_run(own(vector(x, size), vector(r, size), target, maxiter, *window), maxiter, *told)
+            def run(x, r, target, maxiter, *results):
+                tell_run(own(vector(x, size), vector(r, size), target, maxiter, *window), maxiter, *results)
 
             calls.serve(made, "run", run)
         return made

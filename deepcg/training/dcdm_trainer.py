@@ -42,7 +42,7 @@ class Stage:
 
 
 def default_stages(dim: int) -> tuple[Stage, ...]:
-    """What the shipped models were trained with."""
+    """The stages in which the shipped models were trained."""
     if dim == 2:
         return (Stage(32, 2000, 16), Stage(64, 1500, 8), Stage(128, 500, 4))
     return (Stage(16, 2500, 16), Stage(32, 3500, 4), Stage(64, 300, 1))

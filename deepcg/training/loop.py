@@ -29,7 +29,7 @@ def learning_rate(largest: float, step: int, steps: int, warm_up: int = 100) -> 
 
 @dataclass
 class History:
-    """What a run has seen: the loss of every step, validation figures, and the seconds spent."""
+    """A run's history: the loss of every step, validation figures, and the seconds spent."""
 
     losses: list[float] = field(default_factory=list)
     validation: list[dict[str, Any]] = field(default_factory=list)

@@ -81,28 +81,28 @@ def _cells(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 def _balls(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """A union of one to twelve balls, the more the smaller."""
     count = int(rng.integers(1, 13))
-    found = np.zeros(shape, dtype=bool)
+    solid = np.zeros(shape, dtype=bool)
     for _ in range(count):
         radius = rng.uniform(0.08, 0.35) / np.cbrt(count) ** 0.7
         centre = rng.random(len(shape))
-        found |= sum((x - c) ** 2 for x, c in zip(_centres(shape), centre, strict=True)) < radius**2
-    return found
+        solid |= sum((x - c) ** 2 for x, c in zip(_centres(shape), centre, strict=True)) < radius**2
+    return solid
 
 
 def _boxes(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    found = np.zeros(shape, dtype=bool)
+    solid = np.zeros(shape, dtype=bool)
     for _ in range(int(rng.integers(1, 7))):
         low = rng.uniform(-0.1, 0.9, len(shape))
         high = low + rng.uniform(0.05, 0.5, len(shape))
-        found |= np.logical_and.reduce(
+        solid |= np.logical_and.reduce(
             np.broadcast_arrays(*((x > a) & (x < b) for x, a, b in zip(_centres(shape), low, high, strict=True)))
         )
-    return found
+    return solid
 
 
 def _plates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Walls of one or two cells, straight or tilted, with a few holes in each: what coarse grids find hardest."""
-    found = np.zeros(shape, dtype=bool)
+    solid = np.zeros(shape, dtype=bool)
     x = _centres(shape)
     for _ in range(int(rng.integers(1, 6))):
         if rng.random() < 0.7:
@@ -120,8 +120,8 @@ def _plates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
             centre = rng.random(len(shape))
             # A hole goes through the plate whichever way it stands: distance along the plate's own directions only.
             plate &= ~(_two_smallest(x, centre, shape) < radius**2)
-        found |= plate
-    return found
+        solid |= plate
+    return solid
 
 
 def _two_smallest(x: list[Array], centre: Array, shape: tuple[int, ...]) -> Array:

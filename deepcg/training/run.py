@@ -29,7 +29,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Architecture:
-    """What `deepcg train` needs to know of a network's kind.
+    """A kind of network, as `deepcg train` needs to know it.
 
     Attributes
     ----------
@@ -173,7 +173,7 @@ def finish(trainer: TrainingLoop, name: str, output: Path, overwrite: bool) -> d
 
 
 def machine(device: torch.device) -> str:
-    """What the run was done on, as figures of speed need it."""
+    """The machine of the run, for figures of speed."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, PyTorch {torch.__version__}"
     return f"{torch.get_num_threads()} thread(s) of {platform.machine()} CPU, PyTorch {torch.__version__}"

@@ -90,11 +90,11 @@ def multilevel_iterations(parameters: Parameters, dim: int) -> dict[str, Any]:
 
 def best_classical(parameters: Parameters, dim: int) -> dict[str, Any]:
     """The same figures of classical parameters with the same sweeps, with whichever relaxation factor is the best on the gallery."""
-    found: list[dict[str, Any]] = [
+    candidates: list[dict[str, Any]] = [
         {"omega": omega, **multilevel_iterations(Parameters.classical(parameters.sweeps.tolist(), omega), dim)}
         for omega in CLASSICAL_OMEGAS
     ]
-    return min(found, key=lambda figures: figures["gallery"])
+    return min(candidates, key=lambda figures: figures["gallery"])
 
 
 def _fractional_iterations(problem: Poisson, parameters: Parameters, b: np.ndarray) -> float:

@@ -34,18 +34,15 @@ DCG_API const char *dcg_last_error(void);
 /* *result = sum of a_i b_i, summed in an order that does not depend on the number of threads. */
 DCG_API int dcg_dot(int64_t n, const double *a, const double *b, double *result);
 
-/* y += alpha x */
-DCG_API int dcg_axpy(int64_t n, double alpha, const double *x, double *y);
-
 /* ---- the multilevel network: a symmetric positive (semi-)definite approximation of the inverse ------------------- */
 
 enum { DCG_LEVELS = 8, DCG_SWEEPS = 4, DCG_STENCIL_TYPES = 16, DCG_FEATURES = 5, DCG_HIDDEN = 8, DCG_OUTPUTS = 3 };
 
-/* Bounds of learned numbers, exclusive. Any within them keep the network SPD: what a pass relaxes by stays below
+/* Bounds of the learned parameters, exclusive. Any within them keep the network SPD: the relaxation factor of a pass stays below
  * DCG_OMEGA_BELOW (1 + DCG_FACTOR_SPREAD) = 15/8 < 2. */
 #define DCG_OMEGA_BELOW 1.5f    /* relaxation is above 0 and below this */
 #define DCG_FACTOR_SPREAD 0.25f /* factors of relaxation and of edges are within this of 1: in (3/4, 5/4) */
-#define DCG_ODDS_SPREAD 0.5f    /* factors of the odds of leaning on the neighbour likewise: in (1/2, 3/2) */
+#define DCG_ODDS_SPREAD 0.5f    /* factors of the odds of interpolating from the parent's neighbour likewise: in (1/2, 3/2) */
 
 /* The operator. A 2-D grid (ny, nx) is given as (ny, 1, nx). */
 typedef struct {
@@ -66,7 +63,7 @@ DCG_API int dcg_apply(const dcg_operator *op, const double *x, double *y, int32_
 /* r = b - A x, *square = r . r; b may not be r. */
 DCG_API int dcg_residual(const dcg_operator *op, const double *b, const double *x, double *r, double *square, int32_t threads);
 
-/* Face weights beta * area / distance, beta the harmonic mean of a coefficient per cell (deepcg/problem/stencil.py has the rules).
+/* Face weights beta * area / distance, beta the harmonic mean of a coefficient per cell (deepcg/problem/face_weights.py has the rules).
  *
  * outside      kind of the cells outside, low and high by axis; periodic as above goes first
  * widths       of the cells along each axis; NULL: 1
@@ -79,7 +76,7 @@ DCG_API int dcg_face_weights(const int64_t shape[3], const uint8_t *cells, const
 /* *bound >= ||A||_2 by Gershgorin's theorem, for unit == 0. */
 DCG_API int dcg_norm_bound(const dcg_operator *op, double *bound);
 
-/* The singular components: connected sets of FLUID cells that no OPEN cell and no shift anchors.
+/* The singular components: connected sets of FLUID cells that touch no OPEN cell and have no shift. A vanishes on their constants.
  *
  * Their cells are given as runs along x: first cell (flat index), length and component (from 0) of each. *runs and *components
  * are their numbers; at most `capacity` runs are written (first NULL: none), so that a first call with 0 asks for the size.
@@ -160,8 +157,9 @@ enum dcg_cg_result {
 DCG_API int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, double target, int64_t maxiter, double *history,
                               double *steps, int64_t *iterations, int32_t *result);
 
-/* Conjugate directions over a window on A e = r, x += e (Kaneda et al. 2023, algorithm 1): as dcg_multilevel_cg, but each direction is
- * made A-orthogonal to the last `window` ones; beta is the coefficient of the latest. Holds 8 bytes a cell and direction meanwhile. */
+/* Truncated flexible conjugate gradients, FCG(window) (Notay 2000; the conjugate directions of Kaneda et al. 2023, algorithm 1), on A e = r,
+ * x += e: as dcg_multilevel_cg, but each direction is made A-orthogonal to the last `window` ones; beta is the coefficient of the latest.
+ * Holds 8 bytes a cell and direction meanwhile. */
 DCG_API int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window, double *x, double *r, double target, int64_t maxiter,
                                       double *history, double *steps, int64_t *iterations, int32_t *result);
 
@@ -338,16 +336,6 @@ DCG_API int dcg_matrix_scan_rows(const dcg_matrix *matrix, dcg_matrix_scan *scan
 DCG_API int dcg_matrix_read(const dcg_matrix *matrix, dcg_matrix_scan *scan, const uint8_t *kinds, uint8_t *cells,
                             double *const weights[3], double *shift, dcg_matrix_result *result);
 
-/* The grid of a matrix whose rows have cell centres: the rectilinear one that the centres span.
- *
- * centres   dim values a row, x first; coordinates that differ by noise are taken for one
- * shape     result, nz, ny, nx; a 2-D grid is (ny, 1, nx), a 1-D one (1, 1, nx)
- * cell      result, each row's as a flat index
- * widths    results, the cells' along each axis, with room for `rows` values each (faces half-way between centres); NULL: not wanted
- * in_order  result, nonzero: row i is cell i, and every cell has a row */
-DCG_API int dcg_place_rows(int32_t dim, int64_t rows, const double *centres, int64_t shape[3], int64_t *cell, double *const widths[3],
-                           int32_t *in_order);
-
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 
 enum { DCG_MODEL_FORMAT = 2 }; /* that is written; in format 1 the relaxation table was called codebook */
@@ -390,7 +378,7 @@ typedef struct dcg_solver dcg_solver;
 DCG_API int dcg_solver_create(dcg_solver **solver);
 DCG_API void dcg_solver_destroy(dcg_solver *solver);
 
-/* Options, by name, as text. rounding and equality count from the next matrix on, all others from the next solve on.
+/* Options, by name, as text. rounding, equality and keep_uncoupled count from the next matrix on, all others from the next solve on.
  *
  *   model          auto: the shipped network of the grid's dimension; multigrid: the same cycle without learned factors; jacobi; none;
  *                  the name of a shipped model; or a model file                                                                  (auto)
@@ -403,8 +391,8 @@ DCG_API void dcg_solver_destroy(dcg_solver *solver);
  *   threads        OpenMP threads; 0: as many as OpenMP would take                                                                (0)
  *   rounding       differences up to this fraction of a row's diagonal count as none                                          (1e-10)
  *   equality       weights that differ relatively by no more are taken for one                                                (1e-14)
- *   keep_uncoupled 1: zero rows of FLUID cells are unknowns, singular components of their own, and so is every row where none couples
- *                  to another; on one process                                                                                     (0)
+ *   keep_uncoupled 1: zero rows of FLUID cells are unknowns, each a singular component of its own; where no row couples to another, all
+ *                  rows of FLUID cells are unknowns. For one process                                                             (0)
  *   gather         on several ranks: levels of at most so many cells live on one of them; 0: 32768                                 (0)
  *   source         what dcg_solver_view says the grid is from */
 DCG_API int dcg_solver_set_option(dcg_solver *solver, const char *name, const char *value);
@@ -441,7 +429,7 @@ typedef struct {
   const void *ghost;
 } dcg_csr;
 
-/* The matrix. It is read once; the arrays are the caller's again afterwards.
+/* The matrix. It is read once; the arrays are the caller's again afterwards. After a refusal the session has no matrix.
  *
  * same_pattern   nonzero: only values differ from the last matrix, so that columns are not looked at again */
 DCG_API int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, int32_t same_pattern);

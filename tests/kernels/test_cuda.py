@@ -56,7 +56,7 @@ def with_one_open(shape):
 
 
 def thin_walls(shape):
-    """Walls one cell thick, in the middle of coarse cells: these are divided, and extra unknowns follow."""
+    """Walls one cell thick, in the middle of coarse cells: these are divided, and secondary unknowns follow."""
     cells = np.zeros(shape, np.uint8)
     cells[..., shape[-1] // 2] = cells[shape[0] // 3] = deepcg.SOLID
     cells[0, 0] = deepcg.FLUID
@@ -294,8 +294,8 @@ def test_device_arrays_are_checked():
 
 def test_dlpack_is_read():
     values = np.arange(24.0).reshape(2, 3, 4)
-    found = from_capsule(values[1:].__dlpack__(), "b")
-    assert found.pointer == values[1:].ctypes.data and found.shape == (1, 3, 4)
+    array = from_capsule(values[1:].__dlpack__(), "b")
+    assert array.pointer == values[1:].ctypes.data and array.shape == (1, 3, 4)
     with pytest.raises(ValueError, match="contiguous"):
         from_capsule(values.T.__dlpack__(), "b")
     with pytest.raises(TypeError, match="float64"):

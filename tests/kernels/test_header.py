@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compile
 
 def structures() -> list[tuple[str, type[ctypes.Structure]]]:
     """The ctypes structures of package and tests with the C types that their docstrings name; DLPack's in device_array are not the kernels'."""
-    found = []
+    structs = []
     for path in [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "ctypes.Structure" for base in node.bases):
@@ -39,8 +39,8 @@ def structures() -> list[tuple[str, type[ctypes.Structure]]]:
                 )
                 if name:
                     dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-                    found.append((name[1], getattr(importlib.import_module(dotted), node.name)))
-    return found
+                    structs.append((name[1], getattr(importlib.import_module(dotted), node.name)))
+    return structs
 
 
 STRUCTURES = structures()
@@ -107,13 +107,13 @@ def faults(header: Header) -> list[str]:
     """Where the package's constants, structures and signatures are not those of a header."""
     ours = {f"DCG_{name}": value for name, value in vars(constants).items() if name.isupper()}
     ours |= {"DCG_ABI_VERSION": library.ABI_VERSION, "DCG_CUDA_ABI_VERSION": device.ABI_VERSION}
-    found = [f"{name}: {value} in Python" for name, value in ours.items() if header.constants.get(name) != value]
+    mismatches = [f"{name}: {value} in Python" for name, value in ours.items() if header.constants.get(name) != value]
     for name, kind in STRUCTURES:
         expected, given = header.structs.get(name, {}), dict(field[:2] for field in kind._fields_)
         if list(expected) != list(given):
-            found.append(f"{name}: fields {list(given)} where C has {list(expected)}")
+            mismatches.append(f"{name}: fields {list(given)} where C has {list(expected)}")
         else:
-            found += [
+            mismatches += [
                 f"{name}.{field}: {wrong}"
                 for field in given
                 if (wrong := mismatch(given[field], expected[field], BY_NAME))
@@ -121,10 +121,10 @@ def faults(header: Header) -> list[str]:
     for name, function in DECLARED.items():
         arguments = () if function.argtypes is None else function.argtypes
         if name not in header.functions:
-            found.append(f"{name}: no such function")
+            mismatches.append(f"{name}: no such function")
         elif wrong := signature_mismatch(function.restype, arguments, header.functions[name], BY_NAME):
-            found.append(f"{name}: {wrong}")
-    return found
+            mismatches.append(f"{name}: {wrong}")
+    return mismatches
 
 
 def test_python_declares_what_the_headers_declare():
@@ -151,9 +151,9 @@ BROKEN = {
     "an array of another length": ("relaxation_table[DCG_STENCIL_TYPES]", "relaxation_table[DCG_HIDDEN]"),
     "another number": ("DCG_STENCIL_TYPES = 16", "DCG_STENCIL_TYPES = 17"),
     "another enumerator": ("DCG_OPEN = 2", "DCG_OPEN = 3"),
-    "an argument more": ("dcg_axpy(int64_t n, ", "dcg_axpy(int64_t n, int64_t m, "),
-    "an argument of another kind": ("dcg_axpy(int64_t n, ", "dcg_axpy(int32_t n, "),
-    "another result": ("DCG_API int dcg_axpy", "DCG_API double dcg_axpy"),
+    "an argument more": ("dcg_dot(int64_t n, ", "dcg_dot(int64_t n, int64_t m, "),
+    "an argument of another kind": ("dcg_dot(int64_t n, ", "dcg_dot(int32_t n, "),
+    "another result": ("DCG_API int dcg_dot", "DCG_API double dcg_dot"),
 }
 
 

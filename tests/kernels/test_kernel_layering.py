@@ -62,9 +62,9 @@ def test_every_source_lies_in_a_room_of_the_table():
 
 @pytest.mark.parametrize("room", TABLE)
 def test_a_room_includes_only_what_the_table_allows(room):
-    found = includes(room)
-    assert any(name not in PUBLIC for _, name in found) or not TABLE[room]
-    for path, name in found:
+    included = includes(room)
+    assert any(name not in PUBLIC for _, name in included) or not TABLE[room]
+    for path, name in included:
         assert name in PUBLIC or room_of(name) in (room, *TABLE[room]), (path, name)
 
 
@@ -98,10 +98,10 @@ def test_the_libraries_are_made_of_these_rooms():
 
 def test_what_the_shared_headers_include():
     shared = {"cell.hpp", "vcycle.hpp", "cg.hpp"}
-    found = [
+    included = [
         name
         for room in ("cycle", "krylov")
         for path, name in includes(room)
         if path.name in shared and name not in PUBLIC
     ]
-    assert {room_of(name) for name in found} <= {"core"}
+    assert {room_of(name) for name in included} <= {"core"}

@@ -1,6 +1,7 @@
 """The kernels against their NumPy references, at odd sizes, and what crosses the C boundary."""
 
 import ctypes
+import math
 import shutil
 import subprocess
 import sys
@@ -44,20 +45,20 @@ def test_residual_equals_its_reference(shape, coefficient):
     stencil = Poisson(cells, boundary="open", coefficient=given).stencil
     b, x = (np.where(stencil.fluid, rng.standard_normal(shape), 0.0).reshape(-1) for _ in range(2))
     r = np.full(x.size, np.nan)
-    norm = stencil.residual(b, x, r)
+    op, square = native.operator(stencil), ctypes.c_double()
+    addresses = (ctypes.c_void_p(v.ctypes.data) for v in (b, x, r))
+    native.call("dcg_residual", ctypes.byref(op), *addresses, ctypes.byref(square), 0)
+    norm = math.sqrt(square.value)
     expected = b - numpy_kernels.stencil_apply(stencil, x.reshape(shape)).reshape(-1)
     assert np.abs(r - expected).max() <= 20 * EPS * (stencil.norm_bound * np.abs(x).max() + np.abs(b).max())
     assert norm == pytest.approx(np.linalg.norm(expected), rel=1e-13)
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 8191, 8193, 65535, 65537, 300_001])
-def test_inner_product_and_update_equal_numpy(n):
+def test_inner_product_equals_numpy(n):
     rng = np.random.default_rng(n + 3)
     a, b = rng.standard_normal(n), rng.standard_normal(n)
     assert abs(native.dot(a, b) - a @ b) <= 10 * EPS * np.sum(np.abs(a * b)) + 1e-300
-    expected = b + 0.37 * a
-    native.axpy(0.37, a, b)
-    assert np.array_equal(b, expected)
 
 
 def test_inner_product_is_the_same_for_any_number_of_threads():

@@ -115,7 +115,7 @@ def test_unknowns_joined_only_to_what_is_not_held(seed):
 
 
 def test_extra_unknowns_are_cut_and_coupled():
-    """The thin walls above do put extra unknowns side by side across cuts of coarse levels: ranks take turns there."""
+    """The thin walls above do put secondary unknowns side by side across cuts of coarse levels: ranks take turns there."""
     given, cuts = problem("thin walls"), [[], [], [7]]
     coupled = assert_same_network(given, Parameters.classical(2), cuts)
     plain = assert_same_network(problem("open box"), Parameters.classical(2), cuts)
@@ -184,15 +184,15 @@ def test_conjugate_gradients_take_as_many_iterations(name, cuts, gather):
     )
     expected = alone.native_cg(np.zeros_like(b), b.copy(), target, 60)
     x, r = np.zeros_like(b), b.copy()
-    told = together.native_cg(x, r, target, 60)
+    runs = together.native_cg(x, r, target, 60)
     together.close()
-    assert all(run == told[0] for run in told) and not told[0].broken
-    assert abs(len(told[0].residuals) - len(expected.residuals)) <= 1  # rounding at the target
-    assert np.allclose(told[0].residuals[:3], expected.residuals[:3], rtol=1e-3)
+    assert all(run == runs[0] for run in runs) and not runs[0].broken
+    assert abs(len(runs[0].residuals) - len(expected.residuals)) <= 1  # rounding at the target
+    assert np.allclose(runs[0].residuals[:3], expected.residuals[:3], rtol=1e-3)
     fluid = given.cells == FLUID
     residual = b.reshape(given.shape)[fluid] - given.matrix() @ x.reshape(given.shape)[fluid]
     assert np.linalg.norm(residual - r.reshape(given.shape)[fluid]) <= 1e-3 * target
-    assert np.linalg.norm(residual) == pytest.approx(told[0].residuals[-1], rel=1e-3)
+    assert np.linalg.norm(residual) == pytest.approx(runs[0].residuals[-1], rel=1e-3)
     if len(expected.residuals) < 60:
         assert np.linalg.norm(residual) <= 1.001 * target
 

@@ -150,9 +150,9 @@ def test_condition_number(name, preconditioned):
 )
 def test_condition_number_of_too_little(alphas, betas, condition):
     """Coefficients as a preconditioner's own iteration tells them."""
-    told = SimpleNamespace(residuals=[1.0] * len(alphas), alphas=alphas, betas=betas, broken=True)
+    broken_down = SimpleNamespace(residuals=[1.0] * len(alphas), alphas=alphas, betas=betas, broken=True)
     outcome = solve(
-        Dense(np.eye(3)), np.ones(3), np.zeros(3), [COMPILED], target=0.0, maxiter=9, own=lambda x, r, target, maxiter: told
+        Dense(np.eye(3)), np.ones(3), np.zeros(3), [COMPILED], target=0.0, maxiter=9, own=lambda x, r, target, maxiter: broken_down
     )  # fmt: skip
     assert outcome.condition is condition
     assert (outcome.reason, outcome.iterations) == (krylov.STALLED, len(alphas))

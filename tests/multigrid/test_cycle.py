@@ -96,12 +96,12 @@ def test_threads_keep_to_their_own(what, threads):
     cycle = MultilevelCycle(problem, Parameters.classical(), threads=threads)
     for method in ("cg", "dcd"):
         solver = deepcg.Solver(problem, model=cycle, method=method, rtol=1e-8)
-        first, told = solver.solve(v.reshape(problem.shape))
+        first, expected = solver.solve(v.reshape(problem.shape))
         for _ in range(often):
             np.testing.assert_array_equal(cycle(v), one)
             x, info = solver.solve(v.reshape(problem.shape))
             np.testing.assert_array_equal(x, first)
-            assert info.residuals == told.residuals
+            assert info.residuals == expected.residuals
 
 
 def test_a_solve_repeats_to_the_bit():
@@ -170,7 +170,7 @@ def test_attainable_accuracy_is_reached():
 
 
 def test_memory_is_what_the_ledger_says():
-    """48 bytes a cell with constant coefficients, 80 with variable ones, beside b, x and the operator's own arrays."""
+    """48 bytes a cell with constant coefficients, 80 with variable ones, besides b, x and the operator's own arrays."""
     constant = MultilevelCycle(gallery.scene("plume", 96).problem, Parameters.classical())
     assert constant.memory < 40 * 96**3  # r, 8 bytes a cell, is the solver's
     variable = MultilevelCycle(gallery.scene("bubble", 96).problem, Parameters.classical())

@@ -36,7 +36,7 @@ def test_the_same_iterations_and_answers_as_conjugate_gradients(name):
     coordinates.setBlockSize(3)
     given = matrix(A)
     given.compose("coordinates", coordinates)
-    found = {
+    solves = {
         how: solve(given, b, ksp_type=how.split()[0], rtol=RTOL, **more)
         for how, more in {
             "deepcg compiled": {},
@@ -47,12 +47,12 @@ def test_the_same_iterations_and_answers_as_conjugate_gradients(name):
             "cg": {},
         }.items()
     }
-    for how, (x, iterations, reason) in found.items():
+    for how, (x, iterations, reason) in solves.items():
         assert reason > 0, how
         assert relative_residual(A, x, b) <= 1.1 * RTOL, how
-        assert abs(iterations - found["cg"][1]) <= 2, (how, iterations, found["cg"][1])
+        assert abs(iterations - solves["cg"][1]) <= 2, (how, iterations, solves["cg"][1])
     _, info = deepcg.solve(problem, b, rtol=RTOL)
-    assert found["deepcg compiled"][1] == info.iterations
+    assert solves["deepcg compiled"][1] == info.iterations
 
 
 def open_box(n=12):

@@ -36,13 +36,13 @@ def test_tutorials(programs, name, ksp_type):
     if not (programs / name).exists():
         pytest.fail("PETSc's examples are not installed: make petsc installs them")
     chosen = () if ksp_type == "default" else ("-ksp_type", ksp_type)
-    found = []
+    counts = []
     for ranks in (0, 2):
         output = mpiexec(ranks, programs / name, *LOAD, *TUTORIALS[name], "-pc_type", "deepcg", *chosen,
                          "-ksp_converged_reason", "-options_left", "-pc_deepcg_gather", "100", "-ksp_rtol", "1e-8")  # fmt: skip
         assert "There are no unused options" in output
-        found.append(iterations(output)[0])
-    assert abs(found[1] - found[0]) <= 1 and found[0] <= 14
+        counts.append(iterations(output)[0])
+    assert abs(counts[1] - counts[0]) <= 1 and counts[0] <= 14
 
 
 def test_tutorials_residuals_are_small(programs):
@@ -163,9 +163,9 @@ def test_the_benchmark_measures_what_it_says(programs, monkeypatch):
         name for name in bench.PLUME_SOLVERS if "GAMG" in name
     ):  # its prolongators of earlier steps break down here
         assert bench.plume(14, 3, 1, gamg)["converged"], gamg
-    found = bench.tutorial("ex34", 12, bench.TINY["ex34"][12], 2, "CG + PC deepcg")
-    assert found["converged"] and found["true_residual"] <= 1.1e-6 and found["solve_seconds"] > 0
-    assert found["messages"]["DeepcgSetUp"][0] >= 0
+    record = bench.tutorial("ex34", 12, bench.TINY["ex34"][12], 2, "CG + PC deepcg")
+    assert record["converged"] and record["true_residual"] <= 1.1e-6 and record["solve_seconds"] > 0
+    assert record["messages"]["DeepcgSetUp"][0] >= 0
 
 
 @pytest.mark.parametrize(

@@ -180,10 +180,10 @@ def test_python_models_refuse_many_ranks():
         "import petsc4py; petsc4py.init(['x']); from petsc4py import PETSc; import deepcg.petsc\n"
         "A = PETSc.DMDA().create(sizes=(4, 4)).createMat(); A.assemble()\n"
         "try: deepcg.petsc.read(A)\n"
-        "except ValueError as error: print(f'told: {error}', flush=True)\n"  # in one piece: two ranks write
+        "except ValueError as error: print(f'refused: {error}', flush=True)\n"  # in one piece: two ranks write
     )
     output = mpiexec(2, sys.executable, "-c", code)
-    assert "told: A: spread over 2 ranks; models in Python run on one" in output
+    assert "refused: A: spread over 2 ranks; models in Python run on one" in output
 
 
 def test_the_doctor_tries_the_plugin():

@@ -32,12 +32,12 @@ def alone():
 
 @pytest.mark.parametrize("ranks", [2, 3, 4, 8])
 def test_iterations_do_not_depend_on_the_number_of_ranks(ranks, alone):
-    found = run(ranks)
+    solves = run(ranks)
     for kind in CASES:
-        for method, (iterations, reason, residual) in found[kind].items():
+        for method, (iterations, reason, residual) in solves[kind].items():
             assert reason > 0 and residual <= 1.1 * RTOL, (kind, method, reason, residual)
             assert abs(iterations - alone[kind][method][0]) <= 1, (kind, method)
-    iterations, code, residual = found["deepcg.solve"]
+    iterations, code, residual = solves["deepcg.solve"]
     assert code == 0 and residual <= 1.1 * RTOL and abs(iterations - alone["deepcg.solve"][0]) <= 1
 
 

@@ -79,8 +79,8 @@ def test_no_file_outside_of_it_tells_preconditioners_by_their_class():
                 and isinstance(node.func, ast.Name)
                 and node.func.id in ("isinstance", "type")
             ):
-                told = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
-                assert not told & classes, f"{path}:{node.lineno}"
+                names = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+                assert not names & classes, f"{path}:{node.lineno}"
 
 
 def test_an_entry_is_all_that_a_new_one_takes(monkeypatch, capsys):

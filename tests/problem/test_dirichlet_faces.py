@@ -80,8 +80,8 @@ def test_excess_at_walls_that_the_user_knows_stays_shift():
     assert np.array_equal(known.cells, cells)
     y, x = np.nonzero(cells == 0)
     # where nobody knows of a wall, it may as well be a fixed value
-    told = Poisson.from_matrix(A, coordinates=np.column_stack([x, y]).astype(float))
-    assert told.stencil.shift is None and told.cells[2, 2] == OPEN
+    problem = Poisson.from_matrix(A, coordinates=np.column_stack([x, y]).astype(float))
+    assert problem.stencil.shift is None and problem.cells[2, 2] == OPEN
 
 
 def test_a_matrix_converges_like_its_problem():

@@ -1,4 +1,4 @@
-"""The kernels' reading of matrices: the operator that it finds is the matrix; held together with `Poisson.from_matrix`."""
+"""The kernels' reading of matrices: the operator that it finds is the matrix; compared with `Poisson.from_matrix`."""
 
 import ctypes
 
@@ -25,7 +25,7 @@ class Matrix(Reading):
         super().__init__(A, shape, cell, rounding=ROUNDING, **known)
 
     def apply(self, x):
-        """The operator that was found, times x."""
+        """The operator that was read, times x."""
         op = native.Operator(shape=self.shape, cells=self.cells.ctypes.data, periodic=self.result.periodic)
         y = np.empty_like(x)
         if self.result.unit > 0:
@@ -39,7 +39,7 @@ class Matrix(Reading):
 
 
 def check(reading, A, cell):
-    """What was found is sign * A on the rows that are unknowns."""
+    """The operator that was read is sign * A on the rows that are unknowns."""
     rng = np.random.default_rng(7)
     x = np.where(reading.cells == FLUID, rng.standard_normal(reading.shape), 0.0)
     fluid = (reading.cells.reshape(-1) == FLUID)[cell]
@@ -76,12 +76,12 @@ def test_a_problem_from_the_matrix_has_the_same_operator(seed):
 @pytest.mark.parametrize("boundary", ["wall", "open", "periodic", ("wall", "open"), ("open", "wall")])
 def test_boxes_with_equal_faces_need_no_weights(shape, boundary):
     problem = Poisson(np.zeros(shape, np.uint8), boundary=[boundary] * len(shape))
-    found = Matrix(problem.matrix(), shape).result
+    result = Matrix(problem.matrix(), shape).result
     axes = (0, 1, 2) if len(shape) == 3 else (0, 2)
     sides = sum(problem.stencil.open_sides[n][s] << (2 * a + s) for n, a in enumerate(axes) for s in (0, 1))
-    assert found.unit == 1.0
-    assert found.open == sides
-    assert found.periodic == sum(problem.stencil.periodic[n] << a for n, a in enumerate(axes))
+    assert result.unit == 1.0
+    assert result.open == sides
+    assert result.periodic == sum(problem.stencil.periodic[n] << a for n, a in enumerate(axes))
 
 
 def test_open_cells_and_walls_inside_are_told_apart():
@@ -97,7 +97,7 @@ def test_open_cells_and_walls_inside_are_told_apart():
 
 
 def test_one_weight_is_found_where_rows_leave_doubt():
-    """A wall from side to side: its upper end is told only by cells that lack two neighbours, and the general reading shares by class."""
+    """A wall from side to side: its upper end shows only at cells that lack two neighbours, and the general reading shares by class."""
     cells = np.zeros((3, 7), np.uint8)
     cells[:, 3] = SOLID
     problem = Poisson(cells, boundary=[("open", "wall"), "wall"])
@@ -121,9 +121,9 @@ def test_cells_that_are_known_are_believed():
     assert known.result.shifted and known.shift[1, 0, 1] == 0.5
     assert np.array_equal(known.cells.reshape(cells.shape), cells)
     check(known, B, fluid)
-    told = Matrix(B, cells.shape, fluid)
-    assert not told.result.shifted and told.cells[1, 0, 2] == OPEN
-    check(told, B, fluid)
+    read = Matrix(B, cells.shape, fluid)
+    assert not read.result.shifted and read.cells[1, 0, 2] == OPEN
+    check(read, B, fluid)
 
 
 def test_rows_without_couplings_are_kept_where_that_is_asked_for():
@@ -271,9 +271,9 @@ def test_one_other_entry_anywhere_is_seen(shape):
     for row in range(n):
         A = plain.copy()
         A[row, row] += 0.5
-        found = Matrix(A, shape)
-        assert found.result.unit == 0.0 and found.result.unknowns == n
-        check(found, A, np.arange(n))
+        reading = Matrix(A, shape)
+        assert reading.result.unit == 0.0 and reading.result.unknowns == n
+        check(reading, A, np.arange(n))
         if row + 1 < n and plain[row, row + 1] != 0.0:
             A = plain.copy()
             A[row, row + 1] = A[row + 1, row] = -0.5

@@ -228,7 +228,7 @@ def test_zero_rows_are_singular_components():
 
 
 def test_small_excess_is_rounding():
-    """A relative excess of 1e-13 is not taken for an anchor; one of 1e-6 is; in float32 the bar is higher."""
+    """A relative excess of 1e-13 is not taken for a Dirichlet coupling; one of 1e-6 is; in float32 the bar is higher."""
     A = laplacian((4, 5)).matrix()
     noise = sp.diags_array(1e-13 * np.random.default_rng(9).uniform(-1, 1, 20))
     assert Poisson.from_matrix(A + noise, shape=(4, 5)).singular
@@ -424,7 +424,7 @@ def test_noise_in_a_plane_of_one_level_is_measured_by_the_whole_extent():
 
 @pytest.mark.parametrize("dim", [2, 3])
 def test_coordinates_of_cells_in_any_order(dim):
-    """Rows found again on graded axes, each centre with noise, beside NumPy's own levels."""
+    """Rows found again on graded axes, each centre with noise, compared with NumPy's own levels."""
     rng = np.random.default_rng(dim)
     axes = [np.cumsum(rng.uniform(0.5, 2.0, n)) for n in (5, 4, 6)[:dim]]  # x, y[, z]
     index = np.argwhere(rng.random([axis.size for axis in axes]) < 0.9)

@@ -24,9 +24,9 @@ def direct_solve(problem, b):
     """A sparse direct solve, with one unknown of every singular component held at 0."""
     A = problem.matrix()
     count, component = connected_components(A, directed=False)
-    anchor = np.bincount(component, A @ np.ones(A.shape[0]), minlength=count)
+    row_sum = np.bincount(component, A @ np.ones(A.shape[0]), minlength=count)
     held = np.zeros(A.shape[0])
-    held[np.unique(component, return_index=True)[1][anchor < 1e-9]] = 1.0
+    held[np.unique(component, return_index=True)[1][row_sum < 1e-9]] = 1.0
     p = np.zeros(problem.shape)
     p[problem.grid.fluid] = spsolve((A + sp.diags_array(held)).tocsc(), b[problem.grid.fluid])
     return p

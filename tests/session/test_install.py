@@ -48,9 +48,9 @@ def run(prefix, program, *arguments):
 
 
 def test_what_is_installed(installed):
-    found = {str(p.relative_to(installed)) for p in installed.rglob("*") if p.is_file()}
+    files = {str(p.relative_to(installed)) for p in installed.rglob("*") if p.is_file()}
     models = {f"share/deepcg/models/{p.name}" for p in (ROOT / "deepcg" / "models").glob("*.safetensors")}
-    assert found == {"include/deepcg.h", "lib/libdeepcg.so", "lib/pkgconfig/deepcg.pc"} | models
+    assert files == {"include/deepcg.h", "lib/libdeepcg.so", "lib/pkgconfig/deepcg.pc"} | models
     assert pkg_config(installed, "--modversion") == [deepcg.__version__]
 
 
@@ -58,10 +58,10 @@ def test_what_is_installed(installed):
 def test_the_example_solves_its_own_system(installed, tmp_path, index):
     flags = pkg_config(installed, "--cflags", "--libs")
     subprocess.run(["gcc", *STRICT, f"-DINDEX={index}", EXAMPLE, *flags, "-lm", "-o", tmp_path / "poisson"], check=True)
-    told = run(installed, tmp_path / "poisson", "24")
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith("converged: ") and int(told.stdout.split()[1]) <= 8
-    assert float(told.stdout.rsplit("= ", 1)[1]) <= 1e-8
+    process = run(installed, tmp_path / "poisson", "24")
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith("converged: ") and int(process.stdout.split()[1]) <= 8
+    assert float(process.stdout.rsplit("= ", 1)[1]) <= 1e-8
 
 
 def test_errors_reach_the_program(installed, tmp_path):

@@ -66,12 +66,12 @@ class Cut:
         return self
 
     def solve(self, b, x0=None):
-        """x in the order of the cells, and what every rank is told."""
+        """x in the order of the cells, and every rank's result."""
         mine = [None if v is None else np.split(v[self.order], self.first[1:-1]) for v in (b, x0)]
-        told = self.each(lambda n, session: session.solve(mine[0][n], None if x0 is None else mine[1][n]))
+        answers = self.each(lambda n, session: session.solve(mine[0][n], None if x0 is None else mine[1][n]))
         x = np.empty(b.size)
-        x[self.order] = np.concatenate([part for part, _ in told])
-        results = [result for _, result in told]
+        x[self.order] = np.concatenate([part for part, _ in answers])
+        results = [result for _, result in answers]
         for other in results[1:]:
             assert other.iterations == results[0].iterations and other.reason == results[0].reason
         return x, results[0]

@@ -95,7 +95,7 @@ def test_every_case_with_every_solver(case, solver, request):
 
 
 @pytest.mark.parametrize("solver", ["cg none", "cg jacobi", "dcd jacobi 2", "pyamg", "network"])
-@pytest.mark.parametrize("case", ["pockets 2-D", "open box 2-D", "mixed 3-D", "shift anchors"])
+@pytest.mark.parametrize("case", ["pockets 2-D", "open box 2-D", "mixed 3-D", "shift makes definite"])
 def test_initial_guess(case, solver, request):
     arguments = reference.CASES[case]
     problem, A = Poisson(**arguments), reference.matrix(**arguments)
@@ -177,6 +177,15 @@ def test_callback_gets_copies_laid_out_like_b(shaped):
     for now in seen:
         now[:] = np.nan  # writing to what the callback got hurts nobody
     assert np.isfinite(x).all()
+
+
+def test_a_callback_may_solve_with_the_same_solver():
+    problem = Poisson(**reference.CASES["pockets 2-D"])
+    solver, b = Solver(problem, model="jacobi"), np.random.default_rng(96).standard_normal((2, *problem.shape))
+    alone, inner = [solver.solve(v) for v in b], []
+    x, info = solver.solve(b[0], callback=lambda now: inner.append(solver.solve(b[1])))
+    assert np.array_equal(x, alone[0][0]) and info.residuals == alone[0][1].residuals
+    assert len(inner) == info.iterations and all(np.array_equal(y, alone[1][0]) for y, _ in inner)
 
 
 @pytest.mark.parametrize("shape", [(9, 7), (300, 331)])

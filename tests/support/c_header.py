@@ -77,21 +77,21 @@ def _number(text: str) -> int | float:
 
 
 def _declare(header: Header, text: str) -> None:
-    if found := re.fullmatch(rf"(?:typedef )?enum ?({NAME})? ?\{{(.*)\}} ?({NAME})?", text):
+    if match := re.fullmatch(rf"(?:typedef )?enum ?({NAME})? ?\{{(.*)\}} ?({NAME})?", text):
         values: dict[str, int] = {}
-        for entry in _split(found[2], ","):
+        for entry in _split(match[2], ","):
             name, _, value = (part.strip() for part in entry.partition("="))
             values[name] = _constant(header, value) if value else max(values.values(), default=-1) + 1
             header.constants[name] = values[name]
-        header.enums[found[1] or found[3] or next(iter(values))] = values
-    elif found := re.fullmatch(rf"typedef struct ?(?:{NAME})? ?\{{(.*)\}} ?({NAME})", text):
-        fields = header.structs[found[2]] = {}
-        for entry in _split(found[1], ";"):
+        header.enums[match[1] or match[3] or next(iter(values))] = values
+    elif match := re.fullmatch(rf"typedef struct ?(?:{NAME})? ?\{{(.*)\}} ?({NAME})", text):
+        fields = header.structs[match[2]] = {}
+        for entry in _split(match[1], ";"):
             fields.update(_members(header, entry.strip()))
     elif re.fullmatch(rf"typedef struct ({NAME}) \1", text):
         pass  # opaque
-    elif found := re.fullmatch(rf"([^(]*?[ *])({NAME})\((.*)\)", text):
-        header.functions[found[2]] = _function(header, found[1], found[3])
+    elif match := re.fullmatch(rf"([^(]*?[ *])({NAME})\((.*)\)", text):
+        header.functions[match[2]] = _function(header, match[1], match[3])
     else:
         raise ValueError(f"a declaration that this parser does not know: {text!r}")
 
@@ -115,9 +115,9 @@ def _members(header: Header, text: str) -> dict[str, Type]:
 
 def _base(text: str) -> tuple[str, str]:
     """The word that names the type, and what follows it."""
-    found = re.match(rf"\s*(?:(?:const|struct|unsigned)\s+)*({NAME})", text)
-    assert found, text
-    return found[1], text[found.end() :]
+    match = re.match(rf"\s*(?:(?:const|struct|unsigned)\s+)*({NAME})", text)
+    assert match, text
+    return match[1], text[match.end() :]
 
 
 def _declarator(header: Header, base: str, text: str) -> tuple[str, Type]:
@@ -130,8 +130,8 @@ def _declarator(header: Header, base: str, text: str) -> tuple[str, Type]:
 def _function(header: Header, result: str, parameters: str) -> Function:
     base, rest = _base(result)
     given = [] if parameters.strip() in ("void", "") else _split(parameters, ",")
-    found = (next(iter(_members(header, one.strip()).values())) for one in given)
-    return Function(Type(base, rest.count("*")), tuple(one.decayed() for one in found))
+    members = (next(iter(_members(header, one.strip()).values())) for one in given)
+    return Function(Type(base, rest.count("*")), tuple(one.decayed() for one in members))
 
 
 def _split(text: str, separator: str) -> list[str]:

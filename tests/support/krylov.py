@@ -81,9 +81,9 @@ def solve(
             raise ValueError(f"preconditioner: answered with shape {np.shape(answer)} where {held.shape} is needed")
         vector(z, size)[...] = answer
 
-    def run(x, r, target, maxiter, *told):
+    def run(x, r, target, maxiter, *results):
         assert own is not None
-        tell_run(own(vector(x, size), vector(r, size), target, maxiter), maxiter, *told)
+        tell_run(own(vector(x, size), vector(r, size), target, maxiter), maxiter, *results)
 
     def inverse_diagonal(values):
         diagonal.append(np.ascontiguousarray(operator.inverse_diagonal, dtype=np.float64))

@@ -17,23 +17,52 @@ from deepcg.multigrid.cycle import Run
 from deepcg.multigrid.parameters import Parameters
 from deepcg.native import library as native
 
+_CREATE = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64),
+    ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p),
+)  # fmt: skip
+_DESTROY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_BROADCAST = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p
+)
+_REDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_ALLREDUCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
+
+
+class Ranks(ctypes.Structure):
+    """`dcg_ranks`."""
+
+    _fields_ = (
+        ("ranks", ctypes.c_int32 * 3),
+        ("place", ctypes.c_int32 * 3),
+        ("starts", ctypes.POINTER(ctypes.c_int64) * 3),
+        ("gather", ctypes.c_int64),
+        ("context", ctypes.c_void_p),
+        ("create", _CREATE),
+        ("destroy", _DESTROY),
+        ("broadcast", _BROADCAST),
+        ("reduce", _REDUCE),
+        ("allreduce", _ALLREDUCE),
+    )
+
+
 KINDS = {1: np.uint8, 4: np.uint32, 8: np.uint64}
 
 
 class Crowd:
-    """What the ranks share."""
+    """A barrier and a value of each rank, which the ranks share."""
 
     def __init__(self, count: int):
         self.barrier = threading.Barrier(count, timeout=60)
-        self.told: list = [None] * count
+        self.values: list = [None] * count
 
     def tell(self, number: int, value) -> list:
         """Every rank's value, for every rank."""
-        self.told[number] = value
+        self.values[number] = value
         self.barrier.wait()
-        told = list(self.told)
+        values = list(self.values)
         self.barrier.wait()
-        return told
+        return values
 
 
 class Halo:
@@ -59,7 +88,7 @@ class Rank:
         self.halos: dict[int, Halo] = {}
         self.names = itertools.count(1)
         self.calls = {"broadcast": 0, "reduce": 0, "allreduce": 0}
-        kinds = dict(native.Ranks._fields_)
+        kinds = dict(Ranks._fields_)
         self.functions = {
             name: kinds[name](self._guarded(getattr(self, name)))
             for name in ("create", "destroy", "broadcast", "reduce", "allreduce")
@@ -96,9 +125,9 @@ class Rank:
     def broadcast(self, halo, width, roots, leaves):
         self._count("broadcast")
         of = self.halos[halo]
-        told = self.crowd.tell(self.number, _array(roots, of.size, KINDS[width]).copy())
+        of_ranks = self.crowd.tell(self.number, _array(roots, of.size, KINDS[width]).copy())
         to = _array(leaves, of.leaves, KINDS[width])
-        for rank, values in enumerate(told):
+        for rank, values in enumerate(of_ranks):
             mine = of.owner == rank
             to[of.leaf[mine]] = values[of.root[mine]]
 
@@ -145,9 +174,9 @@ def axes_of(starts: Sequence[np.ndarray]) -> tuple[int, ...]:
     return (0, 1, 2) if len(starts) == 3 else (0, 2)
 
 
-def ranks_of(starts: Sequence[np.ndarray], place: Sequence[int], rank: Rank, gather: int) -> native.Ranks:
+def ranks_of(starts: Sequence[np.ndarray], place: Sequence[int], rank: Rank, gather: int) -> Ranks:
     """`dcg_ranks` of the rank at a place of a grid that is cut at these starts."""
-    given = native.Ranks(gather=gather, ranks=(1, 1, 1), **rank.functions)
+    given = Ranks(gather=gather, ranks=(1, 1, 1), **rank.functions)
     along = dict(zip(axes_of(starts), starts, strict=True))
     at = dict(zip(axes_of(starts), place, strict=True))
     for axis in range(3):
@@ -207,7 +236,7 @@ class OnRanks:
     def _axes(self) -> tuple[int, ...]:
         return axes_of(self.starts)
 
-    def _ranks(self, number: int, gather: int) -> native.Ranks:
+    def _ranks(self, number: int, gather: int) -> Ranks:
         return ranks_of(self.starts, self.places[number], self.ranks[number], gather)
 
     def _operator(self, number: int, problem: Poisson) -> native.Operator:
@@ -258,13 +287,15 @@ class OnRanks:
         return z.reshape(r.shape)
 
     def native_cg(self, x: np.ndarray, r: np.ndarray, target: float, maxiter: int) -> list[Run]:
-        """As `MultilevelCycle.native_cg`; what every rank is told."""
+        """As `MultilevelCycle.native_cg`; every rank's run."""
 
         def run(number):
             mine = self._part(x, number), self._part(r, number)
             done = Run.of(
                 maxiter,
-                lambda *told: native.call("dcg_multilevel_cg", self.handles[number], *mine, target, maxiter, *told),
+                lambda *results: native.call(
+                    "dcg_multilevel_cg", self.handles[number], *mine, target, maxiter, *results
+                ),
             )
             for whole, part in zip((x, r), mine, strict=True):
                 whole.reshape(self.problem.shape)[self.boxes[number]] = part
@@ -274,17 +305,17 @@ class OnRanks:
 
     @property
     def levels(self) -> list[tuple[int, ...]]:
-        """Cells along z, y, x, unknowns and extra unknowns of every level; all ranks say the same."""
-        told = []
+        """Cells along z, y, x, unknowns and secondary unknowns of every level; all ranks say the same."""
+        tables = []
         for handle in self.handles:
             table, count = np.zeros((64, 5), np.int64), ctypes.c_int32()
             memory, name = ctypes.c_int64(), ctypes.c_char_p()
             native.call(
                 "dcg_multilevel_info", handle, ctypes.byref(count), ctypes.byref(memory), 64, table, ctypes.byref(name)
             )
-            told.append([tuple(row) for row in table[: count.value].tolist()])
-        assert all(levels == told[0] for levels in told)
-        return told[0]
+            tables.append([tuple(row) for row in table[: count.value].tolist()])
+        assert all(levels == tables[0] for levels in tables)
+        return tables[0]
 
     def calls(self, number: int = 0) -> dict[str, int]:
         """How often a rank's functions were called, by kind."""

@@ -96,9 +96,9 @@ def null_space(A) -> np.ndarray:
     """Orthonormal columns: the constants of every connected component without coupling to anything fixed."""
     A = np.asarray(A)
     count, component = connected_components(sp.csr_array(A), directed=False)
-    anchor = np.bincount(component, np.abs(A.sum(axis=1)), minlength=count)
+    row_sum = np.bincount(component, np.abs(A.sum(axis=1)), minlength=count)
     size = np.bincount(component, A.diagonal(), minlength=count)
-    singular = np.flatnonzero(anchor <= 1e-12 * size)
+    singular = np.flatnonzero(row_sum <= 1e-12 * size)
     return np.stack(
         [(component == c) / np.sqrt((component == c).sum()) for c in singular] or [np.zeros(len(A))], axis=1
     )
@@ -180,7 +180,7 @@ def _cases() -> dict[str, dict]:
             "coefficient": random_faces(rng, (8, 9), "wall", closed=0.3),
             "boundary": [("open", "wall"), "wall"],
         },
-        "shift anchors": {"cells": drawn((9, 7), 0.3), "shift": 0.05},
+        "shift makes definite": {"cells": drawn((9, 7), 0.3), "shift": 0.05},
         "open cells inside": {"cells": drawn((10, 9), 0.1, 0.05)},
         "single unknown": {"cells": box(1, 1), "boundary": "open"},
         "open box 3-D": {"cells": box(5, 6, 7), "boundary": "open"},

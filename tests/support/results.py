@@ -69,7 +69,7 @@ def made():
 def slowed(results, peer, factor, noise=0.0, part="solve_seconds"):
     """The results with one peer's times changed, every repeat by its own noise."""
     changed, rng = copy.deepcopy(results), np.random.default_rng(11)
-    for found in changed["entries"]:
-        if found["peer"] == peer:
-            found[part] = [t * factor * (1 + noise * rng.uniform(-1, 1)) for t in found[part]]
+    for entry in changed["entries"]:
+        if entry["peer"] == peer:
+            entry[part] = [t * factor * (1 + noise * rng.uniform(-1, 1)) for t in entry[part]]
     return changed

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from deepcg.native import library as native
 from deepcg.native import session
 from deepcg.native.session import Csr, Result
+from tests.support.ranks import Ranks
 
 
 class Session(session.Session):
@@ -31,7 +32,7 @@ class Session(session.Session):
         self.set_coordinates(np.ascontiguousarray(centres, np.float64))
         return self
 
-    def ranks(self, given: native.Ranks) -> Session:
+    def ranks(self, given: Ranks) -> Session:
         self.call("set_ranks", ctypes.byref(given))
         return self
 

@@ -1,4 +1,4 @@
-"""What holds the unknowns of a level, in PyTorch, and how the next level's couplings and transfer follow from it.
+"""The couplings of a level's unknowns, in PyTorch, and how the next level's couplings and transfer follow from it.
 
 `deepcg.multigrid.reference.network` has the formulas, `deepcg.multigrid.reference.hierarchy` the integers behind them.
 Nothing is changed in place, so gradients flow from any result to whatever the couplings depend on.
@@ -33,7 +33,7 @@ def inverse_where(values: Tensor, factor: float = 1.0) -> Tensor:
 
 @dataclass
 class Couplings:
-    """What couples a level's unknowns: edges to one another, Dirichlet couplings and shifts to fixed values.
+    """The couplings of a level's unknowns: edges to one another, Dirichlet couplings and shifts to fixed values.
 
     Attributes
     ----------
@@ -67,11 +67,11 @@ class Couplings:
         below = torch.stack([faces[a].roll(1, a) for a in range(3)])
         secondary = level.unknowns - level.cells
         along = torch.nn.functional.pad((faces + below).reshape(3, -1), (0, secondary)) + self.dirichlet
-        uneven = torch.nn.functional.pad((faces - below).abs().reshape(3, -1), (0, secondary)).sum(0)
+        asymmetry = torch.nn.functional.pad((faces - below).abs().reshape(3, -1), (0, secondary)).sum(0)
         total = self.diagonal()
         axes = along[[a for a in range(3) if level.shape[a] > 1]]
         most, least = (axes.amax(0), axes.amin(0)) if len(axes) else (torch.zeros_like(total), total)
-        share = torch.stack([self.dirichlet.sum(0), self.shift, most, least, uneven], dim=1)
+        share = torch.stack([self.dirichlet.sum(0), self.shift, most, least, asymmetry], dim=1)
         return share * inverse_where(total)[:, None]
 
     def scaled(self, factor: Tensor) -> Couplings:
@@ -82,7 +82,7 @@ class Couplings:
 
 @dataclass
 class Transfer:
-    """What a fine cell takes along each axis of its parent (`interp_parent`) and of the parent's neighbour on its side (`interp_neighbour`).
+    """The weights of a fine cell's parent (`interp_parent`) and of the parent's neighbour on its side (`interp_neighbour`) along each axis.
 
     Both have shape (3, 2, nz, ny, nx): axis, low or high half, coarse cell.
     """

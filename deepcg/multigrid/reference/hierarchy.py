@@ -107,14 +107,14 @@ class Level:
         """
         at = np.unravel_index(np.arange(self.cells), self.shape)
         active = self.active[: self.cells]
-        odd = [a for a in range(3) if self.periodic[a] and self.shape[a] % 2]
-        found = []
-        for number in range(2 << len(odd)):
+        odd_axes = [a for a in range(3) if self.periodic[a] and self.shape[a] % 2]
+        passes = []
+        for number in range(2 << len(odd_axes)):
             chosen = active & ((at[0] + at[1] + at[2]) % 2 == number % 2)
-            for bit, a in enumerate(odd, start=1):
+            for bit, a in enumerate(odd_axes, start=1):
                 chosen = chosen & ((at[a] == self.shape[a] - 1) == (number >> bit) % 2)
-            found.append((number % 2, np.flatnonzero(chosen)))
-        return found
+            passes.append((number % 2, np.flatnonzero(chosen)))
+        return passes
 
 
 @dataclass

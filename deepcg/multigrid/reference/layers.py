@@ -132,6 +132,10 @@ class LevelValues:
     def residual(self, x: Tensor, b: Tensor) -> Tensor:
         return b - self.apply(x)
 
+    def relax(self, x: Tensor, b: Tensor, factor: Tensor) -> Tensor:
+        """One pass; factor: relaxation factor over diagonal, 0 where there is nothing to relax."""
+        return x + factor * self.residual(x, b)
+
     def relax_secondary(self, x: Tensor, b: Tensor, backward: bool) -> Tensor:
         """Gauss-Seidel over the secondary unknowns in order, or in reverse, by the triangle that it inverts."""
         if not len(self._secondary):

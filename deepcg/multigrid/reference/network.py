@@ -6,9 +6,9 @@ the problem and of the coarser networks of transmissibilities that follow from i
 - omega: relaxation factors, on the finest and on coarser levels, by sweep and colour, in (0, 3/2);
 - relaxation_table: factors of it in (3/4, 5/4) on a finest level of unit weights, by the number of a cell's joined faces and whether one is OPEN;
 - a local function of each unknown's surroundings - shares of its diagonal that lie in Dirichlet couplings, in the shift, along its strongest
-  and its weakest axis, and in differences between opposite faces - with one hidden layer of eight, softsign throughout. What counts
-  is h(features) - h(features with Dirichlet couplings, shift and differences set to 0), so the factors are constant inside regular grids,
-  stretched or not; trained networks leave them at 1 there, so that what helps at walls costs nothing far from them. It gives
+  and its weakest axis, and in differences between opposite faces - with one hidden layer of eight, softsign throughout. The layer
+  enters as h(features) - h(features with Dirichlet couplings, shift and differences set to 0), so the factors are constant inside regular
+  grids, stretched or not; trained networks leave them at 1 there, so that help at walls costs nothing far from them. It gives
   factors of the relaxation and of the edges, both in (3/4, 5/4), and of the odds in (1/2, 3/2) of interpolating from the
   parent's neighbour instead of the parent. An edge takes both its ends' factors, a Dirichlet coupling its unknown's twice. The finest
   level is the problem's own operator: there the function changes the relaxation only, and with unit weights nothing.
@@ -83,7 +83,7 @@ from .layers import DirectSolve, LevelValues, Prolongation
 
 @dataclass
 class Levels:
-    """What `Multilevel.setup` makes of a problem: values from the finest level on, and the coarsest level's inverse."""
+    """A problem as `Multilevel.setup` prepares it: values from the finest level on, and the coarsest level's inverse."""
 
     values: list[LevelValues]
     coarsest: DirectSolve
@@ -157,15 +157,15 @@ class Multilevel(nn.Module):
             if hierarchy.unit
             else self._factors(couplings)[:, 0]
         )
-        found = [LevelValues(couplings, factor)]
+        values = [LevelValues(couplings, factor)]
         for level in hierarchy.levels[1:]:
             couplings, transfer = coarsen_values(couplings, level)
             factors = self._factors(couplings)
             couplings = couplings.scaled(factors[:, 1])
             transfer = transfer.with_odds(factors[: level.cells, 2].reshape(level.shape))
-            found[-1].prolongation = Prolongation(found[-1].level, level, transfer)
-            found.append(LevelValues(couplings, factors[:, 0]))
-        return Levels(found, DirectSolve(couplings), hierarchy.scale)
+            values[-1].prolongation = Prolongation(values[-1].level, level, transfer)
+            values.append(LevelValues(couplings, factors[:, 0]))
+        return Levels(values, DirectSolve(couplings), hierarchy.scale)
 
     def _factors(self, couplings: Couplings) -> Tensor:
         """The local function of every unknown; 1 where no edge is."""
@@ -187,14 +187,14 @@ class Multilevel(nn.Module):
         x = torch.zeros_like(b)
         for sweep in sweeps:
             for colour, scaling in level.passes:
-                x = x + omega[sweep, colour] * scaling * level.residual(x, b)
+                x = level.relax(x, b, omega[sweep, colour] * scaling)
             x = level.relax_secondary(x, b, backward=False)
         down = level.prolongation.restrict(level.residual(x, b))
         x = x + level.prolongation.prolong(self._visit(levels, number + 1, down))
         for sweep in reversed(sweeps):
             x = level.relax_secondary(x, b, backward=True)
             for colour, scaling in reversed(level.passes):
-                x = x + omega[sweep, colour] * scaling * level.residual(x, b)
+                x = level.relax(x, b, omega[sweep, colour] * scaling)
         return x
 
     def bounded_parameters(self) -> Parameters:

@@ -22,8 +22,8 @@ class MatrixLayout(Layout):
         The matrix as the user gave it.
     session : Session
         It has read A.
-    found : Read
-        What it read.
+    read : Read
+        The session's view of A.
     shape : tuple of int
         The grid's.
 
@@ -35,14 +35,14 @@ class MatrixLayout(Layout):
 
     of_matrix = True
 
-    def __init__(self, A: sp.csr_array, session: Session, found: Read, shape: tuple[int, ...]):
-        self._A, self.session, self.shape, self.sign = A, session, shape, found.facts.sign
+    def __init__(self, A: sp.csr_array, session: Session, read: Read, shape: tuple[int, ...]):
+        self._A, self.session, self.shape, self.sign = A, session, shape, read.facts.sign
         # a slice where nothing is to be picked: indexing then copies nothing
         self._cell: slice | NDArray[np.int64] = (
-            session.array(found.cell, ctypes.c_int64, self.size) if found.cell else slice(None)
+            session.array(read.cell, ctypes.c_int64, self.size) if read.cell else slice(None)
         )
-        alone = session.array(found.row, ctypes.c_int64, found.alone)
-        self.eliminated, self._ignored = alone[: found.diagonal], alone[found.diagonal :]
+        alone = session.array(read.row, ctypes.c_int64, read.alone)
+        self.eliminated, self._ignored = alone[: read.diagonal], alone[read.diagonal :]
 
     @property
     def size(self) -> int:

@@ -60,9 +60,9 @@ def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
     except native.ArgumentError as error:
         text = str(error)
         raise ValueError(text if text.startswith("cells: ") else f"A: {text}") from None
-    found = session.read()
-    grid, stencil = view_operator(session, found, dim)
-    return problem_class.assemble(grid, stencil, MatrixLayout(A, session, found, grid.shape))
+    read = session.read()
+    grid, stencil = view_operator(session, read, dim)
+    return problem_class.assemble(grid, stencil, MatrixLayout(A, session, read, grid.shape))
 
 
 def check_matrix(A) -> tuple[sp.csr_array, float]:
@@ -84,12 +84,12 @@ def check_matrix(A) -> tuple[sp.csr_array, float]:
     return A, rounding
 
 
-def view_operator(session: Session, found: Read, dim: int) -> tuple[Grid, Stencil]:
-    """The grid and the stencil that a session found, over its arrays."""
-    op, axes = found.op, (0, 1, 2) if dim == 3 else (0, 2)
+def view_operator(session: Session, read: Read, dim: int) -> tuple[Grid, Stencil]:
+    """The grid and the stencil that a session has read, over its arrays."""
+    op, axes = read.op, (0, 1, 2) if dim == 3 else (0, 2)
     shape = tuple(op.shape[axis] for axis in axes)
     widths = tuple(
-        session.array(found.widths[axis], ctypes.c_double, n) if found.widths[axis] else np.ones(n)
+        session.array(read.widths[axis], ctypes.c_double, n) if read.widths[axis] else np.ones(n)
         for axis, n in zip(axes, shape, strict=True)
     )
     periodic = tuple(bool(op.periodic >> axis & 1) for axis in axes)
@@ -109,7 +109,7 @@ def view_operator(session: Session, found: Read, dim: int) -> tuple[Grid, Stenci
 
 
 def boundary_words(open_sides, periodic) -> Boundary:
-    """What lies outside each side, as `deepcg.Poisson` says it; open_sides: a (low, high) pair of bools per axis."""
+    """The boundary in the words of `deepcg.Poisson`; open_sides: a (low, high) pair of bools per axis."""
     return tuple(
         ("periodic", "periodic") if wraps else ("open" if low else "wall", "open" if high else "wall")
         for (low, high), wraps in zip(open_sides, periodic, strict=True)

@@ -13,7 +13,7 @@ using namespace dcg;
 using namespace dcg::cuda;
 
 struct dcg_cuda {
-  dcg_parameters weights;
+  dcg_parameters parameters;
   int threads;
   std::string name;
   double inverse_scale;
@@ -42,7 +42,7 @@ void set_up(dcg_cuda &m, const dcg_operator &op) {
   check(op);
   require(devices() > 0, "no CUDA device is there");
   Hierarchy hierarchy;
-  hierarchy.op = op, hierarchy.weights = m.weights, hierarchy.threads = m.threads;
+  hierarchy.op = op, hierarchy.parameters = m.parameters, hierarchy.threads = m.threads;
   hierarchy.set_up();
   m.components = Arena(), m.runs = RunsView{};
   m.arena = Arena(), m.levels = Levels();  // before the new arrays: both at once might not fit
@@ -69,12 +69,12 @@ extern "C" int dcg_cuda_devices(int32_t *count) {
   });
 }
 
-extern "C" int dcg_cuda_create(const dcg_operator *op, const dcg_parameters *weights, int32_t threads, dcg_cuda **handle) {
+extern "C" int dcg_cuda_create(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, dcg_cuda **handle) {
   return guarded([&] {
-    require(op && weights && handle, "operator, weights and handle must not be NULL");
-    check(*weights);
+    require(op && parameters && handle, "operator, parameters and handle must not be NULL");
+    check(*parameters);
     auto m = std::make_unique<dcg_cuda>();
-    m->weights = *weights;
+    m->parameters = *parameters;
     m->threads = threads > 0 ? threads : omp_get_max_threads();
     set_up(*m, *op);
     m->name = device_name();
@@ -109,17 +109,17 @@ extern "C" int dcg_cuda_cg(dcg_cuda *handle, double *x, double *r, double target
     require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
     require(maxiter >= 0, "maxiter must not be negative");
     Arena arena;
-    double *found = arena.zeros<double>(3 * maxiter);
+    double *records = arena.zeros<double>(3 * maxiter);
     const Stream on = static_cast<Stream>(stream);
     wait({});
     Scalars begin;
-    begin.target = target, begin.maxiter = maxiter, begin.history = found, begin.steps = found + maxiter;
+    begin.target = target, begin.maxiter = maxiter, begin.history = records, begin.steps = records + maxiter;
     DeviceSpace space(handle->krylov, on, x, r, begin);
     conjugate_gradients(space);
     const Scalars &end = space.scalars();
     if (end.iterations > 0) {
-      copy(history, found, sizeof(double) * end.iterations, on);
-      copy(steps, found + maxiter, 2 * sizeof(double) * end.iterations, on);
+      copy(history, records, sizeof(double) * end.iterations, on);
+      copy(steps, records + maxiter, 2 * sizeof(double) * end.iterations, on);
     }
     *iterations = end.iterations, *result = end.result;
   });
@@ -164,7 +164,7 @@ extern "C" int dcg_cuda_time(dcg_cuda *handle, int32_t what, int32_t repeats, do
     const int64_t cells = finest.grid.extent().count();
     char *buffer = what == DCG_CUDA_COPY ? arena.zeros<char>(2 * kBuffer) : nullptr;
     *bytes = what == DCG_CUDA_COPY ? 2 * kBuffer : what == DCG_CUDA_SWEEP ? (finest.constant ? 26 : 64) * cells : 0;
-    std::vector<double> found;
+    std::vector<double> times;
     for (int n = -1; n < repeats; ++n) {  // once to warm up
       const double one = seconds_of([&] {
         if (what == DCG_CUDA_COPY) copy_within(buffer + kBuffer, buffer, kBuffer, {});
@@ -172,10 +172,10 @@ extern "C" int dcg_cuda_time(dcg_cuda *handle, int32_t what, int32_t repeats, do
         if (what == DCG_CUDA_SWEEP)
           for (int p = 0; p < finest.passes; ++p) over(launcher, Relax<LevelView>{finest, 0, p, false});
       });
-      if (n >= 0) found.push_back(one);
+      if (n >= 0) times.push_back(one);
     }
-    std::sort(found.begin(), found.end());
-    *seconds = found[found.size() / 2];
+    std::sort(times.begin(), times.end());
+    *seconds = times[times.size() / 2];
   });
 }
 

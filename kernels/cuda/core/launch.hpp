@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(Block::kThreads) block_kernel(const int *stop,
   body(Block{});
 }
 
-// Each block's sum of what the body returns.
+// Each block's sum of the body's values.
 template <class Body>
 __global__ void __launch_bounds__(kThreads) sum_kernel(const int *stop, const Extent e, double *partial, const Body body) {
   __shared__ double part[kThreads];

@@ -1,4 +1,4 @@
-// What happens at one cell in each phase of the cycle. The formulas are those of kernels/src/cycle/cell.hpp, as on the CPU.
+// The work at one cell in each phase of the cycle. The formulas are those of kernels/src/cycle/cell.hpp, as on the CPU.
 //
 // Ledger, bytes per cell of the finest level with a constant coefficient: relax 13 a pass, restrict_x 9 + 2, restrict 2, prolong 4 + 4 + 1.
 // Passes of one colour touch every cache line: keeping the colours apart in memory would halve that, at the price of two layouts.
@@ -64,7 +64,7 @@ struct Relax {
     float factor = 0.0f;
     if (is_in_pass(p)) factor = v.constant ? v.factors[(sweep * 2 + colour) * 16 + c] : v.omega_dinv[p.at] * v.omega[sweep][colour];
     if (first) {
-      v.x[p.at] = factor * v.b[p.at];
+      v.x[p.at] = cell::relaxed_from_zero(factor, v.b[p.at], v.constant ? static_cast<float>(c & 7) : v.diagonal[p.at]);
     } else if (factor != 0.0f) {
       v.x[p.at] = v.constant ? cell::relaxed(v.x[p.at], factor, v.b[p.at], static_cast<float>(c & 7), neighbour_sum<float>(g, v.x, p))
                          : cell::relaxed(v.x[p.at], factor, v.b[p.at], v.diagonal[p.at], weighted_sum(v, p));

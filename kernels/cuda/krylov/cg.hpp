@@ -125,7 +125,7 @@ struct Accept {
   }
 };
 
-struct Krylov {  // what the iteration needs on the device beside the caller's vectors
+struct Krylov {  // the iteration's own arrays on the device
   const Levels *levels;
   FineView fine;
   float *p;

@@ -16,7 +16,7 @@ struct Residual {  // r = b - A x in difference form; x NULL: 0
       r[n] = 0.0;
       return;
     }
-    r[n] = x ? b[n] - (fine.unit > 0.0 ? fine.unit * unit(k, j, i) : weighted(k, j, i)) : b[n];
+    r[n] = x ? b[n] - (fine.unit > 0.0 ? fine.unit * constant(k, j, i) : variable(k, j, i)) : b[n];
   }
 
  private:
@@ -32,7 +32,7 @@ struct Residual {  // r = b - A x in difference form; x NULL: 0
     return fine.index(c[0], c[1], c[2]);
   }
 
-  DCG_BOTH double unit(int k, int j, int i) const {  // without the factor
+  DCG_BOTH double constant(int k, int j, int i) const {  // without the factor `unit`
     int joined = fine.stencil_type[fine.grid.at(k, j, i)] & 7;
     const double here = x[fine.index(k, j, i)];
     double sum = 0.0;
@@ -44,7 +44,7 @@ struct Residual {  // r = b - A x in difference form; x NULL: 0
     return sum + joined * here;  // the rest are faces to fixed values
   }
 
-  DCG_BOTH double weighted(int k, int j, int i) const {
+  DCG_BOTH double variable(int k, int j, int i) const {
     const int n = fine.index(k, j, i), row = k * fine.grid.n[1] + j;
     const int face[3] = {n, n + k * fine.grid.n[2], n + row};
     const int step[3] = {fine.grid.n[1] * fine.grid.n[2], fine.grid.n[2], 1};
@@ -138,7 +138,7 @@ inline RunsView upload_runs(Arena &arena, int64_t runs, const int64_t *first, co
   return v;
 }
 
-// r = b - A x less its means; {||r||, 2-norm of what was taken off}
+// r = b - A x less its means; {||r||, 2-norm of the part removed}
 inline std::pair<double, double> true_residual(const FineView &fine, const RunsView &runs, double *partial, double *result, const double *b,
                                                const double *x, double *r, Stream stream) {
   const Launcher launcher{stream};

@@ -54,9 +54,9 @@ class Upload {
     v.passes = 2;
     for (int a = 0; a < 3; ++a)
       if (v.odd_axes >> a & 1) v.passes *= 2;
-    const dcg_parameters &w = hierarchy.weights;
-    v.constant = level.constant, v.sweeps = w.sweeps[std::min<size_t>(l, DCG_LEVELS - 1)];
-    std::copy(&w.omega[l > 0][0][0], &w.omega[l > 0][0][0] + 2 * DCG_SWEEPS, &v.omega[0][0]);
+    const dcg_parameters &given = hierarchy.parameters;
+    v.constant = level.constant, v.sweeps = given.sweeps[std::min<size_t>(l, DCG_LEVELS - 1)];
+    std::copy(&given.omega[l > 0][0][0], &given.omega[l > 0][0][0] + 2 * DCG_SWEEPS, &v.omega[0][0]);
     const int64_t n = box.size + level.secondary;
     v.x = arena.zeros<float>(n), v.b = arena.zeros<float>(n);
     if (level.constant) {
@@ -72,7 +72,7 @@ class Upload {
           v.interp_parent[a][s] = arena.upload(level.interp_parent[a][s].data(), box.size);
           v.interp_neighbour[a][s] = arena.upload(level.interp_neighbour[a][s].data(), box.size);
         }
-      if (l + 1 < hierarchy.levels.size()) v.coarsening[a] = merge(level.coarsening[a]);
+      if (l + 1 < hierarchy.levels.size()) v.coarsening[a] = axis_view(level.coarsening[a]);
     }
     if (level.secondary) list_secondary(level, v);
     if (l + 1 == hierarchy.levels.size()) {
@@ -83,16 +83,16 @@ class Upload {
   }
 
   const float *factors() {
-    const dcg_parameters &w = hierarchy.weights;
+    const dcg_parameters &given = hierarchy.parameters;
     std::vector<float> values;
     for (int s = 0; s < DCG_SWEEPS; ++s)
       for (int colour = 0; colour < 2; ++colour)
         for (int c = 0; c < DCG_STENCIL_TYPES; ++c)
-          values.push_back(c & 7 ? w.omega[0][s][colour] * w.relaxation_table[c] / static_cast<float>(c & 7) : 0.0f);
+          values.push_back(c & 7 ? given.omega[0][s][colour] * given.relaxation_table[c] / static_cast<float>(c & 7) : 0.0f);
     return arena.upload(values);
   }
 
-  AxisCoarseningView merge(const AxisCoarsening &m) { return {integers(m.parent), integers(m.side), integers(m.first)}; }
+  AxisCoarseningView axis_view(const AxisCoarsening &m) { return {integers(m.parent), integers(m.side), integers(m.first)}; }
 
   template <class T>
   const int *integers(const std::vector<T> &from) {

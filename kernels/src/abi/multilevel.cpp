@@ -21,30 +21,30 @@ namespace {
 
 void set_up(dcg_multilevel &m) {
   m.set_up();
-  m.cycle.prepare(m.levels, m.weights, 0, best_rows(), m.threads);
+  m.cycle.prepare(m.levels, m.parameters, 0, best_rows(), m.threads);
 }
 
 }  // namespace
 
-extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_parameters *weights, int32_t threads, dcg_multilevel **handle) {
+extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, dcg_multilevel **handle) {
   return guarded([&] {
-    require(op && weights && handle, "operator, weights and handle must not be NULL");
-    check(*op), check(*weights);
+    require(op && parameters && handle, "operator, parameters and handle must not be NULL");
+    check(*op), check(*parameters);
     auto m = std::make_unique<dcg_multilevel>();
-    m->op = *op, m->weights = *weights;
+    m->op = *op, m->parameters = *parameters;
     m->threads = threads > 0 ? threads : omp_get_max_threads();
     set_up(*m);
     *handle = m.release();
   });
 }
 
-extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_parameters *weights, int32_t threads, const dcg_ranks *ranks,
+extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_parameters *parameters, int32_t threads, const dcg_ranks *ranks,
                                               dcg_multilevel **handle) {
   return guarded([&] {
-    require(op && weights && ranks && handle, "operator, weights, ranks and handle must not be NULL");
-    check(*weights);
+    require(op && parameters && ranks && handle, "operator, parameters, ranks and handle must not be NULL");
+    check(*parameters);
     auto m = std::make_unique<dcg_multilevel>();
-    m->distributed = std::make_unique<DistributedHierarchy>(*ranks, *op, *weights, threads > 0 ? threads : omp_get_max_threads());
+    m->distributed = std::make_unique<DistributedHierarchy>(*ranks, *op, *parameters, threads > 0 ? threads : omp_get_max_threads());
     *handle = m.release();
   });
 }
@@ -107,7 +107,7 @@ extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window,
     require(window >= 0, "window: 0 or more is needed");
     require(!handle->distributed, "handle: conjugate directions run on one rank only");
     Level &finest = *handle->levels[0];
-    std::vector<Kept> kept(std::clamp<int64_t>(maxiter, 0, window) + 1);  // there will be no more
+    std::vector<Direction> kept(std::clamp<int64_t>(maxiter, 0, window) + 1);  // there will be no more
     Outcome outcome;
     with_team(handle->threads, [&](const Team &team) {
       const Outcome mine = flexible_conjugate_gradients(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, kept,
@@ -123,23 +123,20 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
   return guarded([&] {
     require(handle && levels && bytes && name && (per_level || capacity == 0), "no argument may be NULL");
     *name = best_rows().name;
+    std::vector<LevelSize> sizes;
     if (handle->distributed) {
-      const std::vector<LevelSize> &sizes = handle->distributed->sizes();
-      *levels = static_cast<int32_t>(sizes.size()), *bytes = handle->distributed->bytes();
-      for (size_t l = 0; l < sizes.size() && static_cast<int32_t>(l) < capacity; ++l) {
-        std::copy(sizes[l].n, sizes[l].n + 3, per_level + 5 * l);
-        per_level[5 * l + 3] = sizes[l].unknowns, per_level[5 * l + 4] = sizes[l].secondary;
+      sizes = handle->distributed->sizes(), *bytes = handle->distributed->bytes();
+    } else {
+      *bytes = handle->cycle.bytes() + handle->direction.bytes();
+      for (const auto &level : handle->levels) {
+        *bytes += level->bytes();
+        sizes.push_back({{level->box.n[0], level->box.n[1], level->box.n[2]}, level->unknowns, level->secondary});
       }
-      return;
     }
-    *levels = static_cast<int32_t>(handle->levels.size());
-    *bytes = handle->cycle.bytes() + handle->direction.bytes();
-    for (size_t l = 0; l < handle->levels.size(); ++l) {
-      const Level &level = *handle->levels[l];
-      *bytes += level.bytes();
-      if (static_cast<int32_t>(l) >= capacity) continue;
-      for (int a = 0; a < 3; ++a) per_level[5 * l + a] = level.box.n[a];
-      per_level[5 * l + 3] = level.unknowns, per_level[5 * l + 4] = level.secondary;
+    *levels = static_cast<int32_t>(sizes.size());
+    for (int32_t l = 0; l < std::min(*levels, capacity); ++l) {
+      std::copy(sizes[l].n, sizes[l].n + 3, per_level + 5 * l);
+      per_level[5 * l + 3] = sizes[l].unknowns, per_level[5 * l + 4] = sizes[l].secondary;
     }
   });
 }

@@ -48,7 +48,7 @@ int guarded(Body &&body) noexcept {
   }
 }
 
-// Throws what a function of this library failed with, its text kept.
+// Throws the error of a function of this library, with its text.
 inline void pass_on(int code) {
   if (code == DCG_OK) return;
   const std::string text = last_error();

@@ -21,11 +21,11 @@ class Kept {
 
   char *take(size_t &bytes) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = blocks_.lower_bound(bytes);
-    if (found == blocks_.end() || found->first > bytes + bytes / 2) return nullptr;
-    char *block = found->second;
-    bytes = found->first, total_ -= bytes;
-    blocks_.erase(found);
+    const auto fitting = blocks_.lower_bound(bytes);
+    if (fitting == blocks_.end() || fitting->first > bytes + bytes / 2) return nullptr;
+    char *block = fitting->second;
+    bytes = fitting->first, total_ -= bytes;
+    blocks_.erase(fitting);
     return block;
   }
 

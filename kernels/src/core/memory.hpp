@@ -8,7 +8,7 @@ namespace dcg {
 
 constexpr size_t kHuge = size_t{1} << 21;  // bytes of a huge page
 
-// A block of at least `bytes`, on a huge page's boundary; `bytes` becomes what it has.
+// A block of at least `bytes`, on a huge page's boundary; `bytes` becomes its size.
 char *take_block(size_t &bytes);
 void give_back(char *block, size_t bytes);
 void release_kept();

@@ -63,7 +63,7 @@ struct Range {
   int64_t begin, end;
 };
 
-// What the threads of a team share.
+// The barrier and the sums of a team, which its threads share.
 class Shared {
  public:
   explicit Shared(int size) : barrier(size), slots(8 * size) {}

@@ -41,6 +41,12 @@ DCG_CELL V relaxed(V x, V factor, V b, V diagonal, V sum) {
   return x + factor * residual(b, diagonal, x, sum);
 }
 
+// The same where x is 0 in the cell and around it: the first pass, which reads no neighbours.
+template <class V>
+DCG_CELL V relaxed_from_zero(V factor, V b, [[maybe_unused]] V diagonal) {
+  return factor * b;
+}
+
 // Interpolation along one axis: from a child's parent and from the parent's neighbour on the child's side
 template <class V>
 DCG_CELL V interpolate(V interp_parent, V parent, V interp_neighbour, V neighbour) {
@@ -54,7 +60,7 @@ DCG_CELL V constant_product(V diagonal, V p, V west, V east, V south, V north, V
   return diagonal * p - ((west + east) + (south + north) + (down + up));
 }
 
-// What flows out through the two faces across an axis, in difference form
+// The flux out of the two faces across an axis, in difference form.
 template <class V>
 DCG_CELL V outflow(V w_low, V w_high, V p, V low, V high) {
   return w_low * (p - low) + w_high * (p - high);

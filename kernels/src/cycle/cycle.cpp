@@ -63,10 +63,10 @@ class WavefrontExecutor {
 
 }  // namespace
 
-void Cycle::prepare(const std::vector<Level *> &levels, const dcg_parameters &weights, size_t first, const RowKernels &rows, int threads) {
+void Cycle::prepare(const std::vector<Level *> &levels, const dcg_parameters &parameters, size_t first, const RowKernels &rows, int threads) {
   levels_.resize(levels.size());
   for (size_t l = 0; l < levels.size(); ++l)
-    levels_[l].prepare(*levels[l], l + 1 < levels.size() ? levels[l + 1] : nullptr, weights, first + l, rows, threads);
+    levels_[l].prepare(*levels[l], l + 1 < levels.size() ? levels[l + 1] : nullptr, parameters, first + l, rows, threads);
 }
 
 int64_t Cycle::bytes() const {

@@ -2,16 +2,16 @@
 // used is chosen at run time.
 //
 // Ledger, bytes per cell of one pass when the neighbouring rows and planes stay in cache:
-//   relax_constant       x 4 + 4, b 4, type 1                                    13
-//   relax_variable   x 4 + 4, b 4, three weights 12, diagonal 4, relax 4     32
-//   residual_*       the same without the store; its row stays in cache       9 / 24
-//   restrict         reads 12 transfer weights and one value of a coarse cell for eight fine ones:  52 / 8 = 6.5
-//   prolong          the same, and x 4 + 4                                   14.5
-//   direction        p 4 + 4, z 4                                            12
-//   curvature_constant   p in cache from `direction`, type 1                      1
-//   advance_constant     p 4, type 1,  x 8 + 8, r 8 + 8, b 4                     41
-//   curvature_variable   p in cache, three weights 12, diagonal 4, relax 4   20
-//   advance_variable     as advance_constant, with three double weights          64
+//   relax_constant      x 4 + 4, b 4, type 1                                                    13
+//   relax_variable      x 4 + 4, b 4, three weights 12, diagonal 4, omega_dinv 4                32
+//   residual_*          the same without the store; its row stays in cache                      9 / 24
+//   restrict            12 transfer weights and one value of a coarse cell for eight fine ones  52 / 8 = 6.5
+//   prolong             the same, and x 4 + 4                                                   14.5
+//   direction           p 4 + 4, z 4                                                            12
+//   curvature_constant  p in cache from `direction`, type 1                                     1
+//   advance_constant    p 4, type 1, x 8 + 8, r 8 + 8, b 4                                      41
+//   curvature_variable  p in cache, three weights 12, diagonal 4, omega_dinv 4                  20
+//   advance_variable    as advance_constant, with three double weights                          64
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ struct WeightRows {  // faces to the higher neighbour, of this row and of the ro
   const float *diagonal, *omega_dinv;
 };
 
-struct CoarseRows {  // what a fine row's prolongation reads: [y parent, y neighbour][z parent, z neighbour]
+struct CoarseRows {  // coarse rows that a fine row's prolongation reads: [y parent, y neighbour][z parent, z neighbour]
   const float *value[2][2];
   const float *z_parent[2], *z_neighbour[2];  // of the y parent and of the y neighbour
   const float *y_parent, *y_neighbour;

@@ -8,9 +8,9 @@
 
 namespace dcg {
 
-void LevelStages::prepare(Level &level, Level *coarse, const dcg_parameters &weights, size_t number, const RowKernels &rows, int threads) {
+void LevelStages::prepare(Level &level, Level *coarse, const dcg_parameters &parameters, size_t number, const RowKernels &rows, int threads) {
   level_ = &level, coarse_ = coarse, rows_ = &rows;
-  sweeps_ = weights.sweeps[std::min<size_t>(number, DCG_LEVELS - 1)];
+  sweeps_ = parameters.sweeps[std::min<size_t>(number, DCG_LEVELS - 1)];
   odd_axes_.clear();
   for (int a = 0; a < 3; ++a)
     if (level.periodic[a] && level.box.n[a] % 2) odd_axes_.push_back(a);
@@ -18,9 +18,9 @@ void LevelStages::prepare(Level &level, Level *coarse, const dcg_parameters &wei
   wavefront_ = level.secondary == 0 && odd_axes_.empty() && !(level.periodic[0] && level.box.n[0] > 1);
   for (int s = 0; s < DCG_SWEEPS; ++s)
     for (int colour = 0; colour < 2; ++colour) {
-      omega_[s][colour] = weights.omega[number > 0][s][colour];
+      omega_[s][colour] = parameters.omega[number > 0][s][colour];
       for (int c = 0; c < DCG_STENCIL_TYPES; ++c)
-        factors_[s][colour][c] = c & 7 ? omega_[s][colour] * weights.relaxation_table[c] / static_cast<float>(c & 7) : 0.0f;
+        factors_[s][colour][c] = c & 7 ? omega_[s][colour] * parameters.relaxation_table[c] / static_cast<float>(c & 7) : 0.0f;
     }
   for (auto &lines : lines_) lines.assign(coarse ? level.box.n[1] * coarse->box.stride + 2 * kLanes : 0, 0.0f);
   zeros_.assign(level.box.stride + 4 * kLanes, 0.0f);

@@ -18,7 +18,7 @@ struct Stage {
 class LevelStages {
  public:
   // Sizes the buffers for a level that is set up; call it again after it changed. coarse: the next level, NULL below the last one.
-  void prepare(Level &level, Level *coarse, const dcg_parameters &weights, size_t number, const RowKernels &rows, int threads);
+  void prepare(Level &level, Level *coarse, const dcg_parameters &parameters, size_t number, const RowKernels &rows, int threads);
 
   int sweeps() const { return sweeps_; }
   int passes() const { return passes_; }
@@ -28,7 +28,7 @@ class LevelStages {
   int64_t cells() const { return level_->box.cells(); }
   int64_t bytes() const;
 
-  // This thread's part of what stages read before they write it.
+  // Zeroes this thread's part of the vectors that stages read before they write them.
   void clear(const Team &team);
   // One stage over all planes; or several as one wavefront, in which a stage follows the one before it by the planes that it needs.
   // Returns this thread's part of x . b where kDot is among them.

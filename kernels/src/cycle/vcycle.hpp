@@ -9,9 +9,9 @@
 //   prolong(l)                 x += P (next level's x)
 //   end(l)                     after the last pass
 //
-// With S a relaxation that contracts in the norm of A, its reverse S* and a symmetric positive semi-definite B for the coarser levels,
-// I - M A = S* (I - P B P^T A) S. So M is symmetric and positive definite whatever the learned parameters (the proof is in
-// deepcg/multigrid/reference/network.py).
+// Let S be the error propagation of relax_down's passes, a contraction in the norm of A, and S* its adjoint there, which is that of the reverse
+// passes. With a symmetric positive semi-definite B for the coarser levels, I - M A = S* (I - P B P^T A) S. So M is symmetric and positive
+// definite whatever the learned parameters (the proof is in deepcg/multigrid/reference/network.py).
 #pragma once
 
 #include "core/host_device.hpp"

@@ -18,14 +18,15 @@ void DistributedHierarchy::load_residual(const double *r, double scale, const Te
 class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace, float> {
  public:
   RankSpace(DistributedHierarchy &on, double *x, double *r, const Team &team)
-      : on_(on), level_(on.finest_->level), team_(team), x_(x), r_(r), p_(on.direction_.data()), zeros_(level_.box.stride + 2 * kLanes, 0.0f) {}
+      : on_(on), level_(on.finest_->level), team_(team), system_{on.op_, 1.0 / on.inverse_scale_, x, r}, p_(on.direction_.data()),
+        own_(system_, level_, rows_, team) {}
 
   double residual_square() {
-    return sum([&](int64_t row, int64_t at, int64_t n) { return square_row(n, r_ + row * n, &level_.cells[at]); });
+    return sum([&](int64_t row, int64_t at, int64_t n) { return square_row(n, system_.r + row * n, &level_.cells[at]); });
   }
 
   void load() {
-    on_.load_residual(r_, cg.scale, team_);
+    on_.load_residual(system_.r, cg.scale, team_);
     const Range part = team_.part(on_.direction_.size());
     std::fill(p_ + part.begin, p_ + part.end, 0.0f);
     team_.barrier();
@@ -47,19 +48,11 @@ class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace, float> {
     if (team_.rank == 0)
       for (const Halo &halo : local.ghosts) halo.broadcast(p_, p_);
     team_.barrier();
-    return sum([&](int64_t, int64_t at, int64_t n) {
-             return level_.constant ? rows_.curvature_constant(n, p_ + at, around(at), level_.stencil_type.data() + at)
-                                : rows_.curvature_variable(n, p_ + at, around(at), weight_rows(level_, at, zeros_.data() + kLanes));
-           }) / on_.inverse_scale_;
+    return sum([&](int64_t, int64_t at, int64_t n) { return own_.curvature_row(p_, at, n); }) / on_.inverse_scale_;
   }
 
   double advance() {
-    return sum([&](int64_t row, int64_t at, int64_t n) {
-      double *x = x_ + row * n, *r = r_ + row * n;
-      float *b = level_.b.data() + at;
-      return level_.constant ? rows_.advance_constant(n, cg.alpha, on_.op_.unit, p_ + at, around(at), level_.stencil_type.data() + at, x, r, cg.scale, b)
-                         : rows_.advance_variable(n, cg.alpha, p_ + at, around(at), weights_round(on_.op_, row, 0), x, r, cg.scale, b);
-    });
+    return sum([&](int64_t row, int64_t at, int64_t n) { return own_.advance_row(cg.alpha, p_, cg.scale, row, 0, at, n); });
   }
 
  private:
@@ -69,15 +62,14 @@ class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace, float> {
     on_.for_own_rows(team_, [&](int64_t row, int64_t at, int64_t n) { own += body(row, at, n); });
     return on_.sum(own, team_);
   }
-  Around<float> around(int64_t at) const { return neighbour_rows(level_, p_, at, zeros_.data() + kLanes); }
 
   DistributedHierarchy &on_;
   Level &level_;
   const Team &team_;
   const RowKernels &rows_ = best_rows();
-  double *x_, *r_;
-  float *p_;
-  const std::vector<float> zeros_;
+  const System system_;
+  float *const p_;
+  const KrylovRows own_;
 };
 
 Outcome DistributedHierarchy::conjugate_gradients(double *x, double *r, double target, int64_t maxiter, double *history, double *steps) {

@@ -1,8 +1,8 @@
-// Set-up of the network on many ranks: level by level, until what is left is small enough for one.
+// Set-up of the network on many ranks: level by level, until one is small enough for a single rank.
 //
 // An owned coarse cell depends on coarse cells at most two away, so each rank holds a halo of two:
-//   its diagonal takes the faces on both sides, each with the learned factors of both ends (setup/finish.cpp),    one coarse cell
-//   and a factor depends on the faces on both sides of its cell, which go from one cell's middle to another's.    two
+//   its diagonal takes the faces on both sides, each with the learned factors of both ends                     one coarse cell
+//   and a factor depends on the faces on both sides of its cell, which go from one cell's middle to another's.  two
 // The same holds for the interpolation of its neighbours' children. Children of the halo come from their owners with all that belongs to
 // them, so owned values are bit for bit those of a single rank.
 
@@ -17,8 +17,8 @@
 
 namespace dcg {
 
-DistributedHierarchy::DistributedHierarchy(const dcg_ranks &ranks, const dcg_operator &op, const dcg_parameters &weights, int threads)
-    : ranks_(ranks), weights_(weights), threads_(threads) {
+DistributedHierarchy::DistributedHierarchy(const dcg_ranks &ranks, const dcg_operator &op, const dcg_parameters &parameters, int threads)
+    : ranks_(ranks), parameters_(parameters), threads_(threads) {
   set_up(op);
 }
 
@@ -51,7 +51,10 @@ double DistributedHierarchy::build(Level &level, const Partition &own, const Par
   if (!held.here) return level.box.reset(on.op.shape), 1.0;
   const double factor = build_finest(level, on.op, largest, threads_);
   for (Field<float> *vector : {&level.x, &level.b}) fill(*vector, level.box.size, 0.0f, threads_);
-  if (!level.constant) finish(level, weights_, true, threads_);
+  if (!level.constant) {
+    apply_local_factors(level, parameters_, true, threads_);
+    setup_smoother(level, true, threads_);
+  }
   return factor;
 }
 
@@ -174,7 +177,7 @@ void DistributedHierarchy::set_up(const dcg_operator &op) {
 void DistributedHierarchy::agglomerate(const Partition &cells, const Largest &most, Widths &widths, double target) {
   const LocalLevel *above = cut_ > 0 ? levels_[cut_ - 1].get() : nullptr;
   const Partition on_one = cells.agglomerated(ranks_);
-  agglomerated_.weights = weights_, agglomerated_.threads = threads_;
+  agglomerated_.parameters = parameters_, agglomerated_.threads = threads_;
   agglomerated_.levels.clear();
   Level &last = agglomerated_.next_level();
   if (above) {
@@ -194,7 +197,7 @@ void DistributedHierarchy::agglomerate(const Partition &cells, const Largest &mo
   if (on_one.here) {
     agglomerated_.levels.push_back(&last);
     agglomerated_.coarsen_on(widths, target);
-    agglomerated_cycle_.prepare(agglomerated_.levels, weights_, cut_, best_rows(), threads_);
+    agglomerated_cycle_.prepare(agglomerated_.levels, parameters_, cut_, best_rows(), threads_);
   }
 }
 
@@ -203,13 +206,14 @@ void DistributedHierarchy::add_level(LocalLevel &local, const CoarsenedPartition
   Level &level = local.level;
   for (int a = 0; a < 3; ++a) level.coarsening[a] = plan.coarsening[a];
   coarsen(level, local.coarse, threads_);
-  finish(local.coarse, weights_, false, threads_);
-  add_regular_rows(level, local.coarse);
+  apply_local_factors(local.coarse, parameters_, false, threads_);
+  setup_smoother(local.coarse, false, threads_);
+  subtract_regular_rows(level, local.coarse);
   for (auto &dirichlet : level.dirichlet) dirichlet.release();
   level.shift.release();
   local.deactivate_ghosts();
   local.create_ghost_halos(ranks_);
-  local.stages.prepare(level, &local.coarse, weights_, number, best_rows(), threads_);
+  local.stages.prepare(level, &local.coarse, parameters_, number, best_rows(), threads_);
 }
 
 // The sizes of the levels on rank 0, for all ranks.

@@ -17,7 +17,7 @@ struct LevelSize {
 
 class DistributedHierarchy {
  public:
-  DistributedHierarchy(const dcg_ranks &ranks, const dcg_operator &op, const dcg_parameters &weights, int threads);
+  DistributedHierarchy(const dcg_ranks &ranks, const dcg_operator &op, const dcg_parameters &parameters, int threads);
 
   // All collective. Vectors run over this rank's own cells.
   void set_up(const dcg_operator &op);
@@ -58,7 +58,7 @@ class DistributedHierarchy {
 
   Ranks ranks_;
   dcg_operator op_{};
-  dcg_parameters weights_;
+  dcg_parameters parameters_;
   int threads_;
   double inverse_scale_ = 1.0;
   std::vector<std::unique_ptr<LocalLevel>> levels_;  // cut into boxes

@@ -1,4 +1,4 @@
-// A level that is cut into boxes, as one rank has it: its own cells, some around them, and what it exchanges with other ranks.
+// A level that is cut into boxes, as one rank has it: its own cells, a halo around them, and its exchanges with other ranks.
 #pragma once
 
 #include <unordered_map>

@@ -153,10 +153,10 @@ void fetch_level(Ranks &ranks, const Level &made, const Partition &made_on, cons
   const bool has_secondary = ranks.allreduce(static_cast<double>(made.secondary)) > 0.0;
   std::vector<Home> home(has_secondary ? level.box.size : 0);  // of held cells
   Halo cells(ranks);
-  for_homes(to, made_on, kOrigin, shape, [&](const int64_t at[3], const Home &found) {
+  for_homes(to, made_on, kOrigin, shape, [&](const int64_t at[3], const Home &owner) {
     const int64_t u = level.box.at(at[0], at[1], at[2]);
-    if (has_secondary) home[u] = found;
-    cells.add(u, found.rank, found.primary());
+    if (has_secondary) home[u] = owner;
+    cells.add(u, owner.rank, owner.primary());
   });
   cells.create(made.box.size);
 
@@ -214,7 +214,7 @@ void fetch_level(Ranks &ranks, const Level &made, const Partition &made_on, cons
   std::sort(level.edges.begin(), level.edges.end(), [](const Edge &p, const Edge &q) {
     return std::tie(p.low, p.high, p.axis) < std::tie(q.low, q.high, q.axis);
   });
-  restore_derived(level);
+  restore_derived(level, 1);
 }
 
 }  // namespace dcg

@@ -10,7 +10,7 @@ namespace dcg {
 
 class Ranks {
  public:
-  // Refuses what no grid can be cut into.
+  // Refuses cuts that no grid can have.
   explicit Ranks(const dcg_ranks &given);
 
   int ranks[3], place[3];       // along each axis; where this one is

@@ -1,11 +1,11 @@
 // Conjugate gradients in float64 around any preconditioner that is linear and symmetric positive definite, or nearly so.
 //
-// The preconditioner is believed, but not to the point of standing still if it is not what it was said to be:
+// Guards against a preconditioner that is not what it was said to be:
 //
 // * For an SPD M the cosine between r and z = M r is at least 2 sqrt(k) / (1 + k), k the condition number of M (Wielandt). One below
 //   DCG_ALIGNMENT is rounding, or M is not positive: Jacobi's direction is taken instead.
-// * p . r must be r . z. A p that is off by more than a factor of two has lost its conjugacy, and z takes its place. The step along p is exact
-//   either way.
+// * In exact arithmetic p . r = r . z. Where they differ by more than a factor of two, conjugacy is lost: restart with p = z. The step along p is
+//   exact either way.
 // * After DCG_PATIENCE poor directions, or DCG_MOST_FAILURES losses of conjugacy, the iteration gives up; with Jacobi it never does.
 #pragma once
 

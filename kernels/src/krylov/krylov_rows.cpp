@@ -8,6 +8,22 @@
 
 namespace dcg {
 
+namespace {
+
+// The user's weights round a row of the vectors, from column `first` on.
+FineWeights weights_round(const dcg_operator &op, int64_t row, int64_t first) {
+  const int64_t ny = op.shape[1], nx = op.shape[2], k = row / ny, j = row % ny, at = row * nx + first;
+  FineWeights w{};
+  if (op.weights[0]) w.down = op.weights[0] + at, w.up = w.down + ny * nx;
+  if (op.weights[1]) w.south = op.weights[1] + (k * (ny + 1) + j) * nx + first, w.north = w.south + nx;
+  w.west = op.weights[2] + row * (nx + 1) + first;
+  w.shift = op.shift ? op.shift + at : nullptr;
+  w.cells = op.cells + at;
+  return w;
+}
+
+}  // namespace
+
 KrylovRows::KrylovRows(const System &system, Level &finest, const RowKernels &rows, const Team &team)
     : system_(system), level_(finest), rows_(rows), team_(team), zeros_(finest.box.stride + 2 * kLanes, 0.0f) {
   const int64_t *n = finest.box.n;
@@ -21,66 +37,46 @@ Range KrylovRows::columns(int64_t k, int64_t j) const {
   return {std::max<int64_t>(by_column_.begin, level_.row_begin[row]), std::min<int64_t>(by_column_.end, level_.row_end[row])};
 }
 
-Around<float> KrylovRows::around(const float *p, int64_t at) const { return neighbour_rows(level_, p, at, zeros_.data() + kLanes); }
-
-FineWeights weights_round(const dcg_operator &op, int64_t row, int64_t first) {
-  const int64_t ny = op.shape[1], nx = op.shape[2], k = row / ny, j = row % ny, at = row * nx + first;
-  FineWeights w{};
-  if (op.weights[0]) w.down = op.weights[0] + at, w.up = w.down + ny * nx;
-  if (op.weights[1]) w.south = op.weights[1] + (k * (ny + 1) + j) * nx + first, w.north = w.south + nx;
-  w.west = op.weights[2] + row * (nx + 1) + first;
-  w.shift = op.shift ? op.shift + at : nullptr;
-  w.cells = op.cells + at;
-  return w;
-}
-
 void KrylovRows::wrap(float *p, int64_t k) const {
   for (int64_t j = by_row_.begin; j < by_row_.end; ++j) fill_periodic_ghosts(level_, p, k, j, by_column_);
 }
 
+double KrylovRows::curvature_row(const float *p, int64_t at, int64_t length) const {
+  return level_.constant ? rows_.curvature_constant(length, p + at, around(p, at), level_.stencil_type.data() + at)
+                         : rows_.curvature_variable(length, p + at, around(p, at), weight_rows(level_, at, none()));
+}
+
 double KrylovRows::curvature(const float *p, int64_t k) const {
   double sum = 0.0;
-  for (int64_t j = by_row_.begin; j < by_row_.end; ++j) {
-    const Range c = columns(k, j);
-    if (c.begin >= c.end) continue;
-    const int64_t length = c.end - c.begin, at = level_.box.at(k, j) + c.begin;
-    const float *none = zeros_.data() + kLanes;
-    const Around<float> n = around(p, at);
-    sum += level_.constant ? rows_.curvature_constant(length, p + at, n, level_.stencil_type.data() + at)
-                       : rows_.curvature_variable(length, p + at, n, weight_rows(level_, at, none));
-  }
+  each(k, [&](int64_t at, int64_t length) { sum += curvature_row(p, at, length); });
   return sum;
 }
 
 void KrylovRows::product(const float *p, int64_t k, float *out) const {
-  for (int64_t j = by_row_.begin; j < by_row_.end; ++j) {
-    const Range c = columns(k, j);
-    if (c.begin >= c.end) continue;
-    const int64_t length = c.end - c.begin, at = level_.box.at(k, j) + c.begin;
-    const float *none = zeros_.data() + kLanes;
-    const Around<float> n = around(p, at);
+  each(k, [&](int64_t at, int64_t length) {
     if (level_.constant) {
-      rows_.residual_constant(0, length, p + at, n, none, level_.stencil_type.data() + at, out + at);
+      rows_.residual_constant(0, length, p + at, around(p, at), none(), level_.stencil_type.data() + at, out + at);
     } else {
-      rows_.residual_variable(0, length, p + at, n, none, weight_rows(level_, at, none), out + at);
+      rows_.residual_variable(0, length, p + at, around(p, at), none(), weight_rows(level_, at, none()), out + at);
     }
-  }
+  });
+}
+
+double KrylovRows::advance_row(double alpha, const float *p, double inverse, int64_t row, int64_t first, int64_t at, int64_t length) const {
+  const int64_t entry = row * system_.op.shape[2] + first;
+  double *x = system_.x + entry, *r = system_.r + entry;
+  float *b = level_.b.data() + at;
+  return level_.constant
+             ? rows_.advance_constant(length, alpha, system_.op.unit, p + at, around(p, at), level_.stencil_type.data() + at, x, r, inverse, b)
+             : rows_.advance_variable(length, alpha, p + at, around(p, at), weights_round(system_.op, row, first), x, r, inverse, b);
 }
 
 double KrylovRows::advance(double alpha, const float *p, double inverse) const {
-  const int64_t ny = level_.box.n[1], nx = level_.box.n[2];
   double sum = 0.0;
   for (int64_t k = 0; k < level_.box.n[0]; ++k)
-    for (int64_t j = by_row_.begin; j < by_row_.end; ++j) {
-      const Range c = columns(k, j);
-      if (c.begin >= c.end) continue;
-      const int64_t length = c.end - c.begin, at = level_.box.at(k, j) + c.begin, row = (k * ny + j) * nx + c.begin;
-      const Around<float> n = around(p, at);
-      double *x = system_.x + row, *r = system_.r + row;
-      float *b = level_.b.data() + at;
-      sum += level_.constant ? rows_.advance_constant(length, alpha, system_.op.unit, p + at, n, level_.stencil_type.data() + at, x, r, inverse, b)
-                         : rows_.advance_variable(length, alpha, p + at, n, weights_round(system_.op, k * ny + j, c.begin), x, r, inverse, b);
-    }
+    each_row(k, [&](int64_t j, int64_t first, int64_t length) {
+      sum += advance_row(alpha, p, inverse, k * level_.box.n[1] + j, first, level_.box.at(k, j) + first, length);
+    });
   return team_.sum(sum);
 }
 

@@ -12,14 +12,11 @@ struct System {  // the user's operator and vectors: x and r over all cells, wit
 };
 
 // r . r over the unknowns, and b = inverse r in single precision there and 0 elsewhere: of a row, and of all rows by all threads. What a
-// caller keeps in r for other cells is left out.
+// caller keeps in r for other cells is left out. inverse: 1 / ||r|| of the start, the `scale` of cg.hpp.
 double square_row(int64_t n, const double *r, const uint8_t *cell);
 void load_row(int64_t n, double inverse, const double *r, const uint8_t *cell, float *b);
 double residual_square(const Level &finest, const double *r, const Team &team);
 void load_residual(Level &finest, const double *r, double inverse, const Team &team);
-
-// The user's weights round a row of the vectors, from column `first` on.
-FineWeights weights_round(const dcg_operator &op, int64_t row, int64_t first);
 
 class KrylovRows {
  public:
@@ -31,10 +28,7 @@ class KrylovRows {
   // body(first place, length): this thread's columns with unknowns in its rows of plane k; elsewhere directions, r and the change of x are 0.
   template <class Body>
   void each(int64_t k, Body &&body) const {
-    for (int64_t j = by_row_.begin; j < by_row_.end; ++j) {
-      const Range c = columns(k, j);
-      if (c.begin < c.end) body(level_.box.at(k, j) + c.begin, c.end - c.begin);
-    }
+    each_row(k, [&](int64_t j, int64_t first, int64_t length) { body(level_.box.at(k, j) + first, length); });
   }
   template <class Body>
   void each(Body &&body) const {
@@ -47,9 +41,22 @@ class KrylovRows {
   // x += alpha p, r -= alpha op p, b = inverse r; returns r . r by all threads
   double advance(double alpha, const float *p, double inverse) const;
 
+  // Of a row from place `at` on: p . A p; as advance, from column `first` of the operator's row `row` on, its part of r . r.
+  double curvature_row(const float *p, int64_t at, int64_t length) const;
+  double advance_row(double alpha, const float *p, double inverse, int64_t row, int64_t first, int64_t at, int64_t length) const;
+
  private:
+  // body(row, first column, length), likewise.
+  template <class Body>
+  void each_row(int64_t k, Body &&body) const {
+    for (int64_t j = by_row_.begin; j < by_row_.end; ++j) {
+      const Range c = columns(k, j);
+      if (c.begin < c.end) body(j, c.begin, c.end - c.begin);
+    }
+  }
   Range columns(int64_t k, int64_t j) const;
-  Around<float> around(const float *p, int64_t at) const;
+  const float *none() const { return zeros_.data() + kLanes; }  // a row of zeros
+  Around<float> around(const float *p, int64_t at) const { return neighbour_rows(level_, p, at, none()); }
 
   const System &system_;
   Level &level_;

@@ -6,7 +6,7 @@
 
 namespace dcg {
 
-// The condition number of that matrix; 0 from fewer than two iterations, or where a coefficient has no business there.
+// The condition number of that matrix; 0 from fewer than two iterations, or where alpha <= 0 or beta < 0.
 // alpha, beta: of the n iterations, `stride` values apart; the first beta does not count.
 double lanczos_condition(int64_t n, const double *alpha, const double *beta, int64_t stride);
 

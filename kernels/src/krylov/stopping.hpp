@@ -4,7 +4,8 @@
 // * It is evaluated every DCG_CHECK_EVERY iterations as well, and replaces the recurrence (van der Vorst and Ye 2000, residual replacement). Where
 //   the two differ by more than DCG_DISAGREEMENT, directions built on the recurrence are to be forgotten: the method restarts.
 // * Attainable accuracy. Evaluating b - A x errs by a few eps ||A|| ||x|| (Greenbaum 1997: no iteration gets below that). A true residual of that
-//   size ends the solve when it no longer halves, or when the recurrence claims less than a tenth of it.
+//   size ends the solve when it no longer halves, or when the recurrence claims less than a tenth of it. Where no bound of ||A|| is known, a
+//   recurrence that has drifted from a residual that did not halve twice ends it.
 // * The limit of iterations, a breakdown (the method tells), and the caller's own wish to stop.
 #pragma once
 

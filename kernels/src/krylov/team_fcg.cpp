@@ -11,14 +11,14 @@ namespace dcg {
 
 namespace {
 
-constexpr double kAgain = 1e-2;  // of a step's decrease of the error: an earlier direction that promises more is stepped along again
+constexpr double kAgain = 1e-2;  // of the decrease of ||e||_A^2 by the new step: an earlier direction that promises more is stepped along again
 
 // Every thread has its own; they share `kept` and the vectors.
 class TeamFcg {
  public:
   Outcome out;
 
-  TeamFcg(Cycle &cycle, const System &system, Level &finest, std::vector<Kept> &kept, const RowKernels &rows, const Team &team, double target,
+  TeamFcg(Cycle &cycle, const System &system, Level &finest, std::vector<Direction> &kept, const RowKernels &rows, const Team &team, double target,
           int64_t maxiter, double *history, double *steps)
       : cycle_(cycle), system_(system), finest_(finest), kept_(kept), rows_(rows), team_(team), mine_(system, finest, rows, team), target_(target),
         maxiter_(maxiter), history_(history), steps_(steps), window_(static_cast<int64_t>(kept.size()) - 1) {
@@ -29,7 +29,7 @@ class TeamFcg {
     out.result = norm_ <= target_ ? DCG_CG_CONVERGED : DCG_CG_MAXITER;
   }
 
-  bool stopped() const { return out.result != 1 || out.iterations >= maxiter_; }
+  bool stopped() const { return out.result != DCG_CG_MAXITER || out.iterations >= maxiter_; }
   void breakdown() { out.result = DCG_CG_BREAKDOWN; }
 
   bool propose(int candidate) { return candidate == 0 && std::isfinite(cycle_.run(team_)); }
@@ -92,8 +92,8 @@ class TeamFcg {
   }
 
  private:
-  Kept &now() { return kept_[window_.next()]; }
-  const Kept &before(int64_t n) const { return kept_[window_.earlier(n)]; }
+  Direction &now() { return kept_[window_.next()]; }
+  const Direction &before(int64_t n) const { return kept_[window_.earlier(n)]; }
 
   double step(double slope, double curvature, const float *direction) {
     const double alpha = slope / (inverse_ * system_.scale * curvature);
@@ -104,7 +104,7 @@ class TeamFcg {
   Cycle &cycle_;
   const System &system_;
   Level &finest_;
-  std::vector<Kept> &kept_;
+  std::vector<Direction> &kept_;
   const RowKernels &rows_;
   const Team &team_;
   const KrylovRows mine_;
@@ -113,13 +113,13 @@ class TeamFcg {
   double *const history_, *const steps_;
   Window window_;
   std::vector<float> factors_;  // of the earlier directions in d, the latest first
-  std::vector<double> left_;    // of the residual along an earlier direction: single precision leaves something
+  std::vector<double> left_;    // r . d of the earlier directions d: 0 but for rounding to single precision
   double norm_ = 0.0, inverse_ = 1.0, slope_ = 0.0, curvature_ = 0.0;
 };
 
 }  // namespace
 
-Outcome flexible_conjugate_gradients(Cycle &cycle, const System &system, Level &finest, std::vector<Kept> &kept, const RowKernels &rows,
+Outcome flexible_conjugate_gradients(Cycle &cycle, const System &system, Level &finest, std::vector<Direction> &kept, const RowKernels &rows,
                                      const Team &team, double target, int64_t maxiter, double *history, double *steps) {
   TeamFcg space(cycle, system, finest, kept, rows, team, target, maxiter, history, steps);
   flexible_conjugate_gradients(space);

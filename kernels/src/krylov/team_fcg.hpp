@@ -8,13 +8,13 @@
 namespace dcg {
 
 // A direction and -A times it, single precision, with what the next ones need of it.
-struct Kept {
+struct Direction {
   Field<float> direction, product;
   double curvature = 0.0;
 };
 
 // m + 1 = kept.size().
-Outcome flexible_conjugate_gradients(Cycle &cycle, const System &system, Level &finest, std::vector<Kept> &kept, const RowKernels &rows,
+Outcome flexible_conjugate_gradients(Cycle &cycle, const System &system, Level &finest, std::vector<Direction> &kept, const RowKernels &rows,
                                      const Team &team, double target, int64_t maxiter, double *history, double *steps);
 
 }  // namespace dcg

@@ -1,4 +1,4 @@
-// The operator while it is read: the box's cells and face weights, and what lies on each side of a cell.
+// The operator while it is read: the box's cells and face weights, and the neighbour on each side of a cell.
 #pragma once
 
 #include "matrix/matrix.hpp"
@@ -66,14 +66,11 @@ struct BoxFaces {
   // Calls body(first, last) with the places at both ends of every line along an axis.
   template <class Body>
   void for_ends(int axis, Body &&body) const {
-    const int p = axis == 0 ? 1 : 0, q = axis == 2 ? 1 : 2;
-    for (int64_t i = 0; i < m.count[p]; ++i)
-      for (int64_t j = 0; j < m.count[q]; ++j) {
-        int64_t first[3], last[3];
-        first[axis] = 0, last[axis] = m.count[axis] - 1;
-        first[p] = last[p] = i, first[q] = last[q] = j;
-        body(first, last);
-      }
+    for_layer(m.count, axis, 0, [&](const int64_t first[3]) {
+      int64_t last[3] = {first[0], first[1], first[2]};
+      last[axis] = m.count[axis] - 1;
+      body(first, last);
+    });
   }
 };
 

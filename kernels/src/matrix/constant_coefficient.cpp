@@ -173,7 +173,7 @@ bool ConstantCoefficient::mark_certain() {
   return fits;
 }
 
-// Every row's count against what is known now.
+// Compares every row's count with the kinds known now.
 bool ConstantCoefficient::check_rest() const {
   for (const IrregularRow &row : irregular) {
     const int64_t c[3] = {row.cell[0], row.cell[1], row.cell[2]};

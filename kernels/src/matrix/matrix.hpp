@@ -64,6 +64,16 @@ struct Padded {
   int64_t at(const int64_t c[3]) const { return (c[0] + 1) * stride[0] + (c[1] + 1) * stride[1] + c[2] + 1; }
 };
 
+// Calls body(c) for the cells of a box whose place along an axis is `at`.
+template <class Body>
+void for_layer(const int64_t n[3], int axis, int64_t at, Body &&body) {
+  const int p = axis == 0 ? 1 : 0, q = axis == 2 ? 1 : 2;
+  int64_t c[3];
+  c[axis] = at;
+  for (c[p] = 0; c[p] < n[p]; ++c[p])
+    for (c[q] = 0; c[q] < n[q]; ++c[q]) body(c);
+}
+
 // Index of the face below cell c along an axis, and the step to the face above it.
 inline int64_t face_below(const int64_t n[3], const int64_t c[3], int axis) {
   return (c[0] * (n[1] + (axis == 1)) + c[1]) * (n[2] + (axis == 2)) + c[2];

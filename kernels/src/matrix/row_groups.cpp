@@ -25,8 +25,8 @@ inline __attribute__((always_inline)) bool has_values(const Group<Index> &group,
 }
 
 template <class Index, int N>
-inline __attribute__((always_inline)) int64_t count_groups(const Group<Index> &group, int64_t most, const Index *start, const Index *column,
-                                                           const double *value, Index row) {
+inline __attribute__((always_inline)) int64_t count_of(const Group<Index> &group, int64_t most, const Index *start, const Index *column,
+                                                       const double *value, Index row) {
   int64_t g = 0;
   for (; g < most; ++g, row += kGroup, value += N * kGroup) {
     if (start && !has_columns<Index, N>(group, start + g * kGroup, column + g * N * kGroup, row)) break;
@@ -37,21 +37,15 @@ inline __attribute__((always_inline)) int64_t count_groups(const Group<Index> &g
 
 }  // namespace
 
-DCG_CLONES int64_t count_sevens(const Group<int32_t> &group, int64_t most, const int32_t *start, const int32_t *column, const double *value,
+DCG_CLONES int64_t count_groups(const Group<int32_t> &group, int64_t most, const int32_t *start, const int32_t *column, const double *value,
                                 int32_t row) {
-  return count_groups<int32_t, 7>(group, most, start, column, value, row);
+  return group.count == 7 ? count_of<int32_t, 7>(group, most, start, column, value, row)
+                          : count_of<int32_t, 5>(group, most, start, column, value, row);
 }
-DCG_CLONES int64_t count_sevens(const Group<int64_t> &group, int64_t most, const int64_t *start, const int64_t *column, const double *value,
+DCG_CLONES int64_t count_groups(const Group<int64_t> &group, int64_t most, const int64_t *start, const int64_t *column, const double *value,
                                 int64_t row) {
-  return count_groups<int64_t, 7>(group, most, start, column, value, row);
-}
-DCG_CLONES int64_t count_fives(const Group<int32_t> &group, int64_t most, const int32_t *start, const int32_t *column, const double *value,
-                               int32_t row) {
-  return count_groups<int32_t, 5>(group, most, start, column, value, row);
-}
-DCG_CLONES int64_t count_fives(const Group<int64_t> &group, int64_t most, const int64_t *start, const int64_t *column, const double *value,
-                               int64_t row) {
-  return count_groups<int64_t, 5>(group, most, start, column, value, row);
+  return group.count == 7 ? count_of<int64_t, 7>(group, most, start, column, value, row)
+                          : count_of<int64_t, 5>(group, most, start, column, value, row);
 }
 
 }  // namespace dcg

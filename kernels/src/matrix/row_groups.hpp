@@ -36,9 +36,7 @@ struct Group {
 
 // The number of groups of rows of seven or five entries that are so, one after the other from the first on. `start` is that of the first row,
 // `column` and `value` its first entries'; start NULL: the columns are known.
-int64_t count_sevens(const Group<int32_t> &group, int64_t most, const int32_t *start, const int32_t *column, const double *value, int32_t row);
-int64_t count_sevens(const Group<int64_t> &group, int64_t most, const int64_t *start, const int64_t *column, const double *value, int64_t row);
-int64_t count_fives(const Group<int32_t> &group, int64_t most, const int32_t *start, const int32_t *column, const double *value, int32_t row);
-int64_t count_fives(const Group<int64_t> &group, int64_t most, const int64_t *start, const int64_t *column, const double *value, int64_t row);
+int64_t count_groups(const Group<int32_t> &group, int64_t most, const int32_t *start, const int32_t *column, const double *value, int32_t row);
+int64_t count_groups(const Group<int64_t> &group, int64_t most, const int64_t *start, const int64_t *column, const double *value, int64_t row);
 
 }  // namespace dcg

@@ -1,4 +1,4 @@
-// What one row's entries say: whether its cell is an unknown, and whether its couplings may be those of a constant coefficient.
+// The kind of a row by its entries: whether its cell is an unknown, and whether its couplings may be those of a constant coefficient.
 #pragma once
 
 #include <algorithm>

@@ -127,15 +127,3 @@ RowNumbering place_rows(int32_t dim, int64_t rows, const double *centres) {
 }
 
 }  // namespace dcg
-
-extern "C" int dcg_place_rows(int32_t dim, int64_t rows, const double *centres, int64_t shape[3], int64_t *cell, double *const widths[3],
-                              int32_t *in_order) {
-  return dcg::guarded([&] {
-    dcg::require(shape && cell && in_order, "shape, cell and in_order must not be NULL");
-    const dcg::RowNumbering placed = dcg::place_rows(dim, rows, centres);
-    std::copy(placed.shape, placed.shape + 3, shape);
-    std::copy(placed.cell.begin(), placed.cell.end(), cell);
-    for (int a = 0; a < 3 && widths; ++a) std::copy(placed.widths[a].begin(), placed.widths[a].end(), widths[a]);
-    *in_order = placed.in_order;
-  });
-}

@@ -5,9 +5,9 @@
 
 namespace dcg {
 
-// Calls body(column, value, block) for every entry of a row.
-template <class Index, class Body>
-void for_entries(const dcg_matrix &m, int64_t row, Body &&body) {
+// Calls body(column, value, block) for every entry of a row. Matrix: dcg_matrix or dcg_csr.
+template <class Index, class Matrix, class Body>
+void for_entries(const Matrix &m, int64_t row, Body &&body) {
   for (int block = 0; block < 2; ++block) {
     if (!m.start[block]) continue;
     const Index *start = static_cast<const Index *>(m.start[block]);

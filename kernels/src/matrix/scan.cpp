@@ -1,4 +1,4 @@
-// The pass over the rows of a matrix: what kind each is, and whether all couplings may have one weight (constant_coefficient.hpp). It reads
+// The pass over the rows of a matrix: the kind of each, and whether all couplings may have one weight (constant_coefficient.hpp). It reads
 // every entry once, and most of them eight rows at a time.
 //
 // Ledger, bytes per row of seven entries with 32-bit indices: values 56, columns 28, starts 4; 56 where the columns are known from before.
@@ -181,8 +181,7 @@ class Scan {
 
   int64_t count_groups_from(int64_t row, int64_t most, bool known, const double *value) const {
     const Index *begin = known ? nullptr : start(0) + row, *columns = known ? nullptr : column() + *begin;
-    return group.count == 7 ? count_sevens(group, most, begin, columns, value, static_cast<Index>(row))
-                            : count_fives(group, most, begin, columns, value, static_cast<Index>(row));
+    return count_groups(group, most, begin, columns, value, static_cast<Index>(row));
   }
 
   bool has_columns(const Pattern &pattern, int64_t row) const {
@@ -224,7 +223,7 @@ class Scan {
     return kind;
   }
 
-  // What the reading will not be asked for: the refusal goes to all processes with its first sum.
+  // The refusal waits in the scan: the reader sends it to all processes with its first sum.
   void refuse(int64_t infinite, int64_t opposed) {
     scan.refusal = {};
     if (infinite != kNoRow) refuse_infinite(infinite);
@@ -322,16 +321,12 @@ void wrap_kinds(const dcg_matrix &m, uint8_t *kinds) {
   const Padded padded(m.count);
   for (int a = 0; a < 3; ++a) {
     if (m.count[a] != m.shape[a]) continue;
-    const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
     const int64_t wrap = (m.count[a] - 1) * padded.stride[a];
-    for (int64_t i = 0; i < m.count[p]; ++i)
-      for (int64_t j = 0; j < m.count[q]; ++j) {
-        int64_t c[3];
-        c[a] = 0, c[p] = i, c[q] = j;
-        const int64_t first = padded.at(c);
-        kinds[first - padded.stride[a]] = kinds[first + wrap];
-        kinds[first + wrap + padded.stride[a]] = kinds[first];
-      }
+    for_layer(m.count, a, 0, [&](const int64_t c[3]) {
+      const int64_t first = padded.at(c);
+      kinds[first - padded.stride[a]] = kinds[first + wrap];
+      kinds[first + wrap + padded.stride[a]] = kinds[first];
+    });
   }
 }
 

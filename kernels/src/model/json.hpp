@@ -20,8 +20,8 @@ struct Json {
   // A member, or null where there is none.
   const Json &operator[](const std::string &name) const {
     static const Json none;
-    const auto found = members.find(name);
-    return found == members.end() ? none : found->second;
+    const auto member = members.find(name);
+    return member == members.end() ? none : member->second;
   }
 };
 

@@ -1,5 +1,5 @@
 // Model files without Python: a safetensors file is the length of a JSON header (8 bytes, little-endian), the header, and the
-// tensors' bytes. What is checked is what deepcg/io/model_file.py checks.
+// tensors' bytes. The checks are those of deepcg/io/model_file.py.
 
 #include <algorithm>
 #include <cstdio>
@@ -53,14 +53,14 @@ struct ModelFile {
 
   // The bytes of a tensor of this shape in single precision.
   const char *tensor(const std::string &name, const std::vector<int64_t> &shape) const {
-    const Json &found = header[name];
+    const Json &entry = header[name];
     size_t size = sizeof(float);
-    bool fits = found["dtype"].text == "F32" && found["shape"].items.size() == shape.size();
+    bool fits = entry["dtype"].text == "F32" && entry["shape"].items.size() == shape.size();
     for (size_t n = 0; fits && n < shape.size(); ++n) {
-      fits = found["shape"].items[n].number == static_cast<double>(shape[n]);
+      fits = entry["shape"].items[n].number == static_cast<double>(shape[n]);
       size *= static_cast<size_t>(shape[n]);
     }
-    const auto &offsets = found["data_offsets"].items;
+    const auto &offsets = entry["data_offsets"].items;
     fits = fits && offsets.size() == 2 && offsets[0].number >= 0 && offsets[1].number - offsets[0].number == static_cast<double>(size) &&
            offsets[1].number <= static_cast<double>(bytes.size() - data);
     if (!fits) fail("its parameters are not those of a multilevel network (" + name + "), or it is truncated");
@@ -96,11 +96,11 @@ void copy_text(char (&to)[N], const std::string &text) {
 
 }  // namespace dcg
 
-extern "C" int dcg_parameters_read(const char *path, dcg_parameters *weights, dcg_model *model) {
+extern "C" int dcg_parameters_read(const char *path, dcg_parameters *parameters, dcg_model *model) {
   using namespace dcg;
   bool supported = true;
   const int code = guarded([&] {
-    require(path && weights && model, "path, weights and model must not be NULL");
+    require(path && parameters && model, "path, parameters and model must not be NULL");
     const ModelFile file(path);
     *model = {};
     copy_text(model->name, file.description["name"].text);
@@ -139,7 +139,7 @@ extern "C" int dcg_parameters_read(const char *path, dcg_parameters *weights, dc
     } catch (const std::invalid_argument &error) {
       file.fail(error.what());
     }
-    *weights = made;
+    *parameters = made;
   });
   if (code == DCG_OK && !supported) {
     last_error() = std::string(path) + ": architecture " + model->architecture + " runs in Python only";
@@ -148,13 +148,13 @@ extern "C" int dcg_parameters_read(const char *path, dcg_parameters *weights, dc
   return code;
 }
 
-extern "C" int dcg_parameters_classical(dcg_parameters *weights) {
+extern "C" int dcg_parameters_classical(dcg_parameters *parameters) {
   return dcg::guarded([&] {
-    dcg::require(weights, "weights must not be NULL");
-    *weights = {};
-    for (int l = 0; l < DCG_LEVELS; ++l) weights->sweeps[l] = std::min(l + 2, int{DCG_SWEEPS});
-    for (auto &level : weights->omega)
+    dcg::require(parameters, "parameters must not be NULL");
+    *parameters = {};
+    for (int l = 0; l < DCG_LEVELS; ++l) parameters->sweeps[l] = std::min(l + 2, int{DCG_SWEEPS});
+    for (auto &level : parameters->omega)
       for (auto &sweep : level) std::fill(sweep, sweep + 2, 1.2f);
-    std::fill(weights->relaxation_table, weights->relaxation_table + DCG_STENCIL_TYPES, 1.0f);
+    std::fill(parameters->relaxation_table, parameters->relaxation_table + DCG_STENCIL_TYPES, 1.0f);
   });
 }

@@ -38,7 +38,7 @@ class Sha256 {
   size_t filled_ = 0;
   uint64_t length_ = 0;
 
-  static uint32_t turn(uint32_t v, int by) { return v >> by | v << (32 - by); }
+  static uint32_t rotate(uint32_t v, int by) { return v >> by | v << (32 - by); }
 
   void mix() {
     static const uint32_t k[64] = {
@@ -52,16 +52,16 @@ class Sha256 {
     for (int t = 0; t < 16; ++t)
       w[t] = uint32_t{block_[4 * t]} << 24 | uint32_t{block_[4 * t + 1]} << 16 | uint32_t{block_[4 * t + 2]} << 8 | block_[4 * t + 3];
     for (int t = 16; t < 64; ++t) {
-      const uint32_t s0 = turn(w[t - 15], 7) ^ turn(w[t - 15], 18) ^ w[t - 15] >> 3;
-      const uint32_t s1 = turn(w[t - 2], 17) ^ turn(w[t - 2], 19) ^ w[t - 2] >> 10;
+      const uint32_t s0 = rotate(w[t - 15], 7) ^ rotate(w[t - 15], 18) ^ w[t - 15] >> 3;
+      const uint32_t s1 = rotate(w[t - 2], 17) ^ rotate(w[t - 2], 19) ^ w[t - 2] >> 10;
       w[t] = w[t - 16] + s0 + w[t - 7] + s1;
     }
     uint32_t v[8];
     std::memcpy(v, state_, sizeof v);
     for (int t = 0; t < 64; ++t) {
-      const uint32_t s1 = turn(v[4], 6) ^ turn(v[4], 11) ^ turn(v[4], 25), choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
+      const uint32_t s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25), choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
       const uint32_t first = v[7] + s1 + choice + k[t] + w[t];
-      const uint32_t s0 = turn(v[0], 2) ^ turn(v[0], 13) ^ turn(v[0], 22), most = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
+      const uint32_t s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22), most = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
       for (int n = 7; n > 0; --n) v[n] = v[n - 1];
       v[4] += first, v[0] = first + s0 + most;
     }

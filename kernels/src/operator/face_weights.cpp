@@ -1,4 +1,4 @@
-// Face weights from a coefficient per cell, and what they bound; deepcg/problem/stencil.py states the same in NumPy.
+// Face weights from a coefficient per cell, and the bound on the operator's norm that follows; deepcg/problem/stencil.py states the same in NumPy.
 
 #include <algorithm>
 #include <atomic>
@@ -69,7 +69,7 @@ extern "C" int dcg_face_weights(const int64_t shape[3], const uint8_t *cells, co
     }
     const int64_t ny = shape[1], nx = shape[2];
     const double *h[3] = {axis[0].width.data() + 1, axis[1].width.data() + 1, axis[2].width.data() + 1};
-    // The row at (k, j), or what stands for it beyond an end of an axis: the kind outside, with the coefficient of the cell inside.
+    // The row at (k, j), or its substitute beyond an end of an axis: the kind outside, with the coefficient of the cell inside.
     const auto row = [&](int a, int64_t k, int64_t j) {
       const int64_t at = a == 0 ? k : j;
       const int64_t start = (axis[0].cell(k) * ny + axis[1].cell(j)) * nx;

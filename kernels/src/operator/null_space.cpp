@@ -19,7 +19,7 @@ namespace {
 struct Run {
   int64_t begin, end;  // columns
   int64_t parent;
-  bool anchored;
+  bool definite;  // has a Dirichlet coupling or a shift, so its component is nonsingular
 };
 
 class Components {
@@ -35,7 +35,7 @@ class Components {
         if (op.periodic & 1 && nz > 1 && k == nz - 1) join_rows(k, j, 0, j, 0);
       }
     for (int64_t n = 0; n < static_cast<int64_t>(runs.size()); ++n)
-      if (runs[n].anchored) runs[find(n)].anchored = true;
+      if (runs[n].definite) runs[find(n)].definite = true;
   }
 
   void write(int64_t capacity, int64_t *first, int64_t *length_and_component, int64_t *count, int64_t components[2]) {
@@ -46,7 +46,7 @@ class Components {
       for (int64_t n = start[row]; n < start[row + 1]; ++n) {
         const int64_t root = find(n);
         all += root == n;
-        if (runs[root].anchored) continue;
+        if (runs[root].definite) continue;
         if (number[root] < 0) number[root] = singular++;
         if (first && *count < capacity) {
           first[*count] = row * nx + runs[n].begin;
@@ -84,12 +84,12 @@ class Components {
       if (op.shape[axis] == 1) return false;
       c[axis] = (c[axis] + op.shape[axis]) % op.shape[axis];
     }
-    return row(c[0], c[1])[c[2]] == 2 && face(axis, k, j, i, below) > 0.0;
+    return row(c[0], c[1])[c[2]] == kOpen && face(axis, k, j, i, below) > 0.0;
   }
 
-  // Whether cells inside the row may be anchored: the row or one beside it holds an OPEN cell, or lies at an open side, or there is a shift.
-  // What lies at the row's own ends concerns its first and last cell only.
-  bool may_be_anchored(int64_t k, int64_t j) const {
+  // Whether cells inside the row may be definite: the row or a neighbouring one holds an OPEN cell, or lies at an open side, or there is a shift.
+  // The ends of the row itself concern its first and last cell only.
+  bool may_be_definite(int64_t k, int64_t j) const {
     const int sides = (k == 0 ? 1 : 0) | (k == nz - 1 ? 2 : 0) | (j == 0 ? 4 : 0) | (j == ny - 1 ? 8 : 0);
     if (op.shift || (op.unit > 0.0 ? op.open & sides : sides)) return true;
     for (const auto &[dk, dj] : {std::pair{0, 0}, {-1, 0}, {1, 0}, {0, -1}, {0, 1}})
@@ -97,7 +97,7 @@ class Components {
     return false;
   }
 
-  bool anchored(int64_t k, int64_t j, int64_t i) const {
+  bool definite(int64_t k, int64_t j, int64_t i) const {
     if (op.shift && op.shift[(k * ny + j) * nx + i] > 0.0) return true;
     for (int axis = 0; axis < 3; ++axis) {
       if (axis < 2 && op.shape[axis] == 1 && !(op.unit > 0.0 ? op.open >> (2 * axis) & 3 : op.weights[axis] != nullptr)) continue;
@@ -110,11 +110,11 @@ class Components {
     std::vector<std::vector<Run>> rows(nz * ny);
     has_open.assign(nz * ny, 0);
 #pragma omp parallel for schedule(static) if (nz * ny * nx > 32768)
-    for (int64_t r = 0; r < nz * ny; ++r) has_open[r] = std::memchr(row(r / ny, r % ny), 2, nx) != nullptr;
+    for (int64_t r = 0; r < nz * ny; ++r) has_open[r] = std::memchr(row(r / ny, r % ny), kOpen, nx) != nullptr;
 #pragma omp parallel for schedule(static) if (nz * ny * nx > 32768)
     for (int64_t r = 0; r < nz * ny; ++r) {
       const uint8_t *cells = row(r / ny, r % ny);
-      const bool near = may_be_anchored(r / ny, r % ny);
+      const bool near = may_be_definite(r / ny, r % ny);
       for (int64_t i = 0; i < nx;) {
         if (cells[i] != kFluid) {
           ++i;
@@ -122,12 +122,12 @@ class Components {
         }
         int64_t end = i + 1;
         while (end < nx && cells[end] == kFluid && (op.unit > 0.0 || face(2, r / ny, r % ny, end, true) > 0.0)) ++end;
-        bool held = false;
+        bool fixed = false;
         if (near)
-          for (int64_t c = i; c < end && !held; ++c) held = anchored(r / ny, r % ny, c);
+          for (int64_t c = i; c < end && !fixed; ++c) fixed = definite(r / ny, r % ny, c);
         else
-          held = (i == 0 && anchored(r / ny, r % ny, 0)) || (end == nx && anchored(r / ny, r % ny, nx - 1));
-        rows[r].push_back({i, end, 0, held});
+          fixed = (i == 0 && definite(r / ny, r % ny, 0)) || (end == nx && definite(r / ny, r % ny, nx - 1));
+        rows[r].push_back({i, end, 0, fixed});
         i = end;
       }
     }

@@ -43,9 +43,9 @@ void apply_row(const Row &r, int64_t nx, bool periodic_x, double *y) {
   apply_cell(r, nx - 1, r.x[nx - 2], after, y);
 }
 
-// y = A x row by row with weights of faces; done(row) follows each row while it is in cache.
+// y = A x row by row with a weight for each face; done(row) follows each row while it is in cache.
 template <class Done>
-void apply_weighted(const dcg_operator &op, const double *x, double *y, int threads, Done &&done) {
+void apply_variable(const dcg_operator &op, const double *x, double *y, int threads, Done &&done) {
   const int64_t nz = op.shape[0], ny = op.shape[1], nx = op.shape[2];
   const double *weights_z = op.weights[0], *weights_y = op.weights[1], *weights_x = op.weights[2];
   const std::vector<double> zeros(nx + 1, 0.0);
@@ -83,51 +83,51 @@ void apply_weighted(const dcg_operator &op, const double *x, double *y, int thre
   }
 }
 
-// The kinds around a row: one value throughout where the row beside it lies outside a box that is not periodic.
-struct UnitRow {
-  const double *x, *beside[4];
+// The kinds around a row: one value throughout where the neighbouring row lies outside a box that is not periodic.
+struct ConstantRow {
+  const double *x, *neighbour[4];
   const uint8_t *cells, *kinds[4];
 };
 
 inline double difference(double here, double there, uint8_t kind) { return (here - there) * static_cast<double>(kind != kSolid); }
 
-inline double unit_cell(const UnitRow &r, int64_t i, double west, uint8_t kind_west, double east, uint8_t kind_east, double unit) {
+inline double constant_cell(const ConstantRow &r, int64_t i, double west, uint8_t kind_west, double east, uint8_t kind_east, double unit) {
   const double here = r.x[i];
   double sum = difference(here, west, kind_west) + difference(here, east, kind_east);
-  for (int n = 0; n < 4; ++n) sum += difference(here, r.beside[n][i], r.kinds[n][i]);
+  for (int n = 0; n < 4; ++n) sum += difference(here, r.neighbour[n][i], r.kinds[n][i]);
   return r.cells[i] == kFluid ? unit * sum : 0.0;
 }
 
-void unit_row(const UnitRow &r, int64_t nx, double unit, double before, uint8_t kind_before, double after, uint8_t kind_after,
+void constant_row(const ConstantRow &r, int64_t nx, double unit, double before, uint8_t kind_before, double after, uint8_t kind_after,
               double *__restrict y) {
   if (nx == 1) {
-    y[0] = unit_cell(r, 0, before, kind_before, after, kind_after, unit);
+    y[0] = constant_cell(r, 0, before, kind_before, after, kind_after, unit);
     return;
   }
-  y[0] = unit_cell(r, 0, before, kind_before, r.x[1], r.cells[1], unit);
-  const double *x = r.x, *b0 = r.beside[0], *b1 = r.beside[1], *b2 = r.beside[2], *b3 = r.beside[3];
+  y[0] = constant_cell(r, 0, before, kind_before, r.x[1], r.cells[1], unit);
+  const double *x = r.x, *b0 = r.neighbour[0], *b1 = r.neighbour[1], *b2 = r.neighbour[2], *b3 = r.neighbour[3];
   const uint8_t *c = r.cells, *k0 = r.kinds[0], *k1 = r.kinds[1], *k2 = r.kinds[2], *k3 = r.kinds[3];
 #pragma omp simd
   for (int64_t i = 1; i < nx - 1; ++i) {
     double sum = difference(x[i], x[i - 1], c[i - 1]) + difference(x[i], x[i + 1], c[i + 1]);
     sum += difference(x[i], b0[i], k0[i]) + difference(x[i], b1[i], k1[i]);
     sum += difference(x[i], b2[i], k2[i]) + difference(x[i], b3[i], k3[i]);
-    y[i] = unit * sum * static_cast<double>(c[i] == 0);
+    y[i] = unit * sum * static_cast<double>(c[i] == kFluid);
   }
-  y[nx - 1] = unit_cell(r, nx - 1, r.x[nx - 2], r.cells[nx - 2], after, kind_after, unit);
+  y[nx - 1] = constant_cell(r, nx - 1, r.x[nx - 2], r.cells[nx - 2], after, kind_after, unit);
 }
 
-// The same without ghosts or weights in memory.
+// The same for a constant coefficient: no weights are read.
 template <class Done>
-void apply_unit(const dcg_operator &op, const double *x, double *y, int threads, Done &&done) {
+void apply_constant(const dcg_operator &op, const double *x, double *y, int threads, Done &&done) {
   const int64_t nz = op.shape[0], ny = op.shape[1], nx = op.shape[2];
   const std::vector<double> zeros(nx, 0.0);
-  const std::vector<uint8_t> walls(nx, 1), opens(nx, 2);
+  const std::vector<uint8_t> walls(nx, kSolid), opens(nx, kOpen);
   const auto outside = [&](int axis, bool above) { return op.open >> (2 * axis + above) & 1; };
 #pragma omp parallel for num_threads(threads) schedule(static) if (nz * ny * nx > kParallel)
   for (int64_t row = 0; row < nz * ny; ++row) {
     const int64_t at[2] = {row / ny, row % ny}, n[2] = {nz, ny}, stride[2] = {ny * nx, nx};
-    UnitRow r;
+    ConstantRow r;
     r.x = x + row * nx, r.cells = op.cells + row * nx;
     for (int axis = 0; axis < 2; ++axis)
       for (const bool above : {false, true}) {
@@ -138,16 +138,16 @@ void apply_unit(const dcg_operator &op, const double *x, double *y, int threads,
         const int place = 2 * axis + above;
         if (out && !periodic) {
           const bool open = outside(axis, above) && !(op.periodic >> axis & 1);
-          r.beside[place] = zeros.data(), r.kinds[place] = open ? opens.data() : walls.data();
+          r.neighbour[place] = zeros.data(), r.kinds[place] = open ? opens.data() : walls.data();
         } else {
           const int64_t offset = (there - at[axis]) * stride[axis];
-          r.beside[place] = r.x + offset, r.kinds[place] = r.cells + offset;
+          r.neighbour[place] = r.x + offset, r.kinds[place] = r.cells + offset;
         }
       }
-    const bool turns = (op.periodic & 4) && nx > 1;
-    const auto end_kind = [&](bool above) -> uint8_t { return outside(2, above) && !(op.periodic & 4) ? 2 : 1; };
-    unit_row(r, nx, op.unit, turns ? r.x[nx - 1] : 0.0, turns ? r.cells[nx - 1] : end_kind(false), turns ? r.x[0] : 0.0,
-             turns ? r.cells[0] : end_kind(true), y + row * nx);
+    const bool periodic_x = (op.periodic & 4) && nx > 1;
+    const auto end_kind = [&](bool above) -> uint8_t { return outside(2, above) && !(op.periodic & 4) ? kOpen : kSolid; };
+    constant_row(r, nx, op.unit, periodic_x ? r.x[nx - 1] : 0.0, periodic_x ? r.cells[nx - 1] : end_kind(false), periodic_x ? r.x[0] : 0.0,
+             periodic_x ? r.cells[0] : end_kind(true), y + row * nx);
     done(row);
   }
 }
@@ -158,7 +158,7 @@ void apply(const dcg_operator *op, const double *x, double *y, int32_t threads, 
   for (const int64_t n : op->shape) require(n > 0, "shape: every size must be at least 1");
   require(x != y, "x and y must not be the same array");
   const int count = threads > 0 ? threads : omp_get_max_threads();
-  op->unit > 0.0 ? apply_unit(*op, x, y, count, done) : apply_weighted(*op, x, y, count, done);
+  op->unit > 0.0 ? apply_constant(*op, x, y, count, done) : apply_variable(*op, x, y, count, done);
 }
 
 // r = b - r over a row; returns the sum of its squares.

@@ -16,23 +16,20 @@ void BoxOperator::link(const dcg_operator &op, const Placement &placement, Messa
   for (int a = 0; a < 3; ++a) {
     if (messages.ranks().ranks[a] == 1) continue;
     const bool periodic = op.periodic >> a & 1;
-    const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
     local_.periodic &= ~(1 << a);
     for (int side = 0; side < 2; ++side) {
       if (!periodic && (side ? placement.first[a] + n[a] == placement.shape[a] : placement.first[a] == 0)) continue;
       local_.open |= 1 << (2 * a + side);
-      for (int64_t i = 0; i < n[p]; ++i)
-        for (int64_t j = 0; j < n[q]; ++j) {
-          int64_t at[3], cell[3], inside[3], count[3];
-          at[a] = side ? n[a] - 1 : 0, at[p] = i, at[q] = j;
-          for (int b = 0; b < 3; ++b) cell[b] = placement.first[b] + at[b];
-          cell[a] = (cell[a] + (side ? 1 : -1) + placement.shape[a]) % placement.shape[a];
-          const int32_t owner = numbers.owner(cell, inside, count);
-          beside_.add(static_cast<int64_t>(seams_.size()), owner, (inside[0] * count[1] + inside[1]) * count[2] + inside[2]);
-          const int64_t face = face_below(n, at, a) + (side ? face_step(n, a) : 0);
-          const double weight = op.unit > 0.0 ? op.unit : op.weights[a] ? op.weights[a][face] : 0.0;
-          seams_.push_back({(at[0] * n[1] + at[1]) * n[2] + at[2], face, weight, static_cast<uint8_t>(2 * a + side), 0});
-        }
+      for_layer(n, a, side ? n[a] - 1 : 0, [&](const int64_t at[3]) {
+        int64_t cell[3], inside[3], count[3];
+        for (int b = 0; b < 3; ++b) cell[b] = placement.first[b] + at[b];
+        cell[a] = (cell[a] + (side ? 1 : -1) + placement.shape[a]) % placement.shape[a];
+        const int32_t owner = numbers.owner(cell, inside, count);
+        beside_.add(static_cast<int64_t>(seams_.size()), owner, (inside[0] * count[1] + inside[1]) * count[2] + inside[2]);
+        const int64_t face = face_below(n, at, a) + (side ? face_step(n, a) : 0);
+        const double weight = op.unit > 0.0 ? op.unit : op.weights[a] ? op.weights[a][face] : 0.0;
+        seams_.push_back({(at[0] * n[1] + at[1]) * n[2] + at[2], face, weight, static_cast<uint8_t>(2 * a + side), 0});
+      });
     }
   }
   beside_.create(n[0] * n[1] * n[2]);

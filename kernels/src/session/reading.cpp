@@ -10,23 +10,13 @@
 
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
-#include "matrix/matrix.hpp"
+#include "matrix/row_passes.hpp"
 
 namespace dcg {
 
 namespace {
 
 constexpr double kAsymmetry = 1e-9;  // of y.Ax against x.Ay, which rounding leaves at 1e-16 times a few
-
-// body(column, value, block) for the entries of a row.
-template <class Index, class Body>
-void for_entries(const dcg_csr &m, int64_t row, Body &&body) {
-  for (int block = 0; block < 2; ++block) {
-    const Index *start = static_cast<const Index *>(m.start[block]), *column = static_cast<const Index *>(m.column[block]);
-    if (!start) continue;
-    for (int64_t e = start[row]; e < start[row + 1]; ++e) body(static_cast<int64_t>(column[e]), m.value[block][e], block);
-  }
-}
 
 template <class Body>
 void for_entries(const dcg_csr &m, int64_t row, Body &&body) {
@@ -159,17 +149,14 @@ void Reading::link_kinds(Messages &messages) {
   const Padded padded(n);
   around_.reset(messages.ranks());
   for (int a = 0; a < 3; ++a) {
-    const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
     if (messages.ranks().ranks[a] == 1) continue;  // the kernels turn these themselves
-    for (int side = 0; side < 2; ++side)
-      for (int64_t i = 0; i < n[p]; ++i)
-        for (int64_t j = 0; j < n[q]; ++j) {
-          int64_t at[3], cell[3], inside[3], count[3];
-          at[a] = side ? n[a] : -1, at[p] = i, at[q] = j;
-          for (int b = 0; b < 3; ++b) cell[b] = (placement_.first[b] + at[b] + placement_.shape[b]) % placement_.shape[b];
-          const int32_t owner = numbers_->owner(cell, inside, count);
-          around_.add(padded.at(at), owner, Padded(count).at(inside));
-        }
+    for (const int64_t beyond : {int64_t{-1}, n[a]})
+      for_layer(n, a, beyond, [&](const int64_t at[3]) {
+        int64_t cell[3], inside[3], count[3];
+        for (int b = 0; b < 3; ++b) cell[b] = (placement_.first[b] + at[b] + placement_.shape[b]) % placement_.shape[b];
+        const int32_t owner = numbers_->owner(cell, inside, count);
+        around_.add(padded.at(at), owner, Padded(count).at(inside));
+      });
   }
   around_.create((n[0] + 2) * (n[1] + 2) * (n[2] + 2));
 }
@@ -190,15 +177,12 @@ void Reading::agree_on_faces(double *const weights[3]) {
   const Padded padded(n);
   std::vector<double> of_cell((n[0] + 2) * (n[1] + 2) * (n[2] + 2), 0.0);
   for (int s = 0; s < 6; ++s) {
-    const int a = s >> 1, p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
+    const int a = s >> 1;
     const bool at_end = s & 1 ? placement_.first[a] + n[a] == placement_.shape[a] : placement_.first[a] == 0;
     const auto for_side = [&](int side, auto &&body) {  // body(cell in the box, the face on that side of it)
-      for (int64_t i = 0; i < n[p]; ++i)
-        for (int64_t j = 0; j < n[q]; ++j) {
-          int64_t c[3];
-          c[a] = side & 1 ? n[a] - 1 : 0, c[p] = i, c[q] = j;
-          body(c, weights[a][face_below(n, c, a) + (side & 1 ? face_step(n, a) : 0)]);
-        }
+      for_layer(n, a, side & 1 ? n[a] - 1 : 0, [&](const int64_t c[3]) {
+        body(c, weights[a][face_below(n, c, a) + (side & 1 ? face_step(n, a) : 0)]);
+      });
     };
     for_side(s ^ 1, [&](const int64_t c[3], double &weight) { of_cell[padded.at(c)] = weight; });
     around_.broadcast(of_cell.data(), of_cell.data());

@@ -12,13 +12,9 @@
 
 using namespace dcg;
 
-namespace {
+namespace dcg {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-}  // namespace
-
-namespace dcg {
 
 Threads::Threads(int64_t wanted) : before_(omp_get_max_threads()) {
   if (wanted > 0) omp_set_num_threads(static_cast<int>(wanted));
@@ -69,7 +65,7 @@ void dcg_solver::read_model(int32_t of_dim, bool &in_python) {
     std::snprintf(model.name, sizeof model.name, "%s", preconditioner.apply ? "the caller's own" : settings.model.c_str());
     return;
   }
-  in_python = !find_model(settings.model, settings.models, of_dim, weights, model);
+  in_python = !find_model(settings.model, settings.models, of_dim, parameters, model);
   if (!in_python) model_name = settings.model, model_dim = kind;
 }
 
@@ -87,9 +83,9 @@ void dcg_solver::set_up() {
   } else if (messages) {
     dcg_ranks given = messages->functions();
     if (settings.gather > 0) given.gather = settings.gather;
-    pass_on(dcg_multilevel_create_on_ranks(&read.op(), &weights, static_cast<int32_t>(settings.threads), &given, &levels));
+    pass_on(dcg_multilevel_create_on_ranks(&read.op(), &parameters, static_cast<int32_t>(settings.threads), &given, &levels));
   } else {
-    pass_on(dcg_multilevel_create(&read.op(), &weights, static_cast<int32_t>(settings.threads), &levels));
+    pass_on(dcg_multilevel_create(&read.op(), &parameters, static_cast<int32_t>(settings.threads), &levels));
   }
   ready = true;
   setup_seconds += now() - started;
@@ -220,14 +216,14 @@ extern "C" int dcg_solver_set_up(dcg_solver *solver) {
   });
 }
 
-extern "C" int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_parameters *weights, dcg_model *model) {
+extern "C" int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_parameters *parameters, dcg_model *model) {
   bool in_python = false;
   const int code = guarded([&] {
     require(solver && model, "solver and model must not be NULL");
     require(dim >= 1 && dim <= 3, "dim: 1, 2 or 3 is needed");
     solver->read_model(dim, in_python);
     *model = solver->model;
-    if (weights && !in_python) *weights = solver->weights;
+    if (parameters && !in_python) *parameters = solver->parameters;
     if (in_python) last_error() = std::string(model->name) + ": architecture " + model->architecture + " runs in Python only";
   });
   return code == DCG_OK && in_python ? DCG_UNSUPPORTED : code;

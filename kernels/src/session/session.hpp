@@ -27,9 +27,9 @@ struct dcg_solver {
   bool by_rows = true;  // false: an operator was given
 
   // what was set up
-  dcg_parameters weights{};
+  dcg_parameters parameters{};
   dcg_model model{};
-  std::string model_name;  // for which the weights were read; empty: none
+  std::string model_name;  // for which the parameters were read; empty: none
   int32_t model_dim = 0;
   dcg_multilevel *levels = nullptr;
   bool ready = false;
@@ -78,6 +78,8 @@ struct dcg_solver {
 };
 
 namespace dcg {
+
+double now();  // seconds
 
 // As many OpenMP threads as an option says, while this lives; 0: as they are.
 class Threads {

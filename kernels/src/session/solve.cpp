@@ -1,7 +1,6 @@
 // A solve: rows to cells, the part of b that A can reach, the iteration, cells to rows.
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 
@@ -16,8 +15,6 @@ namespace {
 constexpr int kModerate = 332;      // powers of two up to which squares neither over- nor underflow: 1e100
 constexpr int kNothing = -1000000;  // the binary exponent of 0
 constexpr double kConsistent = 1e-12;                   // of ||b||: what rounding leaves of b outside the range of A
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Its callbacks are refused what would change the session.
 class Solving {

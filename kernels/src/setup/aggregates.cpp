@@ -1,4 +1,4 @@
-// The unknowns of a coarse level: the connected parts of each block.
+// The unknowns of a coarse level: the aggregates of each block, which are its connected sets of fine unknowns.
 
 #include <map>
 #include <numeric>
@@ -8,43 +8,43 @@
 
 namespace dcg {
 
-// The unknowns of each block: its largest part is primary (the first one where two are as large), the others are secondary.
+// A block's largest aggregate is its primary unknown (the first one where two are as large); the others are secondary unknowns.
 template <class Fine>
-void Coarsening<Fine>::find_parts() {
-  std::vector<uint8_t> odd(coarse.box.size, 0);
+void Coarsening<Fine>::find_aggregates() {
+  std::vector<uint8_t> irregular(coarse.box.size, 0);  // blocks that need split()
   full.assign(coarse.box.size, 0);
   const bool paired = fine.constant && fine.coarsening[0].pairs && fine.coarsening[1].pairs && fine.coarsening[2].pairs && fine.box.n[1] > 1;
-  for (int64_t e = 0; e < fine.secondary; ++e) odd[block_of(fine.secondary_cell[e])] = 1;
+  for (int64_t e = 0; e < fine.secondary; ++e) irregular[block_of(fine.secondary_cell[e])] = 1;
   for_blocks([&](const Block &c) {
-    if (odd[c.index]) return;
+    if (irregular[c.index]) return;
     if (paired && mark_if_full(c)) return;
     int64_t child[8];
     children(c, child);
     unsigned present = 0;
     for (int s = 0; s < 8; ++s) present |= (child[s] >= 0) << s;
     if (!present) return;
-    if (!all_joined(present, child) && part_of(present, child) != present) {
-      odd[c.index] = 1;
+    if (!all_joined(present, child) && aggregate_of(present, child) != present) {
+      irregular[c.index] = 1;
       return;
     }
     full[c.index] = present == 255;
     for (int s = 0; s < 8; ++s)
       if (child[s] >= 0) member[child[s]] |= kPrimary;
   });
-  std::vector<std::vector<int64_t>> extras_in;  // per odd block
+  std::vector<std::vector<int64_t>> secondary_in;  // per irregular block
   std::vector<int64_t> blocks;
   std::unordered_map<int64_t, size_t> number;
   for (int64_t k = 0; k < coarse.box.n[0]; ++k)
     for (int64_t j = 0; j < coarse.box.n[1]; ++j)
       for (int64_t i = 0; i < coarse.box.n[2]; ++i)
-        if (odd[coarse.box.at(k, j, i)]) number[coarse.box.at(k, j, i)] = blocks.size(), blocks.push_back(coarse.box.at(k, j, i));
-  extras_in.resize(blocks.size());
+        if (irregular[coarse.box.at(k, j, i)]) number[coarse.box.at(k, j, i)] = blocks.size(), blocks.push_back(coarse.box.at(k, j, i));
+  secondary_in.resize(blocks.size());
   for (int64_t e = 0; e < fine.secondary; ++e)
-    if (fine.omega_dinv[fine.box.size + e] != 0.0f) extras_in[number[block_of(fine.secondary_cell[e])]].push_back(fine.box.size + e);
-  for (size_t b = 0; b < blocks.size(); ++b) split(blocks[b], extras_in[b]);
+    if (fine.omega_dinv[fine.box.size + e] != 0.0f) secondary_in[number[block_of(fine.secondary_cell[e])]].push_back(fine.box.size + e);
+  for (size_t b = 0; b < blocks.size(); ++b) split(blocks[b], secondary_in[b]);
 }
 
-// The common case, two cells at a time: eight FLUID cells of a level where they are joined.
+// The common case, two cells at a time: eight FLUID cells of a level with a constant coefficient, which are all joined.
 template <class Fine>
 bool Coarsening<Fine>::mark_if_full(const Block &c) {
   constexpr uint16_t kBothFluid = kFluid | kFluid << 8, kBoth = kPrimary | kPrimary << 8;
@@ -58,6 +58,7 @@ bool Coarsening<Fine>::mark_if_full(const Block &c) {
   return true;
 }
 
+// Marks rows of fine cells near secondary unknowns of either level.
 template <class Fine>
 void Coarsening<Fine>::flag_rows() {
   if (coarse_of.empty() && edges_at.empty()) return;
@@ -67,7 +68,7 @@ void Coarsening<Fine>::flag_rows() {
     if (u < fine.box.size) flagged[(u - kLanes) / fine.box.stride] = 1;
 }
 
-// Whether the present children are a box of them, and every two side by side are joined: the common case.
+// The common case: whether the present children fill a box, and any two neighbours are joined.
 template <class Fine>
 bool Coarsening<Fine>::all_joined(unsigned present, const int64_t child[8]) const {
   constexpr unsigned kBoxes[] = {255, 15, 51, 85, 3, 5, 17, 1};  // all; those of one face, edge or corner
@@ -84,21 +85,22 @@ bool Coarsening<Fine>::all_joined(unsigned present, const int64_t child[8]) cons
 
 // The children joined to the first present one inside the block, as bits.
 template <class Fine>
-unsigned Coarsening<Fine>::part_of(unsigned present, const int64_t child[8]) const {
-  unsigned part = present & (~present + 1), before = 0;
-  while (part != before) {
-    before = part;
+unsigned Coarsening<Fine>::aggregate_of(unsigned present, const int64_t child[8]) const {
+  unsigned aggregate = present & (~present + 1), before = 0;
+  while (aggregate != before) {
+    before = aggregate;
     for (int s = 0; s < 8; ++s) {
       if (!(before >> s & 1)) continue;
       for (int a = 0; a < 3; ++a) {
         const int bit = 4 >> a, t = s ^ bit;
-        if ((present >> t & 1) && !(part >> t & 1) && of.weight(child[s & ~bit], fine.box.offset(a), a) > 0.0f) part |= 1u << t;
+        if ((present >> t & 1) && !(aggregate >> t & 1) && of.weight(child[s & ~bit], fine.box.offset(a), a) > 0.0f) aggregate |= 1u << t;
       }
     }
   }
-  return part;
+  return aggregate;
 }
 
+// Finds the aggregates of a block among its children and its fine secondary unknowns.
 template <class Fine>
 void Coarsening<Fine>::split(int64_t block, const std::vector<int64_t> &secondary) {
   int64_t at[3], child[8];
@@ -132,7 +134,7 @@ void Coarsening<Fine>::split(int64_t block, const std::vector<int64_t> &secondar
       const auto other = place.find(fine.neighbours[n].unknown);
       if (other != place.end()) join(place[e], other->second);
     }
-  std::map<size_t, int> size;  // by root: the first node of each part
+  std::map<size_t, int> size;  // by root: the first node of each aggregate
   for (size_t n = 0; n < nodes.size(); ++n) ++size[find(n)];
   size_t primary = size.begin()->first;
   for (const auto &[r, count] : size)
@@ -153,8 +155,8 @@ void Coarsening<Fine>::split(int64_t block, const std::vector<int64_t> &secondar
   }
 }
 
-template void Coarsening<ConstantFine>::find_parts();
-template void Coarsening<VariableFine>::find_parts();
+template void Coarsening<ConstantFine>::find_aggregates();
+template void Coarsening<VariableFine>::find_aggregates();
 template void Coarsening<ConstantFine>::flag_rows();
 template void Coarsening<VariableFine>::flag_rows();
 

@@ -1,4 +1,4 @@
-// The next coarser level: its unknowns (aggregates.cpp), its edges (faces.cpp), and what secondary unknowns add (unstructured.cpp).
+// The next coarser level: its unknowns (aggregates.cpp), their edges (faces.cpp), and the unstructured part (unstructured.cpp).
 
 #include "setup/coarsening.hpp"
 
@@ -10,11 +10,11 @@ void Coarsening<Fine>::run() {
   reset_coarse();
   for (size_t n = 0; n < fine.edges.size(); ++n)
     for (const int64_t u : {fine.edges[n].low, fine.edges[n].high}) member[u] |= kTouched, edges_at[u].push_back(n);
-  find_parts();
+  find_aggregates();
   flag_rows();
   resize_coarse();
   add_structured();
-  add_listed();
+  add_unstructured();
 }
 
 template <class Fine>

@@ -31,25 +31,28 @@ struct WidthSamples {
   void widths(Widths &widths) const;
 };
 
-// The width from which plan_merges starts: the thinnest cell's.
+// The width from which plan_semicoarsening() starts: the thinnest cell's.
 double first_target(const int64_t shape[3], const Widths &widths);
 
-// The semicoarsening of a level: merges pairs of cells not wider than 1.4 times `target`, which doubles until some are. Returns false where
-// nothing is left to merge.
+// The semicoarsening of a level: pairs neighbouring cells that are together at most 1.4 times `target` wide. The target doubles until the
+// next level is small enough. Returns false for a level of one cell.
 bool plan_semicoarsening(Level &level, Widths &widths, double &target);
 
-// The next coarser level as a network of resistors: fine.coarsening is given, coarse is built (all but its relaxation).
+// The unknowns and couplings of the next coarser level; fine.coarsening is given. The coarse level lacks its smoother.
 void coarsen(Level &fine, Level &coarse, int threads);
 
-// Diagonal, learned local factors, relaxation, transfer weights, ghosts and row extents of a level whose couplings are
-// known. `finest` levels keep their couplings as they are.
-void finish(Level &level, const dcg_parameters &weights, bool finest, int threads);
+// Learned factors for a level whose couplings are known: scales the couplings and the odds of the prolongation, except on the `finest`
+// level, and leaves the factors of the relaxation in omega_dinv.
+void apply_local_factors(Level &level, const dcg_parameters &parameters, bool finest, int threads);
 
-// The rest of a level whose couplings, diagonal and relaxation are given: what it holds of them by unknown, ghosts and row extents.
-void restore_derived(Level &level);
+// Diagonal and relaxation of a level, from its couplings and the factors in omega_dinv; then neighbours, row extents and all ghosts.
+void setup_smoother(Level &level, bool finest, int threads);
 
-// Completes fine.unstructured once the coarse level is finished: takes off what the regular prolongation would give.
-void add_regular_rows(Level &fine, const Level &coarse);
+// Derives from couplings and relaxation: neighbours of secondary unknowns, ghosts of the weights, row extents, the number of unknowns.
+void restore_derived(Level &level, int threads);
+
+// Completes fine.unstructured once the coarse level is set up: subtracts the rows of the regular prolongation.
+void subtract_regular_rows(Level &fine, const Level &coarse);
 
 // A generalised inverse of the coarsest level.
 void factorise(Level &level);

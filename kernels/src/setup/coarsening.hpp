@@ -1,13 +1,13 @@
-// The hierarchy's set-up. A level is a network of resistors: unknowns are joined by edges (faces) and to fixed values by
-// Dirichlet couplings. The next level merges cells in pairs along each axis; its unknowns are the connected parts that the fine
-// unknowns of a block form inside it, so that a wall which divides a block leaves two. An edge of weight w between two
-// blocks runs from one block's middle to the other's, in series with half the edge that lies inside each:
+// From a level to the next. A level is a network of transmissibilities: edges (faces) between unknowns, and Dirichlet couplings to fixed
+// values. The next level pairs cells along each axis into blocks. Its unknowns are the aggregates of a block: the sets of fine unknowns
+// that are connected inside it, two where a wall divides the block. An edge of weight w between two blocks runs from the middle
+// of one to the middle of the other. In each block it is in series with half of the block's own edge along the axis:
 //
 //     G = 1 / (R_u / 2 + 1 / w + R_v / 2),   R = 1 / (weight of the edge inside the block along the same axis)
 //
-// and edges between the same parts add up. On a uniform grid this is the rediscretised operator; it gives the distance to an
-// open boundary right on every level, and follows jumps of the coefficient as a flux does (harmonic mean). Where the
-// block's other half is a wall, R = 1 / w. deepcg/multigrid/reference/hierarchy.py states the same in NumPy.
+// Edges between the same two aggregates add up. Where the block's other half is a wall, R = 1 / w. On a uniform grid this is the
+// rediscretised operator. The distance to an open boundary is right on every level, and jumps of the coefficient enter by their
+// harmonic mean. deepcg/multigrid/reference/hierarchy.py and coarse_operator.py state the same in NumPy and PyTorch.
 
 #pragma once
 
@@ -24,7 +24,7 @@
 
 namespace dcg {
 
-// What coarsening asks of a fine level, per primary unknown at an index.
+// A fine level as coarsening sees it, per primary unknown at an index.
 struct ConstantFine {
   const Level &level;
   bool active(int64_t i) const { return level.stencil_type[i] != 0; }
@@ -62,11 +62,11 @@ class Coarsening {
   const int threads;
   Field<uint8_t> member;
   std::vector<int64_t> secondary_of;                   // coarse unknown of each fine secondary one
-  std::unordered_map<int64_t, int64_t> coarse_of;  // of primaries that are not in their block's primary part
-  std::unordered_map<int64_t, std::vector<int64_t>> edges_at;  // listed edges by fine unknown
-  std::vector<uint8_t> full;                                   // blocks of eight unknowns in one part
+  std::unordered_map<int64_t, int64_t> coarse_of;  // of primaries outside their block's primary aggregate
+  std::unordered_map<int64_t, std::vector<int64_t>> edges_at;  // unstructured edges by fine unknown
+  std::vector<uint8_t> full;                                   // blocks of eight unknowns in one aggregate
   std::vector<Edge> crossing;                                  // fine edges between blocks that are not both primary
-  std::vector<uint8_t> flagged;                                // rows of fine cells with members that are not plainly primary
+  std::vector<uint8_t> flagged;                                // rows of fine cells near secondary unknowns of either level
 
   struct Block {
     int64_t k, j, i, index;
@@ -77,27 +77,27 @@ class Coarsening {
   void resize_coarse();
 
   // aggregates.cpp
-  void find_parts();
+  void find_aggregates();
   bool mark_if_full(const Block &c);
   void flag_rows();
   bool all_joined(unsigned present, const int64_t child[8]) const;
-  unsigned part_of(unsigned present, const int64_t child[8]) const;
+  unsigned aggregate_of(unsigned present, const int64_t child[8]) const;
   void split(int64_t block, const std::vector<int64_t> &secondary);
 
   // faces.cpp
   void add_structured();
-  void add_rows(int64_t k, int64_t j, std::vector<Edge> &found);
-  void add_row_along(int64_t row, int64_t here, std::vector<Edge> &found);
-  Series listed_or_series(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &found) const;
-  void anchor_rows(int64_t k, int64_t j);
+  void add_rows(int64_t k, int64_t j, std::vector<Edge> &edges);
+  void add_row_along(int64_t row, int64_t here, std::vector<Edge> &edges);
+  FaceTransmissibility face_or_edge(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &edges) const;
+  void add_dirichlet_rows(int64_t k, int64_t j);
   void below_row(const int64_t at[2], int axis, int64_t here, float *out) const;
-  void add_blocks(std::vector<std::vector<Edge>> &found);
+  void add_blocks(std::vector<std::vector<Edge>> &edges);
   void join_full(int64_t index, int axis, int high);
   bool inside(const Block &c) const;
-  void add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &found);
+  void add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &edges);
 
   // unstructured.cpp
-  void add_listed();
+  void add_unstructured();
 
   template <class Body>
   void for_blocks(Body &&body) {
@@ -137,16 +137,16 @@ class Coarsening {
       const int64_t offset = fine.box.offset(axis);
       sum = side < 0 ? of.weight(u, offset, axis) : of.weight(u - offset, offset, axis);
     }
-    if (member[u] & kTouched || u >= fine.box.size) sum += listed_inside(u, axis, side);
+    if (member[u] & kTouched || u >= fine.box.size) sum += unstructured_inside(u, axis, side);
     return sum;
   }
 
-  // The weight of u's listed edges along an axis that stay inside its block.
-  float listed_inside(int64_t u, int axis, int side) const {
+  // The weight of u's unstructured edges along an axis that stay inside its block.
+  float unstructured_inside(int64_t u, int axis, int side) const {
     float sum = 0.0f;
-    const auto found = edges_at.find(u);
-    if (found == edges_at.end()) return sum;
-    for (const int64_t n : found->second) {
+    const auto at_u = edges_at.find(u);
+    if (at_u == edges_at.end()) return sum;
+    for (const int64_t n : at_u->second) {
       const Edge &e = fine.edges[n];
       if (e.axis == axis && (side < 0 ? e.low : e.high) == u) sum += e.weight;
     }

@@ -1,5 +1,5 @@
-// Edges, Dirichlet couplings and shift of the primary parts, and their transfer weights: faces in series, by rows where coefficients vary,
-// by blocks where every weight is 1.
+// Edges, Dirichlet couplings and shift of the primary aggregates, and their transfer weights: by rows of faces where the coefficient
+// varies, by blocks where it is constant.
 
 #include <algorithm>
 
@@ -29,12 +29,13 @@ DCG_CLONES bool any_positive(int64_t n, const float *values) {
   return most > 0.0f;
 }
 
-// What the sums along a row of blocks' faces mean for the prolongation. joined: weight of the face on that side; held, dropped: by Dirichlet couplings.
-DCG_CLONES void set_transfer(int64_t n, const float *joined, const float *held, const float *dropped, float *__restrict interp_neighbour,
+// The prolongation's weights towards one side, from sums over a row of blocks' faces there. joined: weight of the coarse edge;
+// outer, dropped: sums over Dirichlet couplings (DirichletTransmissibility).
+DCG_CLONES void set_transfer(int64_t n, const float *joined, const float *outer, const float *dropped, float *__restrict interp_neighbour,
                              float *__restrict interp_parent) {
 #pragma omp simd
   for (int64_t c = 0; c < n; ++c) {
-    const float total = joined[c] + held[c], safe = total > 0.0f ? total : 1.0f;
+    const float total = joined[c] + outer[c], safe = total > 0.0f ? total : 1.0f;
     interp_parent[c] = 1.0f - (total > 0.0f ? (interp_neighbour[c] + dropped[c]) / safe : 0.0f);
     interp_neighbour[c] = total > 0.0f ? interp_neighbour[c] / safe : 0.0f;
   }
@@ -42,22 +43,22 @@ DCG_CLONES void set_transfer(int64_t n, const float *joined, const float *held, 
 
 }  // namespace
 
-// Edges, Dirichlet couplings and shift of primary parts, and their transfer weights.
+// Edges, Dirichlet couplings and shift of primary aggregates, and their transfer weights.
 template <class Fine>
 void Coarsening<Fine>::add_structured() {
-  std::vector<std::vector<Edge>> found(threads);
+  std::vector<std::vector<Edge>> edges(threads);
   if constexpr (std::is_same_v<Fine, VariableFine>) {
-    for_rows([&](int64_t k, int64_t j) { add_rows(k, j, found[omp_get_thread_num()]); });
-    for_rows([&](int64_t k, int64_t j) { anchor_rows(k, j); });
+    for_rows([&](int64_t k, int64_t j) { add_rows(k, j, edges[omp_get_thread_num()]); });
+    for_rows([&](int64_t k, int64_t j) { add_dirichlet_rows(k, j); });
   } else {
-    add_blocks(found);
+    add_blocks(edges);
   }
-  for (const auto &part : found) crossing.insert(crossing.end(), part.begin(), part.end());
+  for (const auto &of_thread : edges) crossing.insert(crossing.end(), of_thread.begin(), of_thread.end());
 }
 
 // Faces on the high side of a row of blocks, row by row of fine cells.
 template <class Fine>
-void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &found) {
+void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &edges) {
   static thread_local std::vector<float> buffer;
   const int64_t n = fine.box.n[2], length = fine.box.stride;
   buffer.resize(3 * length);
@@ -77,11 +78,11 @@ void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &found) 
       const int side_u = m.side[u], side_v = m.side[v];
       if (flagged_row(row_u) || flagged_row(row_v)) {
         for (int64_t i = 0; i < n; ++i) {
-          const Series s = listed_or_series(row_u + i, row_v + i, w[i], axis, side_u, side_v, found);
-          g[i] = s.conductance, low[i] = s.low, high[i] = s.high;
+          const FaceTransmissibility s = face_or_edge(row_u + i, row_v + i, w[i], axis, side_u, side_v, edges);
+          g[i] = s.value, low[i] = s.low, high[i] = s.high;
         }
       } else {
-        series_row(n, w, side_u ? w - fine.box.offset(axis) : nullptr, side_v ? &fine.weight[axis][row_v] : nullptr, g, low, high);
+        face_transmissibilities(n, w, side_u ? w - fine.box.offset(axis) : nullptr, side_v ? &fine.weight[axis][row_v] : nullptr, g, low, high);
       }
       add_children(mx, n, g, &coarse.weight[axis][here]);
       add_children(mx, n, low, &coarse.interp_neighbour[axis][1][here]);
@@ -89,12 +90,12 @@ void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &found) 
     }
   }
   for (int64_t kf = mz.first[k]; kf < mz.first[k + 1]; ++kf)
-    for (int64_t jf = my.first[j]; jf < my.first[j + 1]; ++jf) add_row_along(fine.box.at(kf, jf), here, found);
+    for (int64_t jf = my.first[j]; jf < my.first[j + 1]; ++jf) add_row_along(fine.box.at(kf, jf), here, edges);
 }
 
 // Faces between the blocks of one row of fine cells.
 template <class Fine>
-void Coarsening<Fine>::add_row_along(int64_t row, int64_t here, std::vector<Edge> &found) {
+void Coarsening<Fine>::add_row_along(int64_t row, int64_t here, std::vector<Edge> &edges) {
   const AxisCoarsening &m = fine.coarsening[2];
   const float *w = &fine.weight[2][row];
   const bool flagged = flagged_row(row);
@@ -102,35 +103,35 @@ void Coarsening<Fine>::add_row_along(int64_t row, int64_t here, std::vector<Edge
     const int64_t next = neighbour_above(c, 2);
     if (next < 0) continue;
     const int64_t u = m.first[c + 1] - 1, v = m.first[next];
-    const Series s = flagged ? listed_or_series(row + u, row + v, w[u], 2, m.side[u], m.side[v], found)
-                             : in_series(w[u], w[u - 1], m.side[u] == 0, w[v], m.side[v] == 0);
-    coarse.weight[2][here + c] += s.conductance;
+    const FaceTransmissibility s = flagged ? face_or_edge(row + u, row + v, w[u], 2, m.side[u], m.side[v], edges)
+                             : face_transmissibility(w[u], w[u - 1], m.side[u] == 0, w[v], m.side[v] == 0);
+    coarse.weight[2][here + c] += s.value;
     coarse.interp_neighbour[2][1][here + c] += s.low;
     coarse.interp_neighbour[2][0][here + next] += s.high;
   }
 }
 
-// Where secondary unknowns may be near: a face between primary parts, or an edge for the list.
+// Near secondary unknowns: the transmissibility of a face between primary aggregates; any other face is appended to `edges`.
 template <class Fine>
-Series Coarsening<Fine>::listed_or_series(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &found) const {
+FaceTransmissibility Coarsening<Fine>::face_or_edge(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &edges) const {
   if (!(w > 0.0f)) return {};
   if (!(member[u] & kPrimary && member[v] & kPrimary)) {
-    found.push_back({u, v, w, static_cast<int8_t>(axis)});
+    edges.push_back({u, v, w, static_cast<int8_t>(axis)});
     return {};
   }
-  return in_series(w, inside(u, axis, side_u), side_u == 0, inside(v, axis, side_v), side_v == 0);
+  return face_transmissibility(w, inside(u, axis, side_u), side_u == 0, inside(v, axis, side_v), side_v == 0);
 }
 
-// Anchors and shift of a row of blocks; then what the sums along its faces mean for the prolongation.
+// Dirichlet couplings and shift of a row of blocks; then its weights of the prolongation.
 template <class Fine>
-void Coarsening<Fine>::anchor_rows(int64_t k, int64_t j) {
+void Coarsening<Fine>::add_dirichlet_rows(int64_t k, int64_t j) {
   static thread_local std::vector<float> buffer;
   const AxisCoarsening &mz = fine.coarsening[0], &my = fine.coarsening[1], &mx = fine.coarsening[2];
   const int64_t n = fine.box.n[2], blocks = coarse.box.n[2], here = coarse.box.at(k, j), at[2] = {k, j};
   for (int axis = 0; axis < 3; ++axis) {
     buffer.assign(5 * blocks, 0.0f);
-    float *held[2] = {buffer.data(), buffer.data() + blocks}, *dropped[2] = {held[1] + blocks, held[1] + 2 * blocks};
-    float *below = held[1] + 3 * blocks;
+    float *outer[2] = {buffer.data(), buffer.data() + blocks}, *dropped[2] = {outer[1] + blocks, outer[1] + 2 * blocks};
+    float *below = outer[1] + 3 * blocks;
     for (int64_t kf = mz.first[k]; kf < mz.first[k + 1]; ++kf)
       for (int64_t jf = my.first[j]; jf < my.first[j + 1]; ++jf) {
         const int64_t row = fine.box.at(kf, jf);
@@ -139,10 +140,10 @@ void Coarsening<Fine>::anchor_rows(int64_t k, int64_t j) {
             const float a = fine.dirichlet[axis][row + i];
             if (!(a > 0.0f) || !(member[row + i] & kPrimary)) continue;
             const int own = axis == 0 ? mz.side[kf] : axis == 1 ? my.side[jf] : mx.side[i];
-            const Anchor s = anchored(a, own ? inside(row + i, axis, own) : 0.0f);
+            const DirichletTransmissibility s = dirichlet_transmissibility(a, own ? inside(row + i, axis, own) : 0.0f);
             const int64_t c = mx.parent[i];
-            coarse.dirichlet[axis][here + c] += s.conductance;
-            held[own > 0][c] += s.held, dropped[own > 0][c] += s.dropped;
+            coarse.dirichlet[axis][here + c] += s.value;
+            outer[own > 0][c] += s.outer, dropped[own > 0][c] += s.dropped;
           }
         }
         if (axis == 0 && any_positive(n, &fine.shift[row]))
@@ -150,27 +151,27 @@ void Coarsening<Fine>::anchor_rows(int64_t k, int64_t j) {
             if (member[row + i] & kPrimary) coarse.shift[here + mx.parent[i]] += fine.shift[row + i];
       }
     below_row(at, axis, here, below);
-    set_transfer(blocks, below, held[0], dropped[0], &coarse.interp_neighbour[axis][0][here], &coarse.interp_parent[axis][0][here]);
-    set_transfer(blocks, &coarse.weight[axis][here], held[1], dropped[1], &coarse.interp_neighbour[axis][1][here], &coarse.interp_parent[axis][1][here]);
+    set_transfer(blocks, below, outer[0], dropped[0], &coarse.interp_neighbour[axis][0][here], &coarse.interp_parent[axis][0][here]);
+    set_transfer(blocks, &coarse.weight[axis][here], outer[1], dropped[1], &coarse.interp_neighbour[axis][1][here], &coarse.interp_parent[axis][1][here]);
   }
 }
 
-// The weights of a row of blocks' faces below, which are kept with the blocks there.
+// The weights of the faces below a row of blocks; they are stored with the blocks there.
 template <class Fine>
 void Coarsening<Fine>::below_row(const int64_t at[2], int axis, int64_t here, float *out) const {
-  const int64_t n = coarse.box.n[axis], turn = fine.periodic[axis] && n > 1 ? (n - 1) * coarse.box.offset(axis) : 0;
+  const int64_t n = coarse.box.n[axis], wrap = fine.periodic[axis] && n > 1 ? (n - 1) * coarse.box.offset(axis) : 0;
   const float *weight = &coarse.weight[axis][here];
   const int64_t blocks = coarse.box.n[2];
   if (axis == 2) {
-    out[0] = turn ? weight[turn] : 0.0f;
+    out[0] = wrap ? weight[wrap] : 0.0f;
     std::copy_n(weight, blocks - 1, out + 1);
-  } else if (at[axis] > 0 || turn) {
-    std::copy_n(weight + (at[axis] > 0 ? -coarse.box.offset(axis) : turn), blocks, out);
+  } else if (at[axis] > 0 || wrap) {
+    std::copy_n(weight + (at[axis] > 0 ? -coarse.box.offset(axis) : wrap), blocks, out);
   }
 }
 
 template <class Fine>
-void Coarsening<Fine>::add_blocks(std::vector<std::vector<Edge>> &found) {
+void Coarsening<Fine>::add_blocks(std::vector<std::vector<Edge>> &edges) {
   for_blocks([&](const Block &c) {
     if (inside(c)) {
       for (int a = 0; a < 3; ++a)
@@ -185,7 +186,7 @@ void Coarsening<Fine>::add_blocks(std::vector<std::vector<Edge>> &found) {
       return;
     }
     const int64_t at[3] = {c.k, c.j, c.i};
-    for (int a = 0; a < 3; ++a) add_axis(c, at[a], a, child, found[omp_get_thread_num()]);
+    for (int a = 0; a < 3; ++a) add_axis(c, at[a], a, child, edges[omp_get_thread_num()]);
   });
 }
 
@@ -208,11 +209,11 @@ bool Coarsening<Fine>::inside(const Block &c) const {  // a full block among six
 }
 
 template <class Fine>
-void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &found) {
+void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int64_t child[8], std::vector<Edge> &edges) {
   const int bit = 4 >> axis;
   const int64_t n = fine.box.n[axis], offset = fine.box.offset(axis), first = fine.coarsening[axis].first[at];
   const bool two = fine.coarsening[axis].first[at + 1] - first == 2;
-  const bool turns = fine.periodic[axis] && coarse.box.n[axis] > 1;  // one block all round has no neighbour
+  const bool periodic = fine.periodic[axis] && coarse.box.n[axis] > 1;  // one block all round has no neighbour
   float dirichlet_sum = 0.0f;
   for (int high = 0; high < 2; ++high) {
     const int own = !two ? 0 : high ? 1 : -1;
@@ -222,31 +223,31 @@ void Coarsening<Fine>::add_axis(const Block &c, int64_t at, int axis, const int6
       continue;
     }
     const int64_t neighbour = high ? (last ? 0 : at + 1) : (last ? coarse.box.n[axis] - 1 : at - 1);
-    const AxisCoarsening &merge = fine.coarsening[axis];
-    const int other = merge.first[neighbour + 1] - merge.first[neighbour] == 2 ? (high ? -1 : 1) : 0;
+    const AxisCoarsening &m = fine.coarsening[axis];
+    const int other = m.first[neighbour + 1] - m.first[neighbour] == 2 ? (high ? -1 : 1) : 0;
     const int64_t to = (high ? offset : -offset) + (last ? (high ? -n : n) * offset : 0);
-    const Series face = in_series(1.0f, 1.0f, own == 0, 1.0f, other == 0);  // inside a block, too, every edge is 1, or counts as such
-    float joined = 0.0f, leaning = 0.0f, held = 0.0f, dropped = 0.0f;
+    const FaceTransmissibility face = face_transmissibility(1.0f, 1.0f, own == 0, 1.0f, other == 0);  // every edge inside a block is 1, or counts as 1
+    float joined = 0.0f, interpolated = 0.0f, outer = 0.0f, dropped = 0.0f;
     for (int s = 0; s < 8; ++s) {
       const int64_t u = child[s];
       if (u < 0 || (two && ((s & bit) != 0) != (high == 1))) continue;
-      const float w = last && !turns ? 0.0f : of.weight(high ? u : u - offset, offset, axis);
+      const float w = last && !periodic ? 0.0f : of.weight(high ? u : u - offset, offset, axis);
       const int64_t v = u + to;
       if (w > 0.0f && member[u] & kPrimary && member[v] & kPrimary) {
-        joined += face.conductance, leaning += face.low;
+        joined += face.value, interpolated += face.low;
       } else if (w > 0.0f && high) {
-        found.push_back({u, v, w, static_cast<int8_t>(axis)});
+        edges.push_back({u, v, w, static_cast<int8_t>(axis)});
       }
       const float a = two || high ? of.dirichlet(u, offset, axis) : 0.0f;  // a lone child's Dirichlet couplings are counted once
       if (a > 0.0f && member[u] & kPrimary) {
-        const Anchor s = anchored(a, inside(u, axis, own));
-        dirichlet_sum += s.conductance, held += s.held, dropped += s.dropped;
+        const DirichletTransmissibility s = dirichlet_transmissibility(a, inside(u, axis, own));
+        dirichlet_sum += s.value, outer += s.outer, dropped += s.dropped;
       }
     }
     if (high) coarse.weight[axis][c.index] = joined;
-    const float total = joined + held;
-    coarse.interp_neighbour[axis][high][c.index] = total > 0.0f ? leaning / total : 0.0f;
-    coarse.interp_parent[axis][high][c.index] = total > 0.0f ? 1.0f - (leaning + dropped) / total : 1.0f;
+    const float total = joined + outer;
+    coarse.interp_neighbour[axis][high][c.index] = total > 0.0f ? interpolated / total : 0.0f;
+    coarse.interp_parent[axis][high][c.index] = total > 0.0f ? 1.0f - (interpolated + dropped) / total : 1.0f;
   }
   coarse.dirichlet[axis][c.index] = dirichlet_sum;
 }

@@ -29,7 +29,7 @@ void start(Level &level, const dcg_operator &op) {
   }
 }
 
-// Kinds with a layer of ghosts: what the sides of the box are, or the other side's cells where it is periodic.
+// Kinds with a layer of ghosts: those of the box's sides, or the other side's cells along a periodic axis.
 void copy_cells(Level &level, const dcg_operator &op, int threads) {
   const Box &box = level.box;
   fill(level.cells, box.size, kSolid, threads);
@@ -40,22 +40,22 @@ void copy_cells(Level &level, const dcg_operator &op, int threads) {
   for (int a = 0; a < 3; ++a) {
     if (!box.has_ghosts(a)) continue;
     const int p = a == 0 ? 1 : 0, q = a == 2 ? 1 : 2;
-    const int64_t offset = box.offset(a), turn = (box.n[a] - 1) * offset;
+    const int64_t offset = box.offset(a), wrap = (box.n[a] - 1) * offset;
     for (int64_t m = 0; m < box.n[p]; ++m)
       for (int64_t l = 0; l < box.n[q]; ++l) {
         int64_t c[3];
         c[a] = 0, c[p] = m, c[q] = l;
         const int64_t first = box.at(c[0], c[1], c[2]);
         const bool below = op.open >> (2 * a) & 1, above = op.open >> (2 * a + 1) & 1;
-        level.cells[first - offset] = level.periodic[a] ? level.cells[first + turn] : below ? kOpen : kSolid;
-        level.cells[first + turn + offset] = level.periodic[a] ? level.cells[first] : above ? kOpen : kSolid;
+        level.cells[first - offset] = level.periodic[a] ? level.cells[first + wrap] : below ? kOpen : kSolid;
+        level.cells[first + wrap + offset] = level.periodic[a] ? level.cells[first] : above ? kOpen : kSolid;
       }
   }
 }
 
-// Codes of a row from its kinds and those of its six neighbours, where `walls` stands for rows that are not there.
-void row_codes(int64_t n, const uint8_t *__restrict cell, const uint8_t *down, const uint8_t *up, const uint8_t *south,
-               const uint8_t *north, uint8_t more, uint8_t *__restrict code) {
+// Stencil types of a row, from the kinds of its cells and of their six neighbours. `more`: Dirichlet faces of each cell across axes of one cell.
+void row_types(int64_t n, const uint8_t *__restrict cell, const uint8_t *down, const uint8_t *up, const uint8_t *south,
+               const uint8_t *north, uint8_t more, uint8_t *__restrict type) {
   const uint8_t *west = cell - 1, *east = cell + 1;
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -64,11 +64,11 @@ void row_codes(int64_t n, const uint8_t *__restrict cell, const uint8_t *down, c
     const uint8_t open = (west[i] == kOpen) | (east[i] == kOpen) | (south[i] == kOpen) | (north[i] == kOpen) |
                          (down[i] == kOpen) | (up[i] == kOpen);
     const uint8_t all = static_cast<uint8_t>((joined + more) | (open | (more > 0)) << 3);
-    code[i] = cell[i] == kFluid ? all : uint8_t{0};
+    type[i] = cell[i] == kFluid ? all : uint8_t{0};
   }
 }
 
-void find_codes(Level &level, int threads) {
+void find_stencil_types(Level &level, int threads) {
   const Box &box = level.box;
   fill(level.stencil_type, box.size, uint8_t{0}, threads);
   const int64_t rows = box.n[0] * box.n[1], n = box.n[2];
@@ -80,14 +80,14 @@ void find_codes(Level &level, int threads) {
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t start = box.at(row / box.n[1], row % box.n[1]);
     const uint8_t *cell = level.cells.data() + start;
-    uint8_t *code = level.stencil_type.data() + start;
-    const auto beside = [&](int axis, int64_t offset) { return box.n[axis] > 1 ? cell + offset : walls.data(); };
-    row_codes(n, cell, beside(0, -box.plane), beside(0, box.plane), beside(1, -box.stride), beside(1, box.stride), more, code);
+    uint8_t *type = level.stencil_type.data() + start;
+    const auto neighbour = [&](int axis, int64_t offset) { return box.n[axis] > 1 ? cell + offset : walls.data(); };
+    row_types(n, cell, neighbour(0, -box.plane), neighbour(0, box.plane), neighbour(1, -box.stride), neighbour(1, box.stride), more, type);
     int64_t first = 0, last = n, in_use = 0;
-    for (int64_t i = 0; i < n; ++i) in_use += code[i] != 0;
+    for (int64_t i = 0; i < n; ++i) in_use += type[i] != 0;
     if (in_use == 0) continue;
-    while (code[first] == 0) ++first;
-    while (code[last - 1] == 0) --last;
+    while (type[first] == 0) ++first;
+    while (type[last - 1] == 0) --last;
     unknowns += in_use;
     level.row_begin[row] = static_cast<int32_t>(first / kLanes * kLanes);
     level.row_end[row] = static_cast<int32_t>((last + kLanes - 1) / kLanes * kLanes);
@@ -157,7 +157,7 @@ double build_finest(Level &level, const dcg_operator &op, const Largest &largest
   copy_cells(level, op, threads);
   double scale = 1.0;
   if (level.constant) {
-    find_codes(level, threads);
+    find_stencil_types(level, threads);
   } else {
     const double most = largest.weight > 0.0 ? largest.weight : largest.shift;
     scale = most > 0.0 ? 1.0 / most : 1.0;

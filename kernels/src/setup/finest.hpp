@@ -12,7 +12,7 @@ struct Largest {
 };
 Largest largest(const dcg_operator &op, int threads);
 
-// Cells, weights and Dirichlet couplings of the finest level. Returns the factor by which the level's operator is the user's. `most`: of the whole grid.
-double build_finest(Level &level, const dcg_operator &op, const Largest &most, int threads);
+// Cells, weights and Dirichlet couplings of the finest level, whose operator is the returned factor times the user's. `largest`: of the whole grid.
+double build_finest(Level &level, const dcg_operator &op, const Largest &largest, int threads);
 
 }  // namespace dcg

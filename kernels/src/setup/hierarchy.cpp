@@ -10,7 +10,7 @@ namespace dcg {
 
 namespace {
 
-// What only the set-up needs is kept where the vectors of the iteration will be, or are again after a second call.
+// During set-up, x, b and the search direction lend their memory to three arrays of the set-up alone; a second call swaps them back.
 void lend_vectors(Level &finest, Field<float> &direction) {
   std::swap(finest.x, finest.dirichlet[0]);
   std::swap(finest.b, finest.dirichlet[1]);
@@ -51,7 +51,8 @@ void Hierarchy::set_up() {
       return finest.weight[a][finest.box.at(at[0], at[1], at[2]) - (high ? 0 : finest.box.offset(a))];
     };
     samples.take(weight, kOrigin, finest.box.n, kOrigin);
-    finish(finest, weights, true, threads);
+    apply_local_factors(finest, parameters, true, threads);
+    setup_smoother(finest, true, threads);
   }
   levels.push_back(&finest);
   Widths widths;
@@ -66,8 +67,9 @@ void Hierarchy::coarsen_on(Widths &widths, double target) {
   while (levels.back()->unknowns > kDirect && plan_semicoarsening(*levels.back(), widths, target)) {
     Level &fine = *levels.back(), &coarse = next_level();
     coarsen(fine, coarse, threads);
-    finish(coarse, weights, false, threads);
-    add_regular_rows(fine, coarse);
+    apply_local_factors(coarse, parameters, false, threads);
+    setup_smoother(coarse, false, threads);
+    subtract_regular_rows(fine, coarse);
     levels.push_back(&coarse);
   }
   factorise(*levels.back());

@@ -10,13 +10,13 @@ namespace dcg {
 
 constexpr int64_t kDirect = 64;  // unknowns that are solved for directly
 
-// Refuse what set_up cannot work with.
+// Refuse an operator or parameters that set_up() cannot work with.
 void check(const dcg_operator &op);
-void check(const dcg_parameters &weights);
+void check(const dcg_parameters &parameters);
 
 struct Hierarchy {
   dcg_operator op;
-  dcg_parameters weights;
+  dcg_parameters parameters;
   int threads;
   double inverse_scale;  // the finest level's operator is this times the user's
   std::vector<std::unique_ptr<Level>> pool;

@@ -55,7 +55,7 @@ class Field {
   int64_t size_ = 0, capacity_ = 0;
 };
 
-// Fills a field by `threads` threads: what is large is touched first by those that will use it.
+// Fills a field by `threads` threads, which touch the pages of a large one first: they will use it.
 template <class T>
 void fill(Field<T> &f, int64_t n, T value, int threads) {
   f.resize(n);
@@ -145,7 +145,7 @@ struct Level {
   // neighbour on the child's side; stored with the coarse cells, [axis][0 low, 1 high].
   AxisCoarsening coarsening[3];
   Field<float> interp_parent[3][2], interp_neighbour[3][2];
-  std::vector<Entry> unstructured;  // what secondary unknowns change in the prolongation, sorted by fine unknown
+  std::vector<Entry> unstructured;  // rows of the prolongation that differ from the regular one, as differences; sorted by fine unknown
 
   // The coarsest level's inverse, over `direct`.
   std::vector<int64_t> direct;

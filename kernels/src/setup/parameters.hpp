@@ -5,8 +5,8 @@
 
 namespace dcg {
 
-// Factors of the relaxation; of an edge's weight, from each of its ends; of the odds of leaning on the neighbour in the prolongation.
-enum { kRelaxFactor = 0, kEdgeFactor = 1, kTowardFactor = 2 };
+// Factors of the relaxation; of an edge's weight, from each of its ends; of the prolongation's odds of interpolating from the neighbour.
+enum { kRelaxFactor = 0, kEdgeFactor = 1, kOddsFactor = 2 };
 
 template <class Real>
 inline Real softsign(Real v) {
@@ -14,8 +14,8 @@ inline Real softsign(Real v) {
 }
 
 // The learned function of a cell's surroundings: one hidden layer, bounded throughout. Features: shares of the diagonal that lie
-// in Dirichlet couplings, in the shift, along the strongest and the weakest axis, in differences between opposite faces. What counts is the
-// difference that Dirichlet couplings, shift and unevenness make: inside a regular grid, isotropic or not, only the bias is left.
+// in Dirichlet couplings, in the shift, along the strongest and the weakest axis, in differences between opposite faces. The hidden layer
+// enters as h(features) - h(features with Dirichlet, shift and asymmetry set to zero), so the factors are constant inside regular grids.
 template <class Real>  // a number or a pack of them
 inline void evaluate(const dcg_parameters &w, const Real features[DCG_FEATURES], Real factors[DCG_OUTPUTS]) {
   Real out[DCG_OUTPUTS];
@@ -27,7 +27,7 @@ inline void evaluate(const dcg_parameters &w, const Real features[DCG_FEATURES],
     const Real hidden = softsign(sum) - softsign(regular);
     for (int o = 0; o < DCG_OUTPUTS; ++o) out[o] += w.output_weight[o][h] * hidden;
   }
-  for (int o = 0; o < DCG_OUTPUTS; ++o) factors[o] = 1.0f + (o == kTowardFactor ? DCG_ODDS_SPREAD : DCG_FACTOR_SPREAD) * softsign(out[o]);
+  for (int o = 0; o < DCG_OUTPUTS; ++o) factors[o] = 1.0f + (o == kOddsFactor ? DCG_ODDS_SPREAD : DCG_FACTOR_SPREAD) * softsign(out[o]);
 }
 
 }  // namespace dcg

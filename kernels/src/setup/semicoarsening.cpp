@@ -1,4 +1,4 @@
-// Semicoarsening: pairs of cells merge along each axis, thin ones first, until the next level is worth its sweeps.
+// Semicoarsening: cells are paired along each axis, thin ones first, until the next level has at most 0.8 times the cells.
 // deepcg/multigrid/reference/semicoarsening.py states the same in NumPy.
 
 #include <algorithm>

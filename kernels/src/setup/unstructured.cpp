@@ -1,4 +1,4 @@
-// What concerns secondary unknowns, edge by edge: their couplings, and what they change in the prolongation.
+// The unstructured part of a coarsening: couplings of secondary unknowns, edge by edge, and their rows of the prolongation.
 
 #include <map>
 #include <tuple>
@@ -7,9 +7,9 @@
 
 namespace dcg {
 
-// What concerns secondary unknowns of either level.
+// Couplings and rows of the prolongation for fine unknowns that are secondary or have a secondary parent.
 template <class Fine>
-void Coarsening<Fine>::add_listed() {
+void Coarsening<Fine>::add_unstructured() {
   for (const Edge &e : fine.edges)
     if (block_of(cell(e.low)) != block_of(cell(e.high))) crossing.push_back(e);
   std::sort(crossing.begin(), crossing.end(), [](const Edge &p, const Edge &q) {
@@ -18,8 +18,8 @@ void Coarsening<Fine>::add_listed() {
   std::map<std::tuple<int64_t, int64_t, int8_t>, float> sum;
   for (const Edge &e : crossing) {
     const int side_low = side(e.low, e.axis), side_high = side(e.high, e.axis);
-    const float g = in_series(e.weight, inside(e.low, e.axis, side_low), side_low == 0, inside(e.high, e.axis, side_high), side_high == 0)
-                        .conductance;
+    const float g = face_transmissibility(e.weight, inside(e.low, e.axis, side_low), side_low == 0, inside(e.high, e.axis, side_high), side_high == 0)
+                        .value;
     const int64_t low = coarse_unknown(e.low), high = coarse_unknown(e.high);
     if (low < coarse.box.size && high < coarse.box.size) {
       coarse.weight[e.axis][low] += g;
@@ -28,29 +28,29 @@ void Coarsening<Fine>::add_listed() {
     }
   }
   for (const auto &[key, g] : sum) coarse.edges.push_back({std::get<0>(key), std::get<1>(key), g, std::get<2>(key)});
-  std::vector<int64_t> listed;
-  for (const auto &[u, parent] : coarse_of) listed.push_back(u);
-  std::sort(listed.begin(), listed.end());
+  std::vector<int64_t> unknowns;
+  for (const auto &[u, parent] : coarse_of) unknowns.push_back(u);
+  std::sort(unknowns.begin(), unknowns.end());
   for (int64_t e = 0; e < fine.secondary; ++e)
-    if (secondary_of[e] >= 0) listed.push_back(fine.box.size + e);
-  for (const int64_t u : listed) {
+    if (secondary_of[e] >= 0) unknowns.push_back(fine.box.size + e);
+  for (const int64_t u : unknowns) {
     const int64_t parent = coarse_unknown(u);
     for (int a = 0; a < 3; ++a) {
       const float w = u < fine.box.size ? of.dirichlet(u, fine.box.offset(a), a) : fine.dirichlet[a][u];
-      if (w > 0.0f) coarse.dirichlet[a][parent] += anchored(w, inside(u, a, side(u, a))).conductance;
+      if (w > 0.0f) coarse.dirichlet[a][parent] += dirichlet_transmissibility(w, inside(u, a, side(u, a))).value;
     }
     coarse.shift[parent] += u < fine.box.size ? of.shift(u) : fine.shift[u];
-    fine.unstructured.push_back({u, parent, 1.0f});  // add_regular_rows() takes off what the regular part would give
+    fine.unstructured.push_back({u, parent, 1.0f});  // subtract_regular_rows() completes the row
   }
 }
 
-template void Coarsening<ConstantFine>::add_listed();
-template void Coarsening<VariableFine>::add_listed();
+template void Coarsening<ConstantFine>::add_unstructured();
+template void Coarsening<VariableFine>::add_unstructured();
 
 namespace {
 
 // The regular prolongation's row of a fine cell, negated: at most 27 entries, 8 of them not zero.
-void take_off_regular(const Level &fine, const Level &coarse, int64_t u, std::vector<Entry> &out) {
+void subtract_regular(const Level &fine, const Level &coarse, int64_t u, std::vector<Entry> &out) {
   int64_t c[3], block[3];
   fine.box.coordinates(u, c);
   for (int a = 0; a < 3; ++a) block[a] = fine.coarsening[a].parent[c[a]];
@@ -80,10 +80,10 @@ void take_off_regular(const Level &fine, const Level &coarse, int64_t u, std::ve
 
 }  // namespace
 
-void add_regular_rows(Level &fine, const Level &coarse) {
-  const size_t listed = fine.unstructured.size();
-  for (size_t n = 0; n < listed; ++n)
-    if (fine.unstructured[n].fine < fine.box.size) take_off_regular(fine, coarse, fine.unstructured[n].fine, fine.unstructured);
+void subtract_regular_rows(Level &fine, const Level &coarse) {
+  const size_t rows = fine.unstructured.size();
+  for (size_t n = 0; n < rows; ++n)
+    if (fine.unstructured[n].fine < fine.box.size) subtract_regular(fine, coarse, fine.unstructured[n].fine, fine.unstructured);
   std::stable_sort(fine.unstructured.begin(), fine.unstructured.end(), [](const Entry &p, const Entry &q) { return p.fine < q.fine; });
 }
 

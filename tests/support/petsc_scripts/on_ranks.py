@@ -83,14 +83,14 @@ def solve_by(ksp_type, A, b):
     r = b.duplicate()
     A.mult(x, r)
     r.aypx(-1.0, b)
-    found = [ksp.getIterationNumber(), ksp.getConvergedReason(), r.norm() / b.norm()]
+    summary = [ksp.getIterationNumber(), ksp.getConvergedReason(), r.norm() / b.norm()]
     ksp.destroy()
-    return found
+    return summary
 
 
 def main():
     deepcg.petsc.register()
-    found = {}
+    solves = {}
     for case in sys.argv[1].split(","):
         kind, sizes = case.split(":")
         shape = tuple(int(n) for n in sizes.split("x"))
@@ -100,12 +100,12 @@ def main():
         A, b = spread(made, da)
         if kind == "neumann":
             A.setNullSpace(PETSc.NullSpace().create(constant=True, comm=PETSc.COMM_WORLD))
-        found[kind] = {how: solve_by(how, A, b) for how in ("deepcg", "cg")}
+        solves[kind] = {how: solve_by(how, A, b) for how in ("deepcg", "cg")}
         if kind == "open":
             _, info = deepcg.solve(A, b, rtol=1e-8)
-            found["deepcg.solve"] = [info.iterations, int(info), info.residuals[-1] / b.norm()]
+            solves["deepcg.solve"] = [info.iterations, int(info), info.residuals[-1] / b.norm()]
     if PETSc.COMM_WORLD.getRank() == 0:
-        print("JSON", json.dumps(found))
+        print("JSON", json.dumps(solves))
 
 
 main()

@@ -31,7 +31,7 @@ def matrix(entries):
     return A
 
 
-def told(label, A, **options):
+def print_refusal(label, A, **options):
     """Every rank gets an error with a text; the first one that says more than that another rank has it is printed."""
     ksp = PETSc.KSP().create()
     ksp.setOperators(A)
@@ -81,13 +81,13 @@ def compare(A):
 
 def main():
     deepcg.petsc.register()
-    told("one-sided", matrix({(27, 35): -0.5}))
-    told("inside", matrix({(10, 11): -0.5}))
-    told("far", matrix({(3, 60): -0.5, (60, 3): -0.5}))
-    told("parts", uneven(), pc_deepcg_grid="8,8")
+    print_refusal("one-sided", matrix({(27, 35): -0.5}))
+    print_refusal("inside", matrix({(10, 11): -0.5}))
+    print_refusal("far", matrix({(3, 60): -0.5, (60, 3): -0.5}))
+    print_refusal("parts", uneven(), pc_deepcg_grid="8,8")
     other = uneven()
     other.setDM(PETSc.DMDA().create(sizes=(8, 8), proc_sizes=(1, 2), dof=1, stencil_width=1))
-    told("dealt", other)
+    print_refusal("dealt", other)
     compare(matrix({}))
 
 
