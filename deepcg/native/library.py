@@ -95,6 +95,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_face_weights": (pointer, pointer, pointer, i32, pointer, pointer, pointer),
         "dcg_norm_bound": (pointer, pointer),
         "dcg_dot": (i64, pointer, pointer, pointer),
+        "dcg_axpy": (i64, real, pointer, pointer),
         "dcg_components": (pointer, i64, pointer, pointer, pointer, pointer),
         "dcg_project": (i64, pointer, pointer, pointer, i64, pointer, pointer),
         "dcg_release_memory": (),
@@ -242,6 +243,12 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
     result = ctypes.c_double()
     call("dcg_dot", a.size, a, b, ctypes.byref(result))
     return result.value
+
+
+def axpy(alpha: float, x: np.ndarray, y: np.ndarray) -> None:
+    """y += alpha x for C-contiguous float64 arrays."""
+    check_vectors(x.size, x=x, y=y)
+    call("dcg_axpy", x.size, alpha, x, y)
 
 
 def release_memory() -> None:

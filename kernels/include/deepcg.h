@@ -34,6 +34,9 @@ DCG_API const char *dcg_last_error(void);
 /* *result = sum of a_i b_i, summed in an order that does not depend on the number of threads. */
 DCG_API int dcg_dot(int64_t n, const double *a, const double *b, double *result);
 
+/* y += alpha x */
+DCG_API int dcg_axpy(int64_t n, double alpha, const double *x, double *y);
+
 /* ---- the multilevel network: a symmetric positive (semi-)definite approximation of the inverse ------------------- */
 
 enum { DCG_LEVELS = 8, DCG_SWEEPS = 4, DCG_STENCIL_TYPES = 16, DCG_FEATURES = 5, DCG_HIDDEN = 8, DCG_OUTPUTS = 3 };

@@ -55,10 +55,13 @@ def test_residual_equals_its_reference(shape, coefficient):
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 8191, 8193, 65535, 65537, 300_001])
-def test_inner_product_equals_numpy(n):
+def test_inner_product_and_update_equal_numpy(n):
     rng = np.random.default_rng(n + 3)
     a, b = rng.standard_normal(n), rng.standard_normal(n)
     assert abs(native.dot(a, b) - a @ b) <= 10 * EPS * np.sum(np.abs(a * b)) + 1e-300
+    expected = b + 0.37 * a
+    native.axpy(0.37, a, b)
+    assert np.array_equal(b, expected)
 
 
 def test_inner_product_is_the_same_for_any_number_of_threads():

@@ -95,3 +95,10 @@ extern "C" int dcg_dot(int64_t n, const double *a, const double *b, double *resu
     *result = dcg::dot(n, a, b, omp_get_max_threads());
   });
 }
+
+extern "C" int dcg_axpy(int64_t n, double alpha, const double *x, double *y) {
+  return dcg::guarded([&] {
+    dcg::require(n >= 0 && x && y, "n must be >= 0, x and y not NULL");
+    dcg::add(n, alpha, x, y, omp_get_max_threads());
+  });
+}
