@@ -111,18 +111,18 @@ class Reader {
       char weight[2][32];
       std::snprintf(weight[0], sizeof weight[0], "%.12g", up);
       std::snprintf(weight[1], sizeof weight[1], "%.12g", down);
+      std::string why = "not symmetric: " + name_row_of(m, below) + " couples to " + name_row_of(m, above) + " with weight " + weight[0] +
+                        ", and that one back with " + weight[1] +
+                        "; a symmetric matrix is needed (one-sided couplings are allowed to rows that are diagonal only, with a nonzero diagonal)";
 #pragma omp critical(dcg_matrix_refusal)
-      refusal.note(below, "not symmetric: " + name_row_of(m, below) + " couples to " + name_row_of(m, above) + " with weight " + weight[0] +
-                              ", and that one back with " + weight[1] +
-                              "; a symmetric matrix is needed (one-sided couplings are allowed to rows that are diagonal only, with a "
-                              "nonzero diagonal)");
+      refusal.note(below, std::move(why));
     }
     return 0.5 * (up + down);
   }
 
   // In order of cells, so that sums over them do not depend on how threads went about it.
   void find_excess() {
-    std::vector<std::vector<ExcessCell>> parts(omp_get_max_threads());
+    std::vector<std::vector<ExcessCell>> parts(choose_threads(0));
     faces.for_cells([&](int64_t u, const int64_t c[3]) {
       if (!faces.is_unknown(c)) return;
       int missing = 0;

@@ -34,26 +34,22 @@ class Scan {
   void run() {
     const int64_t lines = m.cell ? 0 : m.count[0] * m.count[1];
     scan.regular_lines.resize(lines, 0);
-    std::vector<Part> parts(m.rows > 16384 ? omp_get_max_threads() : 1);
+    std::vector<Part> parts(m.rows > 16384 ? choose_threads(0) : 1);
     parts[0].irregular.swap(scan.irregular);  // its memory
     parts[0].irregular.clear();
-#pragma omp parallel num_threads(static_cast<int>(parts.size()))
-    {
+    for (Part &part : parts) part.constant = equal.weight > 0.0 || scan.example < 0;
+    const int threads = static_cast<int>(parts.size());
+    parallel_for(lines, threads > 1, threads, [&](int64_t line) { scan_line(line, parts[omp_get_thread_num()]); });
+    parallel_for(m.cell ? m.rows : 0, threads > 1, threads, [&](int64_t row) {
       Part &mine = parts[omp_get_thread_num()];
-      mine.constant = equal.weight > 0.0 || scan.example < 0;
-#pragma omp for schedule(static)
-      for (int64_t line = 0; line < lines; ++line) scan_line(line, mine);
-#pragma omp for schedule(static)
-      for (int64_t row = 0; row < (m.cell ? m.rows : 0); ++row) {
-        int64_t c[3];
-        if (!has_cell(row)) {
-          mine.broken = std::min(mine.broken, row);
-          continue;
-        }
-        box.place(m.cell[row], c);
-        ++mine.count[kinds[padded.at(c)] = scan_row<false>(row, m.cell[row], c, nullptr, mine)];
+      if (!has_cell(row)) {
+        mine.broken = std::min(mine.broken, row);
+        return;
       }
-    }
+      int64_t c[3];
+      box.place(m.cell[row], c);
+      ++mine.count[kinds[padded.at(c)] = scan_row<false>(row, m.cell[row], c, nullptr, mine)];
+    });
     scan.irregular.swap(parts[0].irregular);
     scan.constant = true;
     std::fill(scan.count, scan.count + 3, 0);

@@ -11,6 +11,7 @@
 
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
+#include "core/region.hpp"
 
 using namespace dcg;
 
@@ -109,10 +110,10 @@ class Components {
   void find_runs() {
     std::vector<std::vector<Run>> rows(nz * ny);
     has_open.assign(nz * ny, 0);
-#pragma omp parallel for schedule(static) if (nz * ny * nx > 32768)
+    const int threads = choose_threads(0);
+#pragma omp parallel for num_threads(threads) schedule(static) if (nz * ny * nx > 32768)
     for (int64_t r = 0; r < nz * ny; ++r) has_open[r] = std::memchr(row(r / ny, r % ny), kOpen, nx) != nullptr;
-#pragma omp parallel for schedule(static) if (nz * ny * nx > 32768)
-    for (int64_t r = 0; r < nz * ny; ++r) {
+    parallel_for(nz * ny, nz * ny * nx > 32768, threads, [&](int64_t r) {
       const uint8_t *cells = row(r / ny, r % ny);
       const bool near = may_be_definite(r / ny, r % ny);
       for (int64_t i = 0; i < nx;) {
@@ -130,7 +131,7 @@ class Components {
         rows[r].push_back({i, end, 0, fixed});
         i = end;
       }
-    }
+    });
     start.assign(nz * ny + 1, 0);
     for (int64_t r = 0; r < nz * ny; ++r) {
       start[r + 1] = start[r] + static_cast<int64_t>(rows[r].size());

@@ -3,14 +3,13 @@
 // Ledger, bytes per cell and apply: x 8 + y 8 + three weights 24 + cells 1 (+ shift 8) = 41 (49), one weight for all: x 8 + y 8 +
 // cells 1 = 17, when the rows of two neighbouring planes stay in cache. A residual reads b 8 more.
 
-#include <omp.h>
-
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
+#include "core/threads.hpp"
 
 using namespace dcg;
 
@@ -157,7 +156,7 @@ void apply(const dcg_operator *op, const double *x, double *y, int32_t threads, 
   require(op && op->cells && x && y, "operator, its cells, x and y must not be NULL");
   for (const int64_t n : op->shape) require(n > 0, "shape: every size must be at least 1");
   require(x != y, "x and y must not be the same array");
-  const int count = threads > 0 ? threads : omp_get_max_threads();
+  const int count = choose_threads(threads);
   op->unit > 0.0 ? apply_constant(*op, x, y, count, done) : apply_variable(*op, x, y, count, done);
 }
 
