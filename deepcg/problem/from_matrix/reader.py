@@ -19,9 +19,6 @@ from ..stencil import Stencil, uniform_stencil
 from .layout import MatrixLayout
 from .row_numbering import place_rows
 
-ROUNDING = 1e-10  # of the diagonal: differences below it are taken for rounding
-SAME = 1e-14  # relative difference of weights that is rounding: the residual is measured with the operator that is read
-
 
 def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
     """The problem behind a 5- or 7-point matrix; see `Poisson.from_matrix`.
@@ -53,7 +50,7 @@ def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
     cells has both faces in one entry, so in one weight.
     """
     A, rounding = check_matrix(A)
-    session = Session(rounding=rounding, equality=SAME, keep_uncoupled=1)
+    session = Session(rounding=rounding, keep_uncoupled=1)
     dim = place_rows(session, A.shape[0], cells, shape, coordinates)
     try:
         session.set_matrix(A)
@@ -74,7 +71,7 @@ def check_matrix(A) -> tuple[sp.csr_array, float]:
         raise TypeError(f"A: dtype {A.dtype} given; real numbers are needed")
     if len(A.shape) != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"A: shape {A.shape} given; a square matrix is needed")
-    rounding = max(ROUNDING, 64 * float(np.finfo(A.dtype).eps)) if A.dtype.kind == "f" else ROUNDING
+    rounding = float(np.finfo(A.dtype).eps) if A.dtype.kind == "f" and A.dtype.itemsize < 8 else 0.0
     A = sp.csr_array(A, dtype=np.float64)
     if not A.has_canonical_format:
         A = A.copy()
