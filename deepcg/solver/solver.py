@@ -165,7 +165,7 @@ class Solver:
         )
         return layout.like(x, b), info
 
-    def _solve_columns(self, b: ArrayLike, x0: ArrayLike | None, callback: Callable | None) -> tuple[Array, SolveInfos]:
+    def _solve_columns(self, b: ArrayLike, x0: Any, callback: Callable | None) -> tuple[Array, SolveInfos]:
         """The same for every column of b, one after the other."""
         layout, b = self.problem.layout, check_vector(b, "b")
         guesses = None if x0 is None else layout.count_columns(x0)
