@@ -492,9 +492,9 @@ def test_coordinates_far_from_the_origin():
     x, y = np.meshgrid(5e6 + 5.0 * np.arange(20), 3e5 + 5.0 * np.arange(10))
     centres = np.stack([x.ravel(), y.ravel()], axis=1)
     noisy = centres + 0.1 * np.random.default_rng(1).integers(-1, 2, centres.shape)
-    for given in (centres, noisy):
-        assert place_rows(given).shape == (10, 20)
-        assert place_rows(given).cell is None  # row i is cell i
+    for read in (centres, noisy):
+        assert place_rows(read).shape == (10, 20)
+        assert place_rows(read).cell is None  # row i is cell i
 
 
 def test_noise_of_several_sizes_within_levels():
