@@ -135,8 +135,14 @@ class Poisson:
         return self.layout.matrix()
 
     def apply(self, x: ArrayLike) -> Array:
-        """A x, matrix-free; x has the cells' shape or is flat over the unknowns, and so is the result."""
-        return self.layout.apply(x)
+        """A x, matrix-free; x has the cells' shape or is flat over the unknowns, and so is the result. Several as in `deepcg.solve`."""
+        count = self.layout.count_columns(x)
+        if count is None:
+            return self.layout.apply(x)
+        products = np.empty(np.shape(x))
+        for column in range(count):
+            products[..., column] = self.layout.apply(np.asarray(x)[..., column])
+        return products
 
     def updated(self, *, cells=None, coefficient=None, shift=None) -> Poisson:
         """A problem on the same grid with other cells, coefficient or shift; what is not given stays."""

@@ -28,7 +28,7 @@ class System:
     ----------
     name, description : str
     problem : Poisson
-    rhs : float64 array, the cells' shape (a scene, a mesh) or flat over the rows (a matrix)
+    rhs : float64 array, the cells' shape (a scene, a mesh) or flat over the rows (a matrix), or (n, k) there
     """
 
     name: str
@@ -92,9 +92,7 @@ def _matrix_system(path: Path, grid: tuple[int, ...] | None, rhs: Path | None) -
         b = A @ np.random.default_rng(RHS_SEED).standard_normal(A.shape[1])
         note = f"b = A x of a random x (standard normal, seed {RHS_SEED})"
     else:
-        b, note = read_vector(rhs), f"b from {rhs}"
-        if b.shape != (A.shape[0],):
-            raise ValueError(f"--rhs: {b.size} values in {rhs}; {A.shape[0]}, one per row of {path.name}, are needed")
+        b, note = read_rhs(rhs, A.shape[0]), f"b from {rhs}"
     return System(path.stem, f"The matrix in {path.name}; {note}", problem, b)
 
 
@@ -111,8 +109,8 @@ def read_matrix(path: Path) -> sp.csr_array:
     return sp.csr_array(A)
 
 
-def read_vector(path: Path) -> Array:
-    """A flat vector from .npy or MatrixMarket (.mtx)."""
+def read_rhs(path: Path, rows: int) -> Array:
+    """The right-hand sides in a .npy or MatrixMarket (.mtx) file: flat where it is one of any shape, else (rows, k)."""
     suffix = path.suffix.lower()
     if suffix not in VECTORS:
         raise ValueError(f"--rhs: {str(path)!r} given; a file that ends in {' or '.join(VECTORS)} is needed")
@@ -122,4 +120,11 @@ def read_vector(path: Path) -> Array:
         raise FileNotFoundError(f"--rhs: {path}: no such file") from None
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"--rhs: {path}: truncated, or no vector ({error}); write it by numpy.save") from error
-    return np.asarray(b.toarray() if sp.issparse(b) else b).reshape(-1)
+    b = np.asarray(b.toarray() if sp.issparse(b) else b)
+    if b.size == rows:
+        return b.reshape(-1)
+    if b.ndim != 2 or b.shape[0] != rows:
+        raise ValueError(
+            f"--rhs: shape {b.shape} in {path}; {rows} values, one per row of the matrix, or ({rows}, k) are needed"
+        )
+    return b

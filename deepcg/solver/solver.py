@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..krylov.iteration import Outcome
-from ..krylov.report import SolveInfo
+from ..krylov.report import SolveInfo, SolveInfos
 from ..native import library as native
 from ..native.callbacks import Callbacks, tell_run, vector
 from ..native.constants import CHECK_EVERY, WINDOW
@@ -24,6 +24,7 @@ from ..preconditioners.base import Preconditioner, capability
 from ..preconditioners.registry import build
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
+from ..problem.vector_layout import check_vector
 from .gpu import DeviceSolve, refuse
 
 __all__ = ["InconsistentError", "Solver", "as_problem", "choose_method"]
@@ -107,13 +108,13 @@ class Solver:
             self._session = share(problem)  # a solve whose callback this is keeps the one it has
         self.setup_seconds = time.perf_counter() - started
 
-    def solve(
-        self, b: ArrayLike, x0: ArrayLike | None = None, callback: Callable | None = None
-    ) -> tuple[Array, SolveInfo]:
-        """Solve A x = b; see `deepcg.solve`."""
+    def solve(self, b: ArrayLike, x0: ArrayLike | None = None, callback: Callable | None = None) -> tuple[Array, Any]:
+        """Solve A x = b; see `deepcg.solve`. The report is a `SolveInfo`, or a `SolveInfos` for several right-hand sides."""
         with self._turn:
             if on_gpu(b):
                 return self._solve_on_gpu(b, x0, callback)
+            if self.problem.layout.count_columns(b) is not None:
+                return self._solve_columns(b, x0, callback)
             session, self._session = (
                 self._session or share(self.problem),
                 None,
@@ -163,6 +164,26 @@ class Solver:
             projected=result.projected,
         )
         return layout.like(x, b), info
+
+    def _solve_columns(self, b: ArrayLike, x0: Any, callback: Callable | None) -> tuple[Array, SolveInfos]:
+        """The same for every column of b, one after the other."""
+        layout, b = self.problem.layout, check_vector(b, "b")
+        guesses = None if x0 is None else layout.count_columns(x0)
+        if guesses not in (None, b.shape[-1]):
+            raise ValueError(
+                f"x0: shape {np.shape(x0)} given for b of shape {b.shape}; as many columns, or one guess for all, is needed"
+            )
+        x, infos = np.empty(b.shape), []
+        for column in range(b.shape[-1]):
+            guess = x0 if guesses is None else check_vector(x0, "x0")[..., column]
+            try:
+                x[..., column], info = self.solve(b[..., column], guess, callback)
+            except ValueError as error:
+                if not str(error).startswith("b:"):
+                    raise
+                raise type(error)(f"b, column {column}{str(error)[1:]}") from None
+            infos.append(info)
+        return x, SolveInfos.of(infos)
 
     def _serve(self, calls: Callbacks, compiled: bool) -> Served:
         """The preconditioner, and with it the iteration that it brings along, as functions that the session calls."""

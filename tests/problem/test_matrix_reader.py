@@ -458,3 +458,73 @@ def test_coordinates_in_single_precision():
     read = Poisson.from_matrix(problem.matrix(), coordinates=centres)
     assert read.shape == n
     np.testing.assert_allclose(read.grid.widths[1], 0.1, rtol=1e-4)
+
+
+def graded_centres(ratio, n, other):
+    """Centres (x, y) of n columns whose widths grow geometrically to `ratio` times the first one's, and of `other` rows; in C order."""
+    widths = np.geomspace(1.0, ratio, n)
+    x, y = np.meshgrid(np.cumsum(widths) - widths / 2, np.arange(other) + 0.5)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+@pytest.mark.parametrize("kind", ["exact", "float32", "six digits", "noise"])
+@pytest.mark.parametrize("ratio", [1.0, 1e2, 2e4])
+def test_graded_coordinates_are_told_apart_by_their_gaps(ratio, kind):
+    """A radial grid around a borehole: two centres 1.2 apart in a box of 7e4 are two."""
+    n = (4, 30)
+    centres = graded_centres(ratio, n[1], n[0])
+    rng = np.random.default_rng(0)
+    given = {
+        "exact": centres,
+        "float32": centres.astype(np.float32),
+        "six digits": np.array([[float(f"{v:.6g}") for v in row] for row in centres]),
+        "noise": centres * (1 + 1e-7 * rng.uniform(-1, 1, centres.shape)),
+    }[kind]
+    order = rng.permutation(len(centres))
+    A = laplacian(n).matrix()[order][:, order]
+    read = Poisson.from_matrix(A, coordinates=given[order])
+    assert read.shape == n
+    assert (read.cells == FLUID).all()
+    np.testing.assert_array_equal(read.layout.guess(order.astype(float)), np.arange(len(centres)))
+
+
+@pytest.mark.parametrize("ratio", [1e6, 1e10])
+def test_coordinates_graded_over_any_range(ratio):
+    assert place_rows(graded_centres(ratio, 20, 3)).shape == (3, 20)
+
+
+@pytest.mark.parametrize("thin", [1e-3, 1e-6])
+def test_thin_layers_between_thick_ones(thin):
+    """Two thin cells side by side, as of a fracture: their gap is small against all others, and no noise."""
+    widths = np.array([1.0, 1.0, thin, thin, 1.0, 1.0])
+    x, y = np.meshgrid(100.0 + np.cumsum(widths) - widths / 2, np.arange(5.0))
+    assert place_rows(np.stack([x.ravel(), y.ravel()], axis=1)).shape == (5, 6)
+
+
+def test_coordinates_far_from_the_origin():
+    """Metres of a map projection, written with eight digits: cells of 5 m at 5,000,000 m."""
+    x, y = np.meshgrid(5e6 + 5.0 * np.arange(20), 3e5 + 5.0 * np.arange(10))
+    centres = np.stack([x.ravel(), y.ravel()], axis=1)
+    noisy = centres + 0.1 * np.random.default_rng(1).integers(-1, 2, centres.shape)
+    for read in (centres, noisy):
+        assert place_rows(read).shape == (10, 20)
+        assert place_rows(read).cell is None  # row i is cell i
+
+
+def test_noise_of_several_sizes_within_levels():
+    """Averages over the corners of a mesh: some centres agree to the bit, some to 1e-13, some to 1e-6."""
+    rng = np.random.default_rng(2)
+    x, y, z = np.meshgrid(np.arange(1.0, 8.0), np.arange(1.0, 6.0), [3.0], indexing="xy")
+    centres = np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)
+    centres *= 1 + rng.choice([0.0, 1e-13, 1e-9, 1e-6], centres.shape) * rng.uniform(-1, 1, centres.shape)
+    assert place_rows(centres).shape == (1, 5, 7)
+
+
+def test_true_duplicates_are_named():
+    centres = graded_centres(2e4, 30, 4)
+    centres[71] = centres[64]
+    with pytest.raises(ValueError, match=r"coordinates: rows 64 and 71 have the same cell centre, \(.*\); every row"):
+        place_rows(centres)
+    centres[71] = centres[64] * (1 + 1e-15)
+    with pytest.raises(ValueError, match="coordinates: rows 64 and 71 have the same cell centre"):
+        place_rows(centres)
