@@ -105,3 +105,41 @@ def test_singular_to_the_rounding_of_single_precision():
     assert int(info) == 0 and info.projected >= abs(b.sum()) / np.sqrt(b.size) * 0.999
     assert residual <= np.hypot(1e-6 * np.linalg.norm(b), info.projected)
     assert abs(x.mean()) <= 1e-12 * abs(x).max()
+
+
+def written(A, digits):
+    """A as a file of the trade has it."""
+    return sp.csr_array(([float(f"{v:.{digits - 1}e}") for v in A.data], A.indices, A.indptr), A.shape)
+
+
+@pytest.mark.parametrize("digits", [4, 5, 6, 7])
+@pytest.mark.parametrize("boundary", ["wall", [("open", "wall"), "wall"]])
+def test_files_with_few_digits(digits, boundary):
+    """What rounding of the entries explains is accepted, anchors are kept, and the file's A is judged."""
+    rng = np.random.default_rng(0)
+    exact = deepcg.Poisson(
+        np.zeros((30, 30), np.uint8), coefficient=np.exp(2 * rng.standard_normal((30, 30))), boundary=boundary
+    )
+    A = written(exact.matrix(), digits)
+    b = rng.standard_normal(900)
+    x, info = deepcg.solve(A, b, grid=(30, 30))
+    residual = relative_residual(A, b, x) * np.linalg.norm(b)
+    problem = deepcg.Poisson.from_matrix(A, shape=(30, 30))
+    assert problem.singular == (boundary == "wall")
+    assert int(info) == 0 and residual <= 1.01 * np.hypot(1e-6 * np.linalg.norm(b), info.projected)
+    if boundary != "wall":
+        assert info.projected == 0.0
+
+
+def test_an_anchor_above_the_digits_is_kept_and_below_it_is_not_told_apart():
+    A = deepcg.Poisson(
+        np.zeros((20, 20), np.uint8), coefficient=np.exp(np.random.default_rng(1).standard_normal((20, 20)))
+    ).matrix()
+    for anchor, singular in ((1e-3, False), (1e-8, True)):
+        rounded = written((A + anchor * sp.eye_array(400)).tocsr(), 6)
+        assert deepcg.Poisson.from_matrix(rounded, shape=(20, 20)).singular == singular
+    assert not deepcg.Poisson.from_matrix(A + 1e-8 * sp.eye_array(400), shape=(20, 20)).singular
+    assert deepcg.Poisson.from_matrix(A + 1e-8 * sp.eye_array(400), shape=(20, 20), rounding=1e-6).singular
+    for wrong in (-1.0, 0.5, "few"):
+        with pytest.raises(ValueError, match="rounding: "):
+            deepcg.solve(A, np.ones(400), grid=(20, 20), rounding=wrong)

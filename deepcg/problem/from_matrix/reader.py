@@ -92,7 +92,7 @@ def seen_rounding(values: Array) -> float:
     longer = np.ones(sample.size, dtype=bool)  # than the last count of digits
     for digits in range(3, 10):
         unit = 10.0 ** (exponent - (digits - 1))
-        shorter = np.abs(np.round(sample / unit) * unit - sample) <= 4 * np.finfo(float).eps * sample
+        shorter = np.abs(np.round(sample / unit) * unit - sample) <= 16 * np.finfo(float).eps * sample
         if shorter.all():
             return 0.5 * 10.0 ** (1 - digits) if longer.mean() > 0.75 else 0.0
         longer = ~shorter
@@ -102,7 +102,9 @@ def seen_rounding(values: Array) -> float:
 def check_rounding(rounding: Any) -> float:
     if isinstance(rounding, (int, float, np.number)) and 0.0 <= rounding < 0.1:
         return float(rounding)
-    raise ValueError(f"rounding: {rounding!r} given; a number from 0 to below 0.1 is needed, 5e-6 of entries with six digits")
+    raise ValueError(
+        f"rounding: {rounding!r} given; a number from 0 to below 0.1 is needed, 5e-6 of entries with six digits"
+    )
 
 
 def check_matrix(A) -> tuple[sp.csr_array, float]:
