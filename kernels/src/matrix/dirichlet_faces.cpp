@@ -47,7 +47,7 @@ void DirichletFaces::find_common(int64_t unknowns, const Refusal &refusal) {
   std::vector<double> values = {0.0, 0.0, 0.0};  // cells that lack neighbours; of the others: the sum of excesses, how many have one
   for (const ExcessCell &cell : cells) {
     values[0] += cell.missing != 0;
-    if (cell.missing == 0 && cell.excess != 0.0) values[1] += cell.excess, ++values[2];
+    if (cell.missing == 0 && std::fabs(cell.excess) > noise * couplings.diagonal[cell.u]) values[1] += cell.excess, ++values[2];
   }
   processes.sum(values, refusal);
   // of a few cells only (a porous body, a fixed value) it is not common
