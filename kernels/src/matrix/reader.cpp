@@ -160,6 +160,7 @@ extern "C" int dcg_matrix_read(const dcg_matrix *matrix, dcg_matrix_scan *scan, 
     dcg::require(matrix && scan && kinds && cells && weights && weights[0] && weights[1] && weights[2] && shift && result,
                  "no argument may be NULL");
     dcg::check(*matrix);
+    dcg::require(scan->rows == matrix->rows, "scan: call dcg_matrix_scan_rows for this matrix first");
     *result = dcg::Reader(*matrix, *scan, kinds, cells, weights, shift).run();
   });
 }

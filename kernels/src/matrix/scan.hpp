@@ -45,6 +45,7 @@ struct dcg_matrix_scan {
   // for the next matrix with these columns: lines along x in which every row has the columns of its cell's neighbours, in order
   std::vector<uint8_t> regular_lines;
   // of this matrix
+  int64_t rows = -1;                         // -1: it was not scanned, or refused
   int64_t count[3] = {0, 0, 0};              // rows of each kind
   int64_t example = -1;                      // the first coupled row; -1: there is none here
   double diagonal = 0.0, weight = 0.0;       // its diagonal, and its strongest coupling
