@@ -1,6 +1,7 @@
 // Vectors over rows, vectors over cells; one application of the preconditioner, and its own iteration, on either.
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
@@ -49,6 +50,22 @@ void dcg_solver::solve_lone_rows(const double *b, double *rows) const {
   const LoneRows &lone = reading->lone();
   for (size_t k = 0; k < lone.row.size(); ++k)
     rows[lone.row[k]] = b && static_cast<int64_t>(k) < lone.diagonal() ? b[lone.row[k]] * lone.inverse[k] : 0.0;
+}
+
+double dcg_solver::project(double *rows) {
+  const LoneRows &lone = reading->lone();
+  prepare_solve();
+  double *cells = rows, square = 0.0;
+  if (!direct() && !null_space->empty()) {
+    z.assign(reading->placement().cells(), 0.0);
+    to_cells(1.0, rows, z.data());
+    cells = z.data();
+  }
+  const double mean = null_space->project(cells);
+  if (cells != rows) from_cells(1.0, cells, rows);
+  if (!reading->facts().empty) return mean;
+  for (size_t k = lone.diagonal(); k < lone.row.size(); ++k) square += rows[lone.row[k]] * rows[lone.row[k]], rows[lone.row[k]] = 0.0;
+  return std::hypot(mean, std::sqrt(ranks() ? ranks()->allreduce(square) : square));
 }
 
 // Messages of the set-up before the first application, then those of one, are told apart.
@@ -138,6 +155,18 @@ extern "C" int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x,
     solver->need_idle();
     solver->set_up();
     solver->iterate(window, x, r, target, maxiter, history, steps, iterations, result);
+  });
+}
+
+extern "C" int dcg_solver_project(dcg_solver *solver, double *rows, int64_t *count, double *removed) {
+  return guarded([&] {
+    require(solver, "solver must not be NULL");
+    solver->need_idle();
+    solver->need_reading();
+    solver->prepare_solve();
+    if (count) *count = static_cast<int64_t>(solver->null_space->count()) + solver->reading->facts().empty;
+    const double taken = rows ? solver->project(rows) : 0.0;
+    if (removed) *removed = taken;
   });
 }
 
