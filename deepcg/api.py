@@ -22,6 +22,7 @@ def solve(
     *,
     grid=None,
     coordinates=None,
+    rounding: float | None = None,
     rtol: float = 1e-6,
     atol: float = 0.0,
     maxiter: int | None = None,
@@ -48,6 +49,7 @@ def solve(
         Initial guess, laid out like b or flat. Not changed. For several right-hand sides: as many columns, or one guess for all.
     grid : cells array or shape, for a matrix
     coordinates : (n, d) array of cell centres (x, y[, z]) of the rows, for a matrix
+    rounding : relative rounding of a matrix's entries, see `Poisson.from_matrix`
     rtol, atol : float
         Converged means ||b - A x||_2 <= max(rtol ||b||_2, atol) on the true residual. Where A is singular, ||b|| is that of the
         projected b.
@@ -86,13 +88,13 @@ def solve(
 
         return petsc.solve(
             A, b, x0, rtol=rtol, atol=atol, maxiter=maxiter, callback=callback, model=model, method=method, device=device,
-            window=window, inconsistent=inconsistent, grid=grid, coordinates=coordinates,
+            window=window, inconsistent=inconsistent, grid=grid, coordinates=coordinates, rounding=rounding,
         )  # fmt: skip
     if device == "auto" and on_gpu(b):
         device = "cuda"
     solver = Solver(
         A, model=model, method=method, device=device, window=window, rtol=rtol, atol=atol, maxiter=maxiter,
-        inconsistent=inconsistent, grid=grid, coordinates=coordinates,
+        inconsistent=inconsistent, grid=grid, coordinates=coordinates, rounding=rounding,
     )  # fmt: skip
     return solver.solve(b, x0, callback)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     help="The mesh's axis that points up.",
 )  # fmt: skip
 @click.option("--grid", type=Numbers("NX,NY[,NZ]", (2, 3), "64,64,32"), help="Grid of a matrix, x first.")
+@click.option("--rounding", type=float, help="Relative rounding of a matrix's entries. [default: by their digits]")
 @click.option(
     "--rhs",
     type=FILE,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 @click.option("--save-x", type=FILE, help="Write x as FILE.npy.")
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
 @click.pass_context
-def solve(ctx: click.Context, source, size, dim, up, grid, rhs, output, save_x, force, **options) -> None:
+def solve(ctx: click.Context, source, size, dim, up, grid, rounding, rhs, output, save_x, force, **options) -> None:
     """Solve a system. SOURCE is a scene, a mesh or a matrix; exit status 0 means converged, 1 not, 2 bad input.
 
     \b
@@ -71,7 +72,7 @@ def solve(ctx: click.Context, source, size, dim, up, grid, rhs, output, save_x, 
     from ..scenes.sources import open_source
     from ..solver.solver import Solver
 
-    system = open_source(source, size=size, dim=dim, up=up, grid=grid, rhs=rhs)
+    system = open_source(source, size=size, dim=dim, up=up, grid=grid, rounding=rounding, rhs=rhs)
     _print_problem(system)
     solver = Solver(system.problem, **options)
     x, info = _solve_with_bar(solver, system.rhs)

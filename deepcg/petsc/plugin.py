@@ -71,6 +71,7 @@ def solve(
     callback: Callable | None = None,
     grid=None,
     coordinates=None,
+    rounding=None,
     **options,
 ) -> tuple[Any, SolveInfo]:
     """`deepcg.solve` for a PETSc matrix and vector; x is a new vector like b.
@@ -83,8 +84,13 @@ def solve(
             raise ValueError("callback, grid, coordinates: not for a matrix that is spread over ranks; leave them out")
         inconsistent = options.get("inconsistent", "project")
         check_tolerances(rtol, atol, maxiter, inconsistent, None)
-        return _solve_on_ranks(A, b, x0, rtol, atol, maxiter, options.get("model", "auto"), inconsistent)
-    solver = Solver(read(A, grid=grid, coordinates=coordinates), rtol=rtol, atol=atol, maxiter=maxiter, **options)
+        given = {"pc_deepcg_model": options.get("model", "auto"), "ksp_deepcg_inconsistent": inconsistent}
+        if rounding is not None:
+            given["pc_deepcg_rounding"] = rounding
+        return _solve_on_ranks(A, b, x0, rtol, atol, maxiter, given)
+    solver = Solver(
+        read(A, grid=grid, coordinates=coordinates, rounding=rounding), rtol=rtol, atol=atol, maxiter=maxiter, **options
+    )
     guess = None if x0 is None else x0.getArray(readonly=True)
     values, info = solver.solve(b.getArray(readonly=True), guess, callback)
     x = b.duplicate()
@@ -92,7 +98,8 @@ def solve(
     return x, info
 
 
-def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, model, inconsistent) -> tuple[Any, SolveInfo]:
+def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, given: dict[str, Any]) -> tuple[Any, SolveInfo]:
+    """By the native types with these options."""
     from petsc4py import PETSc
 
     library = register()
@@ -100,7 +107,6 @@ def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, model, inconsistent) -> tuple
     prefix = "deepcg_solve_"
     options = PETSc.Options(prefix)
     ksp.setOptionsPrefix(prefix)
-    given = {"pc_deepcg_model": model, "ksp_deepcg_inconsistent": inconsistent}
     for name, value in given.items():
         options[name] = value
     ksp.setOperators(A)
@@ -123,13 +129,13 @@ def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, model, inconsistent) -> tuple
     outcome = Outcome(_reason(ksp), ksp.getIterationNumber(), 0, residuals, None)
     projected = _projected(_loaded[str(library)], ksp)
     ksp.destroy()
-    if projected and inconsistent == "error":
+    if projected and given["ksp_deepcg_inconsistent"] == "error":
         raise InconsistentError(
             f"b: {projected:.3e} of its norm {b.norm():.3e} lies outside the range of A, which is singular or has rows that are zero; make b "
             "sum to zero there, or pass inconsistent='project'"
         )
     seconds = {"setup_seconds": between - started, "solve_seconds": time.perf_counter() - between}
-    info = SolveInfo.of(outcome, model=str(model), method="cg", projected=projected, **seconds)
+    info = SolveInfo.of(outcome, model=str(given["pc_deepcg_model"]), method="cg", projected=projected, **seconds)
     if outcome.reason == constants.STOPPED:
         info.reason = f"PETSc's reason {reason}"
     return x, info

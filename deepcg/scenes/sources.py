@@ -44,6 +44,7 @@ def open_source(
     dim: int = 3,
     up: str = "y",
     grid: tuple[int, ...] | None = None,
+    rounding: float | None = None,
     rhs: Path | None = None,
 ) -> System:
     """The system that `source` names.
@@ -54,6 +55,7 @@ def open_source(
     size, dim : of a scene; a mesh takes the size and is 3-D
     up : the mesh's axis that points up
     grid : (nx, ny) or (nx, ny, nz), x first; of a matrix
+    rounding : relative rounding of a matrix's entries; None: by their digits
     rhs : file with the right-hand side of a matrix
         None: A times a seeded random vector, so that b is in the range of a singular A.
 
@@ -64,7 +66,7 @@ def open_source(
     """
     suffix = Path(source).suffix.lower()
     if suffix not in MATRICES:
-        for option, value in (("--grid", grid), ("--rhs", rhs)):
+        for option, value in (("--grid", grid), ("--rounding", rounding), ("--rhs", rhs)):
             if value is not None:
                 raise ValueError(f"{option}: belongs to a matrix ({' or '.join(MATRICES)}); {source} is none")
     if source in gallery.names():
@@ -76,18 +78,18 @@ def open_source(
         scene = gallery.mesh_scene(source, size, up)
         return System(scene.name, scene.description, scene.problem, scene.rhs)
     if suffix in MATRICES:
-        return _matrix_system(Path(source), grid, rhs)
+        return _matrix_system(Path(source), grid, rounding, rhs)
     raise ValueError(
         f"SOURCE: {source!r} is no scene ({', '.join(gallery.names())}), no mesh ({', '.join(MESHES)}) "
         f"and no matrix ({', '.join(MATRICES)})"
     )
 
 
-def _matrix_system(path: Path, grid: tuple[int, ...] | None, rhs: Path | None) -> System:
+def _matrix_system(path: Path, grid: tuple[int, ...] | None, rounding: float | None, rhs: Path | None) -> System:
     if grid is None:
         raise ValueError(f"--grid: {path.name} needs NX,NY or NX,NY,NZ, the numbers of cells of its grid, x first")
     A = read_matrix(path)
-    problem = Poisson.from_matrix(A, shape=grid[::-1])
+    problem = Poisson.from_matrix(A, shape=grid[::-1], rounding=rounding)
     if rhs is None:
         b = A @ np.random.default_rng(RHS_SEED).standard_normal(A.shape[1])
         note = f"b = A x of a random x (standard normal, seed {RHS_SEED})"

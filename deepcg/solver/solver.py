@@ -55,7 +55,7 @@ class Solver:
         None: ten times the number of unknowns, as SciPy has it.
     inconsistent : "project" or "error"
         What happens to a b with a part outside the range of a singular operator.
-    grid, coordinates :
+    grid, coordinates, rounding :
         Of a SciPy matrix, see `deepcg.solve`.
     """
 
@@ -73,6 +73,7 @@ class Solver:
         inconsistent: str = "project",
         grid=None,
         coordinates=None,
+        rounding: float | None = None,
     ):
         started = time.perf_counter()
         self._turn = threading.RLock()  # the preconditioner's work space serves one solve at a time
@@ -80,7 +81,7 @@ class Solver:
         if method not in METHODS:
             raise ValueError(f"method: {method!r} given; one of {METHODS} is needed")
         check_device(device)
-        self.problem = as_problem(problem, grid, coordinates)
+        self.problem = as_problem(problem, grid, coordinates, rounding)
         self.rtol, self.atol, self.maxiter, self.inconsistent = rtol, atol, maxiter, inconsistent
         self.window = window
         self.preconditioner = build(self.problem, model, device)
@@ -234,15 +235,21 @@ def share(problem: Poisson) -> Session:
     return made
 
 
-def as_problem(A, grid=None, coordinates=None) -> Poisson:
+def as_problem(A, grid=None, coordinates=None, rounding=None) -> Poisson:
     """A Poisson problem from what `deepcg.solve` takes as A."""
     if isinstance(A, Poisson):
         if grid is not None or coordinates is not None:
             raise ValueError("grid, coordinates: a Poisson problem has its own grid; give them with a matrix only")
+        if rounding is not None:
+            raise ValueError("rounding: a Poisson problem's coefficients are exact; give it with a matrix only")
         return A
     is_shape = isinstance(grid, (tuple, list)) and all(np.ndim(n) == 0 for n in grid)
     return Poisson.from_matrix(
-        A, cells=None if is_shape else grid, shape=tuple(grid) if is_shape else None, coordinates=coordinates
+        A,
+        cells=None if is_shape else grid,
+        shape=tuple(grid) if is_shape else None,
+        coordinates=coordinates,
+        rounding=rounding,
     )
 
 

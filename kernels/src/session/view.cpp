@@ -50,6 +50,10 @@ std::string number(double value) {
 std::string definiteness(dcg_solver &s) {
   s.prepare_solve();
   const std::string sign = s.reading->facts().sign > 0 ? "positive" : "negative";
+  const dcg_operator &op = s.reading->op();
+  double negative = op.shift && std::any_of(op.shift, op.shift + s.reading->placement().cells(), [](double v) { return v < 0.0; });
+  if (s.messages) negative = s.ranks()->maximum(negative);
+  if (negative) return sign + " on its diagonal, not known to be definite";
   if (s.null_space->empty()) return sign + " definite";
   return sign + " semi-definite, singular on " + std::to_string(s.null_space->count()) + " component(s)";
 }
