@@ -1,4 +1,6 @@
 /* A solve by the kernels' Krylov iterations (dcg_krylov): what they need of PETSc, as functions. The vectors in between are arrays. */
+#include <string.h>
+
 #include "ksp_deepcg.h"
 
 #define CONSISTENT 1e-12 /* of ||b||: what rounding leaves outside the range */
@@ -276,12 +278,13 @@ static PetscErrorCode FindReader(KSP ksp, PC_Deepcg **found)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Whether the kernels can iterate for this preconditioner. */
+/* Whether the kernels can iterate for this preconditioner: the levels have an iteration, a diagonal has none. */
 static PetscBool IsNative(KSP ksp, const PC_Deepcg *pd)
 {
   const KSP_Deepcg *kd = (KSP_Deepcg *)ksp->data;
 
   if (!pd || !kd->native || kd->asked == 0 || !pd->read.facts.unknowns) return PETSC_FALSE;
+  if (!strcmp(pd->model, "jacobi") || !strcmp(pd->model, "none")) return PETSC_FALSE;
   if (kd->asked > 1 && pd->ranks) return PETSC_FALSE; /* the kernels keep windows on one rank only */
   return (PetscBool)(ksp->normtype == KSP_NORM_UNPRECONDITIONED && ksp->converged == KSPConvergedDefault);
 }
