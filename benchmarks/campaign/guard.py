@@ -32,13 +32,13 @@ class Guard:
         if self._process is None:
             self._start()
         assert self._pipe is not None
-        self._pipe.send((seed, number))
         started = time.monotonic()
         try:
+            self._pipe.send((seed, number))
             if self._pipe.poll(self.patience):
                 return self._pipe.recv()
             kind, told = "hang", f"no answer after {self.patience:g} s"
-        except EOFError:
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             self._process.join()
             kind, told = "crash", f"the process ended with {self._process.exitcode}"
         self.close()

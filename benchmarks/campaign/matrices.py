@@ -13,7 +13,7 @@ from benchmarks.campaign.rows import Rows
 
 
 def matrix(
-    rng: np.random.Generator, tags: Tags, made: dict[str, Any], rows: Rows, simple: bool = False
+    rng: np.random.Generator, tags: Tags, made: dict[str, Any], rows: Rows, simple: bool = False, scaled: bool = True
 ) -> tuple[Any, dict[str, Any]]:
     """A matrix and the arguments of `deepcg.solve` that say where its rows lie.
 
@@ -22,6 +22,7 @@ def matrix(
     made : the grid
     rows : its rows over the FLUID cells
     simple : every cell has a row in C order, as the plugin's option for a grid has it
+    scaled : some are multiplied by powers of ten
     """
     cells = made["cells"]
     A = rows.matrix()
@@ -35,8 +36,9 @@ def matrix(
         A = over_all_cells(rng, A, cells)
     arguments: dict[str, Any] = {"grid": cells.shape} if every else {"grid": cells}
     A = ALTERED[kind](rng, tags, A, made, every)
-    if rng.random() < 0.15 and A.dtype.kind == "f":
-        power = scale_power(rng, tags, float(np.abs(A.data).max(initial=1e-300)), A.dtype == np.float32)
+    most = float(np.abs(A.data).max(initial=0.0))
+    if scaled and rng.random() < 0.15 and A.dtype.kind == "f" and most > 0:
+        power = scale_power(rng, tags, most, A.dtype == np.float32)
         A = sp.csr_array(A * np.float64(10**power), dtype=A.dtype)
     if rng.random() < 0.12:
         A = -A

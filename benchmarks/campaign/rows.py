@@ -42,7 +42,7 @@ class Rows:
     @classmethod
     def of_matrix(cls, A: sp.csr_array) -> Rows:
         """Of a matrix as it was given; float32 entries are float64 numbers too."""
-        A = sp.csr_array(A, dtype=np.float64)
+        A = sp.csr_array(A, dtype=np.float64, copy=True)
         A.sum_duplicates()
         data, starts = A.data.tolist(), A.indptr.tolist()
         own = np.array([math.fsum(data[i:j]) for i, j in zip(starts[:-1], starts[1:], strict=True)])

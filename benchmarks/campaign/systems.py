@@ -79,7 +79,7 @@ def draw(seed: int, number: int) -> System:
         made = grids.grid(rng, tags)
     factor = 1.0
     if way in ("Poisson", "Solver") and rng.random() < 0.12:
-        factor = 10 ** matrices.scale_power(rng, tags, 1.0)
+        factor = 10 ** matrices.scale_power(rng, tags, 1e20)  # widths and contrasts make the largest weight
     made, rows = with_coefficients(rng, tags, made, factor)
     if way in ("Poisson", "Solver"):
         system = of_cells(rng, tags, way, made, rows)
@@ -104,6 +104,8 @@ def draw(seed: int, number: int) -> System:
         flipped_parameters=0.3,
         zero_parameters=0.2,
     )
+    if "KSP" in way or "PC" in way or way == "on 2 ranks":
+        system.model = "auto" if system.model in ("jacobi", "none", "huge parameters") else system.model
     if way == "on 2 ranks" and "parameters" in system.model:
         system.model = "multigrid"
     tags["model"] = system.model
@@ -153,16 +155,19 @@ def spread(v: np.ndarray | None, unknowns: np.ndarray, elsewhere: float) -> np.n
 
 def of_matrix(rng, tags: Tags, way: str, made: dict[str, Any], rows: Rows) -> System:
     petsc = way != "matrix"
-    A, arguments = matrices.matrix(rng, tags, made, rows, simple=petsc)
+    narrow = way == "CG with PC deepcg"  # PETSc's own inner products underflow
+    A, arguments = matrices.matrix(rng, tags, made, rows, simple=petsc, scaled=not narrow)
     if petsc:
         A = sp.csr_array(A, dtype=np.float64)
         arguments = {"shape": made["cells"].shape}
     given = Rows.of_matrix(sp.csr_array(A))
     tags["n"] = given.size
-    b, known = vectors.right_hand_side(rng, tags, given)
+    b, known = vectors.right_hand_side(rng, tags, given, scaled=not narrow)
     if tags["matrix"] == "penalty" and rng.random() < 0.5:
         large = np.abs(given.own) > 1e7 * np.median(np.abs(np.asarray(given.diagonal, dtype=float)))
-        b = np.where(large, (given.own * np.abs(b).max()).astype(np.float64), b)
+        b = np.where(
+            large, np.clip(given.own * np.abs(b).max(), -vectors.LARGEST, vectors.LARGEST).astype(np.float64), b
+        )
     b = np.clip(b, -vectors.LARGEST, vectors.LARGEST)
     x0 = vectors.guess(rng, tags, given.size, known)
     if (
