@@ -3,7 +3,6 @@
 #include "session/reading.hpp"
 
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -11,12 +10,15 @@
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 #include "matrix/row_passes.hpp"
+#include "matrix/scan.hpp"
+#include "session/box_operator.hpp"
+#include "session/null_space.hpp"
 
 namespace dcg {
 
 namespace {
 
-constexpr double kAsymmetry = 1e-9;  // of y.Ax against x.Ay, which rounding leaves at 1e-16 times a few
+constexpr double kAsymmetryOfRanks = 1e-9;  // of y.Ax against x.Ay, which rounding leaves at 1e-16 times a few
 
 template <class Body>
 void for_entries(const dcg_csr &m, int64_t row, Body &&body) {
@@ -80,7 +82,7 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &sett
   m.rows = rows_, m.first_row = placement_.first_row, m.cell = placement_.cell_of_rows(), m.index_bytes = matrix.index_bytes;
   for (int block = 0; block < 2; ++block)
     m.start[block] = matrix.start[block], m.column[block] = matrix.column[block], m.value[block] = matrix.value[block];
-  m.ghosts = ghosts_, m.ghost = ghost_cell_.data(), m.rounding = std::max(settings.rounding, DBL_MIN), m.equality = std::max(settings.equality, DBL_MIN);  // 0 stands for defaults there
+  m.ghosts = ghosts_, m.ghost = ghost_cell_.data(), m.rounding = settings.rounding;
   m.cells = grid.cells.empty() ? nullptr : grid.cells.data(), m.dim = grid.dim, m.keep_uncoupled = settings.keep_uncoupled != 0;
   if (messages) m.sum = messages->functions().allreduce, m.context = messages->functions().context;
 
@@ -97,6 +99,45 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &sett
   find_lone_rows(matrix);
   find_dropped(matrix);
   set_operator();
+  settle_row_sums(messages);
+  correct_ghosts_ = false;
+  for (const Correction &one : scan_->corrections) correct_ghosts_ |= one.column >= Correction::kGhost;
+  double flags[2] = {double(!scan_->corrections.empty()), double(correct_ghosts_)};
+  if (ranks) ranks->allreduce(flags, 2);
+  corrected_ = flags[0] > 0.0, correct_ghosts_ = flags[1] > 0.0;
+  if (messages && !linked_ && correct_ghosts_) link_ghosts(matrix, *messages);
+}
+
+// Sums of rows that rounding explains are left to the judge on components that are singular without them. Elsewhere the operator has them.
+void Reading::settle_row_sums(Messages *messages) {
+  double count = static_cast<double>(scan_->row_sums.size());
+  if (messages) count = messages->ranks().allreduce(count);
+  if (count == 0.0) return;
+  NullSpace null_space;
+  null_space.find(BoxOperator(op_, placement_, messages, numbers_.get()), messages);
+  const std::vector<bool> singular = null_space.mask(placement_.cells());
+  double kept = 0.0;
+  for (const RowSum &sum : scan_->row_sums)
+    if (singular[sum.cell]) scan_->corrections.push_back({sum.cell, Correction::kZero, sum.value});
+    else kept = 1.0;
+  if (messages) kept = messages->ranks().allreduce(kept);
+  if (kept == 0.0) return;
+  double *const shift = shift_.make(placement_.cells());
+  if (!facts_.shifted) std::fill(shift, shift + placement_.cells(), 0.0);
+  for (const RowSum &sum : scan_->row_sums)
+    if (!singular[sum.cell]) shift[sum.cell] += sum.value;
+  op_.shift = shift, facts_.shifted = 1;
+}
+
+bool Reading::correct(const double *x, double *r) const {
+  if (!corrected_) return false;
+  std::vector<double> there(correct_ghosts_ ? ghosts_ : 0);
+  if (correct_ghosts_) fetch(x, there.data());
+  for (const Correction &one : scan_->corrections) {
+    const double beside = one.column == Correction::kZero ? 0.0 : one.column < Correction::kGhost ? x[one.column] : there[one.column - Correction::kGhost];
+    r[one.cell] -= one.value * (x[one.cell] - beside);
+  }
+  return true;
 }
 
 void Reading::place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks) {
@@ -132,6 +173,7 @@ void Reading::take(const dcg_operator &op, Ranks *ranks) {
   rows_ = placement_.cells(), ghosts_ = 0;
   lone_ = {};
   facts_ = {};
+  corrected_ = correct_ghosts_ = false;
   facts_.sign = 1.0, facts_.unit = op.unit, facts_.periodic = op.periodic, facts_.open = op.open, facts_.shifted = op.shift != nullptr;
   const double unknowns = static_cast<double>(std::count(op.cells, op.cells + rows_, kFluid));
   facts_.unknowns = static_cast<int64_t>(ranks ? ranks->allreduce(unknowns) : unknowns);
@@ -220,7 +262,7 @@ void Reading::check_symmetry(const dcg_csr &matrix, Ranks &ranks) {
   }
   ranks.allreduce(sums, 4);
   const double asymmetry = std::fabs(sums[0] - sums[1]) / std::max(std::sqrt(sums[2] * sums[3]), 1e-10);
-  if (!(asymmetry > kAsymmetry)) return;
+  if (!(asymmetry > kAsymmetryOfRanks)) return;
   char text[240];
   std::snprintf(text, sizeof text,
                 "not symmetric: for two vectors x and y that are 0 in rows that are diagonal only, y.Ax and x.Ay differ by %g of |y| |Ax|; a "
@@ -273,7 +315,7 @@ void Reading::find_dropped(const dcg_csr &matrix) {
     const uint8_t *kind = &kind_of(row);
     bool beside = false;
     for (const int64_t step : padded.stride) beside |= kind[step] == DCG_ROW_DIAGONAL || kind[-step] == DCG_ROW_DIAGONAL;
-    if (*kind != DCG_ROW_UNKNOWN || !beside) continue;
+    if (*kind != DCG_ROW_UNKNOWN || !(beside || !scan_->corrections.empty())) continue;
     for_entries(matrix, row, [&](int64_t column, double value, int block) {
       if ((block ? there : diagonal)[column] != 0.0 && value != 0.0) lone_.dropped.push_back({row, column + block * rows_, value});
     });

@@ -58,6 +58,9 @@ class Reading {
   int64_t rows() const { return rows_; }
   int64_t bytes() const;
 
+  // r -= (A - op) x, both over cells; false: there is nothing that op lacks, up to rounding. Collective.
+  bool correct(const double *x, double *r) const;
+
   // Values of other ranks' rows, in the order of the matrix's ghosts. Collective.
   void fetch(const double *rows, double *ghosts) const;
   int64_t ghosts() const { return ghosts_; }
@@ -71,6 +74,7 @@ class Reading {
   void find_lone_rows(const dcg_csr &matrix);
   void find_dropped(const dcg_csr &matrix);
   void set_operator();
+  void settle_row_sums(Messages *messages);
   const uint8_t &kind_of(int64_t row) const;
 
   Placement placement_;
@@ -84,6 +88,7 @@ class Reading {
   LoneRows lone_;
   Halo around_, others_;  // of kinds beside the box; of rows that the ghosts belong to
   bool linked_ = false;     // others_
+  bool corrected_ = false, correct_ghosts_ = false;  // on some rank
   std::vector<int64_t> ghost_cell_;
 };
 

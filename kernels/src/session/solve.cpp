@@ -65,7 +65,7 @@ Scan scan(dcg_solver &s, const double *v, const char *name) {
 // b for the unknowns alone, over cells, in numbers of moderate size; and what becomes of the other rows.
 class RightHandSide {
  public:
-  RightHandSide(dcg_solver &s, const double *b, bool over_cells, double scale) : s(s) {
+  RightHandSide(dcg_solver &s, const double *b, bool over_cells, double scale) : s(s), scale(scale) {
     const Reading &read = *s.reading;
     const LoneRows &lone = read.lone();
     values = b;
@@ -77,7 +77,7 @@ class RightHandSide {
     reference = norm2(s, values);
     if (!s.null_space->empty()) {
       projected = s.null_space->project(s.rhs.data());
-      if (projected <= kConsistent * reference) projected = 0.0;
+      if (negligible(projected)) projected = 0.0;
       if (projected > 0.0 && s.settings.inconsistent == "error") refuse(projected / scale, reference / scale, s.null_space->count());
       reference = norm2(s, values);
     }
@@ -93,12 +93,16 @@ class RightHandSide {
     reference = std::hypot(reference, std::sqrt(square));
   }
 
+  // Whether a part of b is neither more than rounding of b nor felt at the tolerance.
+  bool negligible(double part) const { return part <= std::min(kConsistent * reference, 0.1 * std::max(s.settings.rtol * reference, s.settings.atol * scale)); }
+
   const double *values;    // b itself where it can serve
   double projected = 0.0;
   double reference;        // the norm that rtol refers to: of b less its part outside the range of A
 
  private:
   dcg_solver &s;
+  const double scale;
   std::vector<double> fixed;  // the solution of rows that are diagonal only
 
   [[noreturn]] static void refuse(double removed, double norm, size_t components) {
@@ -114,6 +118,8 @@ class RightHandSide {
 // What the iterations see: vectors over the cells of this process.
 class CellSystem : public LinearSystem {
  public:
+  double unreachable = 0.0;  // the norm of what the last residual had along the null space, where the operator stands for an A that is not quite singular
+
   CellSystem(dcg_solver &s, const double *b, double scale) : s(s), b(b), scale(scale), threads(static_cast<int32_t>(s.settings.threads)) {
     n = s.reading->placement().cells();
   }
@@ -121,8 +127,9 @@ class CellSystem : public LinearSystem {
   void product(const double *x, double *y) override { s.box->product(x, y, threads); }
   double residual(const double *b, const double *x, double *r) override {
     const double square = s.box->residual(b, x, r, threads);
-    if (s.null_space->empty()) return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
-    s.null_space->project(r);
+    const bool corrected = s.reading->correct(x, r);
+    if (s.null_space->empty() && !corrected) return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
+    unreachable = s.null_space->project(r);
     return norm2(s, r);
   }
   void project(double *v) override { s.null_space->project(v); }
@@ -221,7 +228,8 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
     *result = {};
     result->reason = run.reason, result->text = reason_text(run.reason), result->iterations = run.iterations;
     result->fallbacks = run.fallbacks, result->condition = run.condition;
-    result->residuals = s.residuals.data(), result->projected = rhs.projected / scale;
+    const double unreachable = rhs.negligible(system.unreachable) ? 0.0 : system.unreachable;
+    result->residuals = s.residuals.data(), result->projected = (rhs.projected + unreachable) / scale;
     result->setup_seconds = s.setup_seconds, result->solve_seconds = now() - started;
   });
 }
