@@ -43,6 +43,8 @@ class Kept {
     blocks_.clear(), total_ = 0;
   }
 
+  std::mutex &mutex() { return mutex_; }
+
  private:
   static constexpr size_t kMost = size_t{1} << 30;
   std::mutex mutex_;
@@ -72,6 +74,10 @@ void give_back(char *block, size_t bytes) {
 }
 
 void release_kept() { kept.release(); }
+
+void lock_kept() { kept.mutex().lock(); }
+
+void unlock_kept() { kept.mutex().unlock(); }
 
 }  // namespace dcg
 

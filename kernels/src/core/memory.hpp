@@ -12,5 +12,8 @@ constexpr size_t kHuge = size_t{1} << 21;  // bytes of a huge page
 char *take_block(size_t &bytes);
 void give_back(char *block, size_t bytes);
 void release_kept();
+// Around a fork, so that no other thread is among the kept blocks meanwhile.
+void lock_kept();
+void unlock_kept();
 
 }  // namespace dcg
