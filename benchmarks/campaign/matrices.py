@@ -45,8 +45,8 @@ def matrix(
         tags["sign"] = -1
     if simple:
         return sp.csr_array(A), {}
-    if kind == "rounded":
-        arguments["rounding"] = 10.0 ** -tags["digits"]
+    if kind == "rounded" and rng.random() < 0.5:
+        arguments["rounding"] = 0.5 * 10.0 ** (1 - tags["digits"])
     if rng.random() < 0.2:
         return by_coordinates(rng, tags, A, made, every, arguments)
     return formatted(rng, tags, A), arguments
