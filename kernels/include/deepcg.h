@@ -383,7 +383,7 @@ typedef struct dcg_solver dcg_solver;
 DCG_API int dcg_solver_create(dcg_solver **solver);
 DCG_API void dcg_solver_destroy(dcg_solver *solver);
 
-/* Options, by name, as text. rounding and keep_uncoupled count from the next matrix on, all others from the next solve on.
+/* Options, by name, as text. rounding, scaling and keep_uncoupled count from the next matrix on, all others from the next solve on.
  *
  *   model          auto: the shipped network of the grid's dimension; multigrid: the same cycle without learned factors; jacobi; none;
  *                  the name of a shipped model; or a model file                                                                  (auto)
@@ -395,6 +395,8 @@ DCG_API void dcg_solver_destroy(dcg_solver *solver);
  *   inconsistent   of a singular A, a b outside its range: project: solve for its part inside; error: refuse                (project)
  *   threads        OpenMP threads; 0: as many as OpenMP would take                                                                (0)
  *   rounding       relative rounding of the matrix's entries; rows whose sums it explains may be those of a singular matrix        (0)
+ *   scaling        1: on one process, a matrix that becomes symmetric, or closer to dominant, by a diagonal scaling is solved in its scaled form;
+ *                  residuals stay those of the matrix that was given. 0: the former is refused                                    (1)
  *   keep_uncoupled 1: zero rows of FLUID cells are unknowns, each a singular component of its own; where no row couples to another, all
  *                  rows of FLUID cells are unknowns. For one process                                                             (0)
  *   gather         on several ranks: levels of at most so many cells live on one of them; 0: 32768                                 (0)
@@ -505,11 +507,12 @@ DCG_API int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_parameters *pa
  * 1 / a_ii for each of those. Pointers may be NULL; what they get is the session's, until the next matrix. */
 typedef struct {
   dcg_matrix_result facts;
-  dcg_operator op;             /* times facts.sign: A */
+  dcg_operator op;             /* times facts.sign: R A C */
   const int64_t *cell;         /* each row's cell, a flat index; NULL: row i is cell i */
   int64_t diagonal, alone;     /* how many of this process's rows are diagonal only, and how many are no unknowns */
   const int64_t *row;
   const double *inverse;
+  const double *row_scale, *column_scale; /* R and C by rows, where the operator is that of R A C; NULL: 1 */
   const double *widths[3];     /* of the cells along z, y, x, where coordinates were given; else NULL */
 } dcg_read;
 DCG_API int dcg_solver_read(const dcg_solver *solver, dcg_read *read);

@@ -25,7 +25,7 @@ class Reader {
   }
 
   dcg_matrix_result run() {
-    scan.corrections.clear(), scan.row_sums.clear();
+    scan.corrections.clear(), scan.row_sums.clear(), scan.asymmetric = false;
     find_sign();
     if (ConstantCoefficient(faces, scan, processes).read(result)) return result;
     clear();
@@ -118,7 +118,7 @@ class Reader {
       std::snprintf(weight[0], sizeof weight[0], "%.12g", up);
       std::snprintf(weight[1], sizeof weight[1], "%.12g", down);
 #pragma omp critical(dcg_matrix_refusal)
-      refusal.note(below, "not symmetric: " + name_row_of(m, below) + " couples to " + name_row_of(m, above) + " with weight " + weight[0] +
+      scan.asymmetric = true, refusal.note(below, "not symmetric: " + name_row_of(m, below) + " couples to " + name_row_of(m, above) + " with weight " + weight[0] +
                               ", and that one back with " + weight[1] +
                               "; a symmetric matrix is needed (one-sided couplings are allowed to rows that are diagonal only, with a "
                               "nonzero diagonal)");

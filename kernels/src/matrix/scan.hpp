@@ -50,6 +50,7 @@ struct dcg_matrix_scan {
   bool constant = false;                     // all couplings are that weight, all diagonals multiples of it
   std::vector<dcg::IrregularRow> irregular;  // then: the unknowns that have not all couplings; in order of rows
   dcg::Refusal refusal;
+  bool asymmetric = false;                   // dcg_matrix_read found a_ij and a_ji too far apart
   // that dcg_matrix_read found, by cells; of `sign * A`, as the operator is
   std::vector<dcg::Correction> corrections;
   std::vector<dcg::RowSum> row_sums;

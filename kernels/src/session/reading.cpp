@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <numeric>
 
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
@@ -18,6 +19,7 @@ namespace dcg {
 
 namespace {
 
+constexpr double kShort = 0.02;  // of their rows' couplings: from here on it pays to balance diagonals that fall short of them
 constexpr double kAsymmetryOfRanks = 1e-9;  // of y.Ax against x.Ay, which rounding leaves at 1e-16 times a few
 
 template <class Body>
@@ -66,6 +68,44 @@ void agree(Ranks *ranks, Body &&body) {
 Reading::~Reading() { dcg_matrix_scan_destroy(scan_); }
 
 void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &settings, Messages *messages, bool same_pattern) {
+  scaling_ = {};
+  const auto read_scaled = [&](Scaling scaling) {
+    scaling_ = std::move(scaling);
+    if (scaling_.empty()) return read_values(matrix, grid, settings, messages, true);
+    const std::vector<double> values = scaling_.values(matrix);
+    dcg_csr scaled = matrix;
+    scaled.value[0] = values.data();
+    read_values(scaled, grid, settings, messages, true);
+  };
+  try {
+    read_values(matrix, grid, settings, messages, same_pattern);
+  } catch (const std::invalid_argument &error) {
+    if (messages || !settings.scaling || !scan_ || !scan_->asymmetric) throw;
+    Scaling symmetric = symmetrising(matrix);
+    if (symmetric.empty()) throw std::invalid_argument(std::string(error.what()) + "; no scaling of its rows makes this one symmetric");
+    read_scaled(std::move(symmetric));
+  }
+  if (messages || !settings.scaling) return;
+  const double before = falls_short();
+  if (!(before > kShort)) return;
+  const Scaling unbalanced = scaling_;
+  read_scaled(balancing(matrix, unbalanced));
+  if (!(falls_short() < 0.5 * before)) read_scaled(unbalanced);
+}
+
+// By how much diagonals are below the sums of their rows' couplings, relative to those.
+double Reading::falls_short() const {
+  if (!facts_.shifted) return 0.0;
+  double lacking = 0.0, couplings = 0.0;
+  const int64_t size = placement_.cells();
+  for (int64_t u = 0; u < size; ++u) lacking -= std::min(op_.shift[u], 0.0);
+  if (lacking == 0.0) return 0.0;
+  for (int a = 0; a < 3; ++a)
+    if (op_.weights[a]) couplings += std::accumulate(op_.weights[a], op_.weights[a] + size / op_.shape[a] * (op_.shape[a] + 1), 0.0);
+  return lacking / (2.0 * couplings);
+}
+
+void Reading::read_values(const dcg_csr &matrix, const Grid &grid, const Settings &settings, Messages *messages, bool same_pattern) {
   Ranks *ranks = messages ? &messages->ranks() : nullptr;
   agree(ranks, [&] {
     check(matrix, messages != nullptr);
@@ -174,6 +214,7 @@ void Reading::take(const dcg_operator &op, Ranks *ranks) {
   lone_ = {};
   facts_ = {};
   corrected_ = correct_ghosts_ = false;
+  scaling_ = {};
   facts_.sign = 1.0, facts_.unit = op.unit, facts_.periodic = op.periodic, facts_.open = op.open, facts_.shifted = op.shift != nullptr;
   const double unknowns = static_cast<double>(std::count(op.cells, op.cells + rows_, kFluid));
   facts_.unknowns = static_cast<int64_t>(ranks ? ranks->allreduce(unknowns) : unknowns);

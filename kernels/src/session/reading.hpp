@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "session/placement.hpp"
+#include "session/scaling.hpp"
 #include "session/settings.hpp"
 
 namespace dcg {
@@ -54,6 +55,7 @@ class Reading {
   const dcg_matrix_result &facts() const { return facts_; }
   const Placement &placement() const { return placement_; }
   const LoneRows &lone() const { return lone_; }
+  const Scaling &scaling() const { return scaling_; }  // of the matrix that op stands for
   const RowNumbers *numbers() const { return numbers_.get(); }  // NULL: there is one process
   int64_t rows() const { return rows_; }
   int64_t bytes() const;
@@ -66,6 +68,8 @@ class Reading {
   int64_t ghosts() const { return ghosts_; }
 
  private:
+  void read_values(const dcg_csr &matrix, const Grid &grid, const Settings &settings, Messages *messages, bool same_pattern);
+  double falls_short() const;
   void place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks);
   void link_kinds(Messages &messages);
   void link_ghosts(const dcg_csr &matrix, Messages &messages);
@@ -86,6 +90,7 @@ class Reading {
   dcg_operator op_{};
   dcg_matrix_result facts_{};
   LoneRows lone_;
+  Scaling scaling_;
   Halo around_, others_;  // of kinds beside the box; of rows that the ghosts belong to
   bool linked_ = false;     // others_
   bool corrected_ = false, correct_ghosts_ = false;  // on some rank

@@ -26,13 +26,6 @@ class Solving {
   dcg_solver &s_;
 };
 
-// Over all ranks.
-double norm2(dcg_solver &s, const double *v) {
-  double square;
-  pass_on(dcg_dot(s.reading->placement().cells(), v, v, &square));
-  return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
-}
-
 int32_t window_of(const dcg_solver &s) { return static_cast<int32_t>(std::min<int64_t>(s.settings.window, std::numeric_limits<int32_t>::max())); }
 
 // What a pass over a vector over rows tells. Only unknowns and rows that are diagonal only count.
@@ -62,6 +55,15 @@ Scan scan(dcg_solver &s, const double *v, const char *name) {
   return {most, s.direct() && outside == 0};
 }
 
+// Takes the null space off a residual; returns the norm of what was taken, as over rows.
+double take_off(dcg_solver &s, double *v) {
+  if (s.reading->scaling().empty()) return s.null_space->project(v);
+  std::vector<double> taken(v, v + s.reading->placement().cells());
+  s.null_space->project(v);
+  for (size_t u = 0; u < taken.size(); ++u) taken[u] -= v[u];
+  return s.norm2(taken.data());
+}
+
 // b for the unknowns alone, over cells, in numbers of moderate size; and what becomes of the other rows.
 class RightHandSide {
  public:
@@ -74,12 +76,12 @@ class RightHandSide {
       s.rhs_to_cells(scale, b, s.rhs.data(), fixed);
       values = s.rhs.data();
     }
-    reference = norm2(s, values);
+    reference = s.norm2(values);
     if (!s.null_space->empty()) {
-      projected = s.null_space->project(s.rhs.data());
+      projected = take_off(s, s.rhs.data());
       if (negligible(projected)) projected = 0.0;
       if (projected > 0.0 && s.settings.inconsistent == "error") refuse(projected / scale, reference / scale, s.null_space->count());
-      reference = norm2(s, values);
+      reference = s.norm2(values);
     }
     if (!read.facts().diagonal) return;
     double square = 0.0;
@@ -87,7 +89,7 @@ class RightHandSide {
     if (s.ranks()) square = s.ranks()->allreduce(square);
     if (read.facts().dropped) {  // as the caller's b has it
       s.add_fixed(1.0, fixed.data(), s.rhs.data());
-      reference = norm2(s, values);
+      reference = s.norm2(values);
       s.add_fixed(-1.0, fixed.data(), s.rhs.data());
     }
     reference = std::hypot(reference, std::sqrt(square));
@@ -129,9 +131,12 @@ class CellSystem : public LinearSystem {
     const double square = s.box->residual(b, x, r, threads);
     const bool corrected = s.reading->correct(x, r);
     if (s.null_space->empty() && !corrected) return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
-    unreachable = s.null_space->project(r);
-    return norm2(s, r);
+    unreachable = take_off(s, r);
+    double square_left;
+    pass_on(dcg_dot(n, r, r, &square_left));
+    return std::sqrt(s.ranks() ? s.ranks()->allreduce(square_left) : square_left);
   }
+  double measure(const double *r, double norm) override { return s.reading->scaling().empty() ? norm : s.norm2(r); }
   void project(double *v) override { s.null_space->project(v); }
   void precondition(const double *r, double *z) override { s.precondition(r, z); }
   void sum(double *values, int64_t count) override {
@@ -148,6 +153,7 @@ class CellSystem : public LinearSystem {
   }
   bool run(double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations) override {
     int32_t result = 0;
+    target = s.scaled_target(r, target);
     if (const dcg_preconditioner &own = s.preconditioner; own.run)
       check_callback("preconditioner.run", own.run(own.context, x, r, target, maxiter, history, steps, iterations, &result));
     else
@@ -213,7 +219,7 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
       s.z.assign(system.n, 0.0);
       cells = s.z.data();
     }
-    if (cells != x || !of_x.over_cells) s.to_cells(scale, x, cells);
+    if (cells != x || !of_x.over_cells) s.guess_to_cells(scale, x, cells);
     s.null_space->project(cells);
     dcg_krylov_options options = options_of(s);
     options.target = std::max(s.settings.rtol * rhs.reference, s.settings.atol * scale);
