@@ -8,7 +8,7 @@ back to a classical direction where the network's is no good.
 
 from .api import preconditioner, solve
 from .io.model_file import ModelFileError
-from .krylov.report import SolveInfo
+from .krylov.report import SolveInfo, SolveInfos
 from .native.library import release_memory
 from .problem.grid import FLUID, OPEN, SOLID
 from .problem.poisson import Poisson
@@ -24,6 +24,7 @@ __all__ = [
     "ModelFileError",
     "Poisson",
     "SolveInfo",
+    "SolveInfos",
     "Solver",
     "preconditioner",
     "release_memory",

@@ -7,7 +7,6 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from .krylov.report import SolveInfo
 from .native.constants import WINDOW
 from .native.device_array import on_gpu
 from .preconditioners.base import PreconditionerOperator
@@ -23,6 +22,7 @@ def solve(
     *,
     grid=None,
     coordinates=None,
+    rounding: float | None = None,
     rtol: float = 1e-6,
     atol: float = 0.0,
     maxiter: int | None = None,
@@ -32,7 +32,7 @@ def solve(
     window: int | None = WINDOW,
     inconsistent: str = "project",
     callback: Callable | None = None,
-) -> tuple[Array, SolveInfo]:
+) -> tuple[Array, Any]:
     """Solve the Poisson-type system A x = b.
 
     Parameters
@@ -43,23 +43,27 @@ def solve(
     b : array
         Of the cells' shape, or flat over the unknowns (the matrix' rows). On a GPU (PyTorch, CuPy, DLPack; float64) of the cells' shape:
         it is then solved for there, without copies of b or x, and device="auto" means "cuda".
+        Several right-hand sides are the columns of an array with one more axis, (n, k) or the cells' shape + (k,): the set-up is done once,
+        and they are solved for one after the other. What has the cells' shape is one right-hand side.
     x0 : array, optional
-        Initial guess, laid out like b or flat. Not changed.
+        Initial guess, laid out like b or flat. Not changed. For several right-hand sides: as many columns, or one guess for all.
     grid : cells array or shape, for a matrix
     coordinates : (n, d) array of cell centres (x, y[, z]) of the rows, for a matrix
+    rounding : relative rounding of a matrix's entries, see `Poisson.from_matrix`
     rtol, atol : float
         Converged means ||b - A x||_2 <= max(rtol ||b||_2, atol) on the true residual. Where A is singular, ||b|| is that of the
         projected b.
     maxiter, model, method, device, window, inconsistent :
         See `deepcg.Solver`.
     callback : function of the current x, called after every iteration
-        x is laid out like b.
+        x is laid out like b, or like the column of b that is solved for.
 
     Returns
     -------
     x : float64 array, laid out like b
     info : deepcg.SolveInfo
-        An int as in SciPy (0 converged) that also says how it went; print it.
+        An int as in SciPy (0 converged) that also says how it went; print it. For several right-hand sides a `deepcg.SolveInfos`, an int
+        that is 0 only where all converged, and whose entry j is column j's.
 
     Raises
     ------
@@ -84,13 +88,13 @@ def solve(
 
         return petsc.solve(
             A, b, x0, rtol=rtol, atol=atol, maxiter=maxiter, callback=callback, model=model, method=method, device=device,
-            window=window, inconsistent=inconsistent, grid=grid, coordinates=coordinates,
+            window=window, inconsistent=inconsistent, grid=grid, coordinates=coordinates, rounding=rounding,
         )  # fmt: skip
     if device == "auto" and on_gpu(b):
         device = "cuda"
     solver = Solver(
         A, model=model, method=method, device=device, window=window, rtol=rtol, atol=atol, maxiter=maxiter,
-        inconsistent=inconsistent, grid=grid, coordinates=coordinates,
+        inconsistent=inconsistent, grid=grid, coordinates=coordinates, rounding=rounding,
     )  # fmt: skip
     return solver.solve(b, x0, callback)
 

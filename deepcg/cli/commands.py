@@ -6,9 +6,8 @@ Whatever is heavy is imported inside the commands, so that `deepcg --help` answe
 from __future__ import annotations
 
 import errno
-import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 try:
     import click
@@ -16,16 +15,10 @@ except ImportError as error:  # the program's first breath: nobody above could t
     raise SystemExit("Error: the command line needs click and tqdm: pip install 'deepcg[cli]'") from error
 
 from .. import __version__
-from ..native.constants import WINDOW
 from ..preconditioners import registry
 from .bench import bench
-from .options import DEVICE, FILE, Numbers, check_target
+from .solve import solve
 from .train import train
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ..scenes.sources import System
 
 EXTRAS = {
     "torch": "network",
@@ -77,112 +70,6 @@ def main(traceback: bool) -> None:
     Solve something:
       deepcg solve sphere --size 32
     """
-
-
-@main.command()
-@click.argument("source")
-@click.option("--size", type=int, default=32, show_default=True, help="Cells along each axis, of a scene or mesh.")
-@click.option("--dim", type=click.IntRange(2, 3), default=3, show_default=True, help="Dimension of a scene.")
-@click.option(
-    "--up", type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]), default="y", show_default=True,
-    help="The mesh's axis that points up.",
-)  # fmt: skip
-@click.option("--grid", type=Numbers("NX,NY[,NZ]", (2, 3), "64,64,32"), help="Grid of a matrix, x first.")
-@click.option("--rhs", type=FILE, help="Right-hand side of a matrix, .npy or .mtx. [default: A x of a seeded random x]")
-@click.option(
-    "--model", default="auto", show_default=True, help=f"auto, {', '.join(registry.names())}, or a model file."
-)
-@click.option("--method", type=click.Choice(["auto", "cg", "dcd"]), default="auto", show_default=True)
-@click.option("--rtol", type=float, default=1e-6, show_default=True, help="Relative residual to reach.")
-@click.option("--maxiter", type=int, help="At most this many iterations.")
-@click.option(
-    "--window", type=int, default=WINDOW, show_default=True, help="Of dcd: earlier directions made orthogonal to."
-)
-@click.option("--device", type=DEVICE, default="auto", show_default=True, help="Where the network is evaluated.")
-@click.option("--output", type=FILE, help="Write x, b and the residual as FILE.vtr, for ParaView.")
-@click.option("--save-x", type=FILE, help="Write x as FILE.npy.")
-@click.option("--force", is_flag=True, help="Replace files that are there already.")
-@click.pass_context
-def solve(ctx: click.Context, source, size, dim, up, grid, rhs, output, save_x, force, **options) -> None:
-    """Solve a system. SOURCE is a scene, a mesh or a matrix; exit status 0 means converged, 1 not, 2 bad input.
-
-    \b
-    A scene of the gallery (deepcg scenes lists them):
-      deepcg solve sphere --size 48
-      deepcg solve dam_break --dim 2 --size 128 --model jacobi --output out/dam.vtr
-    A mesh (.stl .obj .ply .vtk .vtu .msh), as an obstacle in rising smoke:
-      deepcg solve teapot.obj --size 64 --up y --output out/teapot.vtr
-    A 5- or 7-point matrix (.mtx, or .npz of scipy.sparse.save_npz):
-      deepcg solve pressure.mtx --grid 64,64,32 --rhs b.npy --save-x x.npy
-    Tighter, on a GPU, against plain conjugate gradients:
-      deepcg solve bunny --size 64 --rtol 1e-10 --device cuda
-      deepcg solve bunny --size 64 --rtol 1e-10 --model none
-    """
-    check_target("--output", output, ".vtr", force)
-    check_target("--save-x", save_x, ".npy", force)
-    if output is not None and importlib.util.find_spec("pyevtk") is None:
-        raise ImportError("--output: VTK files need pyevtk: pip install 'deepcg[mesh]'")
-    from ..scenes.sources import open_source
-    from ..solver.solver import Solver
-
-    system = open_source(source, size=size, dim=dim, up=up, grid=grid, rhs=rhs)
-    _print_problem(system)
-    solver = Solver(system.problem, **options)
-    x, info = _solve_with_bar(solver, system.rhs)
-    click.echo(str(info))
-
-    problem, b = system.problem, system.rhs
-    residual, reached = (b - problem.apply(x)).reshape(problem.shape), b.reshape(problem.shape).copy()
-    if info.projected:  # convergence refers to the part of b that A can reach
-        problem.components.project(residual.reshape(-1))
-        problem.components.project(reached.reshape(-1))
-    true, norm = _norm(residual, problem), _norm(reached, problem)
-    click.echo(
-        f"True residual, recomputed: ||b - A x|| = {true:.3e}, relative to ||b|| {true / norm if norm else 0.0:.2e}"
-    )
-    if output is not None:
-        from ..io.vtk import write_vtk
-
-        fields = {"residual": residual, "b": b.reshape(problem.shape), "x": x.reshape(problem.shape)}
-        click.echo(f"Written: {write_vtk(output, problem, fields, overwrite=force)}")
-    if save_x is not None:
-        click.echo(f"Written: {_save_npy(save_x, x, force)}")
-    ctx.exit(0 if info == 0 else 1)
-
-
-def _print_problem(system: System) -> None:
-    problem = system.problem
-    shape = " x ".join(str(n) for n in problem.shape[::-1])
-    kind = f", singular on {problem.components.count} component(s)" if problem.singular else ""
-    click.echo(f"{system.name}: {system.description}")
-    click.echo(f"{shape} cells, {problem.size:,} unknowns{kind}")
-
-
-def _solve_with_bar(solver, b):
-    """Counts iterations where somebody watches."""
-    from tqdm import tqdm
-
-    with tqdm(desc="solving", unit=" iterations", disable=None, leave=False) as bar:
-        return solver.solve(b, callback=None if bar.disable else lambda x: bar.update(1))
-
-
-def _norm(v: np.ndarray, problem) -> float:
-    import numpy as np
-
-    cells = v.reshape(problem.shape)
-    return float(np.linalg.norm(cells if problem.layout.of_matrix else cells[problem.grid.fluid]))
-
-
-def _save_npy(path: Path, x: np.ndarray, force: bool) -> Path:
-    import io
-
-    import numpy as np
-
-    from ..io.model_file import write_atomically
-
-    content = io.BytesIO()
-    np.save(content, x)
-    return write_atomically(path, content.getvalue(), force)
 
 
 @main.command()
@@ -320,5 +207,6 @@ def doctor(ctx: click.Context) -> None:
     ctx.exit(0 if works else 1)
 
 
+main.add_command(solve)
 main.add_command(train)
 main.add_command(bench)

@@ -1,7 +1,9 @@
-"""A solve's report: an int as in SciPy that also carries the history."""
+"""A solve's report: an int as in SciPy that also carries the history; and one of several right-hand sides'."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..native.constants import BREAKDOWN, CONVERGED
@@ -70,3 +72,112 @@ class SolveInfo(int):
 
     def __repr__(self) -> str:
         return f"<SolveInfo {int(self)}: {self}>"
+
+
+class SolveInfos(int):
+    """The reports of several right-hand sides: 0 only where all converged. `infos[j]` is column j's, `len(infos)` their number.
+
+    As a number it is that of the worst column: negative where one broke down, else the most iterations of those that did not converge.
+
+    Attributes
+    ----------
+    columns : tuple of SolveInfo
+    failed : list of int
+        The columns that did not converge.
+    reason : str
+        The worst column's; see `SolveInfo`.
+    iterations, fallbacks : int
+        Of all columns together.
+    setup_seconds, solve_seconds : float
+        The set-up's, which is done once; of all columns together.
+    model, method : str
+    projected : float
+        2-norm of what was taken off all columns of b.
+
+    Examples
+    --------
+    >>> import numpy as np, deepcg
+    >>> problem = deepcg.Poisson(np.zeros((8, 8), dtype=np.uint8), boundary="open")
+    >>> x, info = deepcg.solve(problem, np.eye(64)[:, :3], model="jacobi")
+    >>> x.shape, int(info), len(info), info.iterations == sum(one.iterations for one in info)
+    ((64, 3), 0, 3, True)
+    """
+
+    columns: tuple[SolveInfo, ...]
+
+    @classmethod
+    def of(cls, columns: Sequence[SolveInfo]) -> SolveInfos:
+        made = cls(min(columns, default=0) if any(one < 0 for one in columns) else max(columns, default=0))
+        made.columns = tuple(columns)
+        return made
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __getitem__(self, column):
+        return self.columns[column]
+
+    def __iter__(self) -> Iterator[SolveInfo]:
+        return iter(self.columns)
+
+    def __bool__(self) -> bool:
+        """As an int's, not as a list's: whether a column did not converge."""
+        return int(self) != 0
+
+    @property
+    def failed(self) -> list[int]:
+        return [number for number, one in enumerate(self.columns) if one]
+
+    @property
+    def reason(self) -> str:
+        return next((one.reason for one in self.columns if int(one) == int(self)), reason_text(CONVERGED))
+
+    @property
+    def iterations(self) -> int:
+        return sum(one.iterations for one in self.columns)
+
+    @property
+    def fallbacks(self) -> int:
+        return sum(one.fallbacks for one in self.columns)
+
+    @property
+    def setup_seconds(self) -> float:
+        return max((one.setup_seconds for one in self.columns), default=0.0)
+
+    @property
+    def solve_seconds(self) -> float:
+        return sum(one.solve_seconds for one in self.columns)
+
+    @property
+    def model(self) -> str:
+        return next((one.model for one in self.columns), "")
+
+    @property
+    def method(self) -> str:
+        return next((one.method for one in self.columns), "")
+
+    @property
+    def projected(self) -> float:
+        return math.hypot(*(one.projected for one in self.columns))
+
+    def __str__(self) -> str:
+        """A line for all, then one for each column that did not converge."""
+        if not self.columns:
+            return f"{self.reason}: no right-hand sides given"
+        failed = self.failed
+        most = max(one.iterations for one in self.columns)
+        head = f"{len(self)} right-hand sides, all converged" if not failed else (
+            f"{len(failed)} of {len(self)} right-hand sides did not converge"
+        )  # fmt: skip
+        line = (
+            f"{head}: {self.model} with {self.method}, {self.iterations} iterations, at most {most} for one, "
+            f"set-up {self.setup_seconds:.3g} s, solves {self.solve_seconds:.3g} s"
+        )
+        if self.fallbacks:
+            line += f", {self.fallbacks} of the iterations by the classical fallback"
+        if self.projected:
+            line += f", {self.projected:.2e} taken off inconsistent columns of b"
+        return "\n".join([line, *(f"column {number}: {self.columns[number]}" for number in failed)])
+
+    def __repr__(self) -> str:
+        return f"<SolveInfos {int(self)}: {self}>"

@@ -58,6 +58,8 @@ class Read(ctypes.Structure):
         ("alone", _I64),
         ("row", _POINTER),
         ("inverse", _POINTER),
+        ("row_scale", _POINTER),
+        ("column_scale", _POINTER),
         ("widths", _POINTER * 3),
     )
 

@@ -8,14 +8,14 @@ from ..problem.poisson import Poisson
 from ..solver.solver import as_problem
 
 
-def read(A, *, grid=None, coordinates=None) -> Poisson:
+def read(A, *, grid=None, coordinates=None, rounding=None) -> Poisson:
     """The Poisson problem behind an assembled PETSc matrix on one rank.
 
     Parameters
     ----------
     A : petsc4py.PETSc.Mat
         Symmetric 5- or 7-point, positive or negative (semi-)definite.
-    grid, coordinates :
+    grid, coordinates, rounding :
         As for a SciPy matrix; without them, the DMDA of the matrix says it.
 
     Raises
@@ -39,7 +39,7 @@ def read(A, *, grid=None, coordinates=None) -> Poisson:
         A = A.convert("aij", A.duplicate())
     indptr, indices, data = A.getValuesCSR()
     matrix = sp.csr_array((data, indices, indptr), shape=A.getSize())
-    return as_problem(matrix, grid, coordinates)
+    return as_problem(matrix, grid, coordinates, rounding)
 
 
 def shape_of(dm) -> tuple[int, ...] | None:

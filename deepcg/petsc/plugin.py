@@ -71,6 +71,7 @@ def solve(
     callback: Callable | None = None,
     grid=None,
     coordinates=None,
+    rounding=None,
     **options,
 ) -> tuple[Any, SolveInfo]:
     """`deepcg.solve` for a PETSc matrix and vector; x is a new vector like b.
@@ -80,8 +81,10 @@ def solve(
     if A.getComm().getSize() > 1:
         if callback or grid is not None or coordinates is not None:
             raise ValueError("callback, grid, coordinates: not for a matrix that is spread over ranks; leave them out")
-        return _solve_on_ranks(A, b, x0, rtol, atol, maxiter, options.get("model", "auto"))
-    solver = Solver(read(A, grid=grid, coordinates=coordinates), rtol=rtol, atol=atol, maxiter=maxiter, **options)
+        return _solve_on_ranks(A, b, x0, rtol, atol, maxiter, rounding, options.get("model", "auto"))
+    solver = Solver(
+        read(A, grid=grid, coordinates=coordinates, rounding=rounding), rtol=rtol, atol=atol, maxiter=maxiter, **options
+    )
     guess = None if x0 is None else x0.getArray(readonly=True)
     values, info = solver.solve(b.getArray(readonly=True), guess, callback)
     x = b.duplicate()
@@ -89,7 +92,7 @@ def solve(
     return x, info
 
 
-def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, model) -> tuple[Any, SolveInfo]:
+def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, rounding, model) -> tuple[Any, SolveInfo]:
     from petsc4py import PETSc
 
     register()
@@ -98,6 +101,8 @@ def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, model) -> tuple[Any, SolveInf
     options = PETSc.Options(prefix)
     ksp.setOptionsPrefix(prefix)
     options["pc_deepcg_model"] = model
+    if rounding is not None:
+        options["pc_deepcg_rounding"] = rounding
     ksp.setOperators(A)
     ksp.setType("deepcg")
     ksp.getPC().setType("deepcg")

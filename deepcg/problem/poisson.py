@@ -60,16 +60,16 @@ class Poisson:
         self.source: dict = {"coefficient": deepcopy(coefficient), "shift": deepcopy(shift)}  # theirs may change
 
     @classmethod
-    def from_matrix(cls, A, *, cells=None, shape=None, coordinates=None) -> Poisson:
+    def from_matrix(cls, A, *, cells=None, shape=None, coordinates=None, rounding=None) -> Poisson:
         """The problem behind a 5- or 7-point matrix: weights, boundary kinds and sign are read from its entries.
 
         Parameters
         ----------
         A : SciPy sparse matrix or array, (n, n)
             Rows over all cells of the grid or over its FLUID cells, in C order (any order with `coordinates`).
-            Symmetric with non-positive off-diagonals and a diagonal that is at least their sum, or the negative of
-            such a matrix. What a diagonal has beyond that is given to open faces where neighbours are missing, and is
-            `shift` elsewhere. Rows that are diagonal only, with the one-sided
+            Symmetric with non-positive off-diagonals (an M-matrix), or the negative of such a matrix. What a diagonal has beyond
+            the sum of its row's off-diagonals is given to open faces where neighbours are missing, and is `shift` elsewhere;
+            what it lacks is a negative shift. Rows that are diagonal only, with the one-sided
             couplings to them, are eliminated.
         cells : integer array
             The cells, when the rows are the FLUID ones or the grid's kinds are known.
@@ -77,6 +77,9 @@ class Poisson:
             The grid's shape when every cell has a row.
         coordinates : (n, 2) or (n, 3) float array
             Cell centres of the rows as (x, y[, z]), on a (possibly graded) grid.
+        rounding : float
+            Relative rounding of A's entries, such as 5e-6 of numbers written with six digits. Rows whose sums it explains may be
+            those of a singular matrix. By default that of A's dtype, or of the digits that its entries have.
 
         Returns
         -------
@@ -91,7 +94,7 @@ class Poisson:
         """
         from .from_matrix.reader import read_matrix  # it builds on this class
 
-        return read_matrix(cls, A, cells=cells, shape=shape, coordinates=coordinates)
+        return read_matrix(cls, A, cells=cells, shape=shape, coordinates=coordinates, rounding=rounding)
 
     @classmethod
     def assemble(cls, grid: Grid, stencil: Stencil, layout: Layout) -> Poisson:
@@ -132,8 +135,14 @@ class Poisson:
         return self.layout.matrix()
 
     def apply(self, x: ArrayLike) -> Array:
-        """A x, matrix-free; x has the cells' shape or is flat over the unknowns, and so is the result."""
-        return self.layout.apply(x)
+        """A x, matrix-free; x has the cells' shape or is flat over the unknowns, and so is the result. Several as in `deepcg.solve`."""
+        count = self.layout.count_columns(x)
+        if count is None:
+            return self.layout.apply(x)
+        products = np.empty(np.shape(x))
+        for column in range(count):
+            products[..., column] = self.layout.apply(np.asarray(x)[..., column])
+        return products
 
     def updated(self, *, cells=None, coefficient=None, shift=None) -> Poisson:
         """A problem on the same grid with other cells, coefficient or shift; what is not given stays."""

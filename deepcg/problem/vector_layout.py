@@ -58,6 +58,15 @@ class Layout:
         """Values per row, laid out as `given` is; it may share their memory."""
         raise NotImplementedError
 
+    def count_columns(self, v: ArrayLike) -> int | None:
+        """How many vectors v holds along one more axis, its last; None where v is one vector, or no such array.
+
+        What has the cells' shape is one vector.
+        """
+        *vector, count = np.shape(v) or (0,)
+        several = tuple(vector) in (self.shape, (self.size,)) and np.shape(v) != self.shape
+        return count if several else None
+
     def rhs(self, b: ArrayLike) -> Array:
         """The right-hand side over all cells (flat), a new array."""
         return check_finite(self.session.rhs(self.rows(b, "b"), self._cells()), "b")
@@ -128,6 +137,8 @@ class CellLayout(Layout):
 
 
 def check_vector(v: ArrayLike, name: str) -> np.ndarray:
+    if sp.issparse(v):
+        raise TypeError(f"{name}: a sparse array given; a dense one is needed: {name}.toarray()")
     values = np.asarray(v)
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{name}: dtype {values.dtype} given; real numbers are needed")

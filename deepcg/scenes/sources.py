@@ -28,7 +28,7 @@ class System:
     ----------
     name, description : str
     problem : Poisson
-    rhs : float64 array, the cells' shape (a scene, a mesh) or flat over the rows (a matrix)
+    rhs : float64 array, the cells' shape (a scene, a mesh) or flat over the rows (a matrix), or (n, k) there
     """
 
     name: str
@@ -44,6 +44,7 @@ def open_source(
     dim: int = 3,
     up: str = "y",
     grid: tuple[int, ...] | None = None,
+    rounding: float | None = None,
     rhs: Path | None = None,
 ) -> System:
     """The system that `source` names.
@@ -54,6 +55,7 @@ def open_source(
     size, dim : of a scene; a mesh takes the size and is 3-D
     up : the mesh's axis that points up
     grid : (nx, ny) or (nx, ny, nz), x first; of a matrix
+    rounding : relative rounding of a matrix's entries; None: by their digits
     rhs : file with the right-hand side of a matrix
         None: A times a seeded random vector, so that b is in the range of a singular A.
 
@@ -64,7 +66,7 @@ def open_source(
     """
     suffix = Path(source).suffix.lower()
     if suffix not in MATRICES:
-        for option, value in (("--grid", grid), ("--rhs", rhs)):
+        for option, value in (("--grid", grid), ("--rounding", rounding), ("--rhs", rhs)):
             if value is not None:
                 raise ValueError(f"{option}: belongs to a matrix ({' or '.join(MATRICES)}); {source} is none")
     if source in gallery.names():
@@ -76,25 +78,23 @@ def open_source(
         scene = gallery.mesh_scene(source, size, up)
         return System(scene.name, scene.description, scene.problem, scene.rhs)
     if suffix in MATRICES:
-        return _matrix_system(Path(source), grid, rhs)
+        return _matrix_system(Path(source), grid, rounding, rhs)
     raise ValueError(
         f"SOURCE: {source!r} is no scene ({', '.join(gallery.names())}), no mesh ({', '.join(MESHES)}) "
         f"and no matrix ({', '.join(MATRICES)})"
     )
 
 
-def _matrix_system(path: Path, grid: tuple[int, ...] | None, rhs: Path | None) -> System:
+def _matrix_system(path: Path, grid: tuple[int, ...] | None, rounding: float | None, rhs: Path | None) -> System:
     if grid is None:
         raise ValueError(f"--grid: {path.name} needs NX,NY or NX,NY,NZ, the numbers of cells of its grid, x first")
     A = read_matrix(path)
-    problem = Poisson.from_matrix(A, shape=grid[::-1])
+    problem = Poisson.from_matrix(A, shape=grid[::-1], rounding=rounding)
     if rhs is None:
         b = A @ np.random.default_rng(RHS_SEED).standard_normal(A.shape[1])
         note = f"b = A x of a random x (standard normal, seed {RHS_SEED})"
     else:
-        b, note = read_vector(rhs), f"b from {rhs}"
-        if b.shape != (A.shape[0],):
-            raise ValueError(f"--rhs: {b.size} values in {rhs}; {A.shape[0]}, one per row of {path.name}, are needed")
+        b, note = read_rhs(rhs, A.shape[0]), f"b from {rhs}"
     return System(path.stem, f"The matrix in {path.name}; {note}", problem, b)
 
 
@@ -111,8 +111,8 @@ def read_matrix(path: Path) -> sp.csr_array:
     return sp.csr_array(A)
 
 
-def read_vector(path: Path) -> Array:
-    """A flat vector from .npy or MatrixMarket (.mtx)."""
+def read_rhs(path: Path, rows: int) -> Array:
+    """The right-hand sides in a .npy or MatrixMarket (.mtx) file: flat where it is one of any shape, else (rows, k)."""
     suffix = path.suffix.lower()
     if suffix not in VECTORS:
         raise ValueError(f"--rhs: {str(path)!r} given; a file that ends in {' or '.join(VECTORS)} is needed")
@@ -122,4 +122,11 @@ def read_vector(path: Path) -> Array:
         raise FileNotFoundError(f"--rhs: {path}: no such file") from None
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"--rhs: {path}: truncated, or no vector ({error}); write it by numpy.save") from error
-    return np.asarray(b.toarray() if sp.issparse(b) else b).reshape(-1)
+    b = np.asarray(b.toarray() if sp.issparse(b) else b)
+    if b.size == rows:
+        return b.reshape(-1)
+    if b.ndim != 2 or b.shape[0] != rows:
+        raise ValueError(
+            f"--rhs: shape {b.shape} in {path}; {rows} values, one per row of the matrix, or ({rows}, k) are needed"
+        )
+    return b

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..krylov.iteration import Outcome
-from ..krylov.report import SolveInfo
+from ..krylov.report import SolveInfo, SolveInfos
 from ..native import library as native
 from ..native.callbacks import Callbacks, tell_run, vector
 from ..native.constants import CHECK_EVERY, WINDOW
@@ -24,6 +24,7 @@ from ..preconditioners.base import Preconditioner, capability
 from ..preconditioners.registry import build
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
+from ..problem.vector_layout import check_vector
 from .gpu import DeviceSolve, refuse
 
 __all__ = ["InconsistentError", "Solver", "as_problem", "choose_method"]
@@ -54,7 +55,7 @@ class Solver:
         None: ten times the number of unknowns, as SciPy has it.
     inconsistent : "project" or "error"
         What happens to a b with a part outside the range of a singular operator.
-    grid, coordinates :
+    grid, coordinates, rounding :
         Of a SciPy matrix, see `deepcg.solve`.
     """
 
@@ -72,6 +73,7 @@ class Solver:
         inconsistent: str = "project",
         grid=None,
         coordinates=None,
+        rounding: float | None = None,
     ):
         started = time.perf_counter()
         self._turn = threading.RLock()  # the preconditioner's work space serves one solve at a time
@@ -79,7 +81,7 @@ class Solver:
         if method not in METHODS:
             raise ValueError(f"method: {method!r} given; one of {METHODS} is needed")
         check_device(device)
-        self.problem = as_problem(problem, grid, coordinates)
+        self.problem = as_problem(problem, grid, coordinates, rounding)
         self.rtol, self.atol, self.maxiter, self.inconsistent = rtol, atol, maxiter, inconsistent
         self.window = window
         self.preconditioner = build(self.problem, model, device)
@@ -107,13 +109,13 @@ class Solver:
             self._session = share(problem)  # a solve whose callback this is keeps the one it has
         self.setup_seconds = time.perf_counter() - started
 
-    def solve(
-        self, b: ArrayLike, x0: ArrayLike | None = None, callback: Callable | None = None
-    ) -> tuple[Array, SolveInfo]:
-        """Solve A x = b; see `deepcg.solve`."""
+    def solve(self, b: ArrayLike, x0: ArrayLike | None = None, callback: Callable | None = None) -> tuple[Array, Any]:
+        """Solve A x = b; see `deepcg.solve`. The report is a `SolveInfo`, or a `SolveInfos` for several right-hand sides."""
         with self._turn:
             if on_gpu(b):
                 return self._solve_on_gpu(b, x0, callback)
+            if self.problem.layout.count_columns(b) is not None:
+                return self._solve_columns(b, x0, callback)
             session, self._session = (
                 self._session or share(self.problem),
                 None,
@@ -164,6 +166,26 @@ class Solver:
         )
         return layout.like(x, b), info
 
+    def _solve_columns(self, b: ArrayLike, x0: Any, callback: Callable | None) -> tuple[Array, SolveInfos]:
+        """The same for every column of b, one after the other."""
+        layout, b = self.problem.layout, check_vector(b, "b")
+        guesses = None if x0 is None else layout.count_columns(x0)
+        if guesses not in (None, b.shape[-1]):
+            raise ValueError(
+                f"x0: shape {np.shape(x0)} given for b of shape {b.shape}; as many columns, or one guess for all, is needed"
+            )
+        x, infos = np.empty(b.shape), []
+        for column in range(b.shape[-1]):
+            guess = x0 if guesses is None else check_vector(x0, "x0")[..., column]
+            try:
+                x[..., column], info = self.solve(b[..., column], guess, callback)
+            except ValueError as error:
+                if not str(error).startswith("b:"):
+                    raise
+                raise type(error)(f"b, column {column}{str(error)[1:]}") from None
+            infos.append(info)
+        return x, SolveInfos.of(infos)
+
     def _serve(self, calls: Callbacks, compiled: bool) -> Served:
         """The preconditioner, and with it the iteration that it brings along, as functions that the session calls."""
         preconditioner, size = self.preconditioner, self.problem.cells.size
@@ -213,15 +235,21 @@ def share(problem: Poisson) -> Session:
     return made
 
 
-def as_problem(A, grid=None, coordinates=None) -> Poisson:
+def as_problem(A, grid=None, coordinates=None, rounding=None) -> Poisson:
     """A Poisson problem from what `deepcg.solve` takes as A."""
     if isinstance(A, Poisson):
         if grid is not None or coordinates is not None:
             raise ValueError("grid, coordinates: a Poisson problem has its own grid; give them with a matrix only")
+        if rounding is not None:
+            raise ValueError("rounding: a Poisson problem's coefficients are exact; give it with a matrix only")
         return A
     is_shape = isinstance(grid, (tuple, list)) and all(np.ndim(n) == 0 for n in grid)
     return Poisson.from_matrix(
-        A, cells=None if is_shape else grid, shape=tuple(grid) if is_shape else None, coordinates=coordinates
+        A,
+        cells=None if is_shape else grid,
+        shape=tuple(grid) if is_shape else None,
+        coordinates=coordinates,
+        rounding=rounding,
     )
 
 

@@ -11,7 +11,8 @@
 .  -pc_deepcg_grid NX,NY[,NZ] - the grid whose cells the rows are, x fastest, where neither a DMDA nor coordinates say so
 .  -pc_deepcg_fallback (none|gamg|jacobi|...) - the preconditioner for a matrix that is no 5- or 7-point stencil; none: an error that says why
 .  -pc_deepcg_threads N - OpenMP threads a rank; 0: as many as OpenMP would take (default on one rank; else 1)
-.  -pc_deepcg_rounding E - differences up to this fraction of a row's diagonal count as none (asymmetry, sums of rows that should be 0)
+.  -pc_deepcg_rounding E - relative rounding of the matrix's entries, 0 (the default) where they are double precision's; rows whose sums it explains
+                           may be those of a singular matrix
 .  -pc_deepcg_gather N - on several ranks, levels of at most N cells live on one of them
 .  -pc_deepcg_backend (auto|cpu|cuda) - where the kernels run; this plugin has those for the CPU, and refuses cuda
 -  -pc_deepcg_python FILE - the interpreter for models that run in Python (default $DEEPCG_PYTHON, else the one that the plugin was built with)
@@ -189,7 +190,7 @@ static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOpti
   PetscCall(PetscOptionsBoundedInt("-pc_deepcg_threads", "OpenMP threads a rank; 0: as many as OpenMP would take", NULL, pd->threads,
                                    &pd->threads, NULL, 0));
   PetscCall(
-      PetscOptionsReal("-pc_deepcg_rounding", "Fraction of the diagonal that counts as rounding", NULL, pd->rounding, &pd->rounding, NULL));
+      PetscOptionsReal("-pc_deepcg_rounding", "Relative rounding of the matrix's entries", NULL, pd->rounding, &pd->rounding, NULL));
   PetscCall(PetscOptionsBoundedInt("-pc_deepcg_gather", "On several ranks: levels of at most so many cells live on one; 0: default", NULL,
                                    pd->gather, &pd->gather, NULL, 0));
   PetscCall(PetscOptionsEList("-pc_deepcg_backend", "Where the kernels run", NULL, BACKENDS, PETSC_STATIC_ARRAY_LENGTH(BACKENDS), "auto",
@@ -241,7 +242,7 @@ PetscErrorCode PCCreate_Deepcg(PC pc)
   PetscCallDeepcg(PETSC_COMM_SELF, dcg_solver_create(&pd->solver));
   PetscCallMPI(MPI_Comm_size(PetscObjectComm((PetscObject)pc), &ranks));
   pd->threads  = ranks > 1 ? 1 : 0;
-  pd->rounding = 1e-10;
+  pd->rounding = 0.0;
   PetscCall(PetscStrncpy(pd->model, "auto", sizeof(pd->model)));
   PetscCall(PetscStrncpy(pd->fallback, "none", sizeof(pd->fallback)));
   pc->data                = pd;

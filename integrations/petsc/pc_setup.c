@@ -73,9 +73,9 @@ static PetscErrorCode GoToPython(PC pc)
 static PetscErrorCode TellOptions(PC pc)
 {
   PC_Deepcg  *pd       = (PC_Deepcg *)pc->data;
-  const char *names[]  = {"model", "threads", "rounding", "equality", "gather", "source"};
+  const char *names[]  = {"model", "threads", "rounding", "gather", "source", "scaling"};
   char        threads[32], rounding[64], gather[32];
-  const char *values[] = {pd->model, threads, rounding, "1e-9", gather, pd->source};
+  const char *values[] = {pd->model, threads, rounding, gather, pd->source, "0"};
 
   PetscFunctionBegin;
   PetscCall(PetscSNPrintf(threads, sizeof(threads), "%" PetscInt_FMT, pd->threads));

@@ -290,8 +290,7 @@ typedef struct {
   const int64_t *ghost;        /* of each of them: its cell, a flat index into the whole grid */
   int (*sum)(void *context, int64_t n, double *values); /* over all processes, 0 or an error; NULL: there is only this one */
   void *context;
-  double rounding;             /* differences up to this fraction of the diagonal count as none; 0: 1e-10 */
-  double equality;             /* weights that differ relatively by no more are taken for one; 0: 1e-9 */
+  double rounding;             /* of the entries, relative: 6e-8 of numbers from single precision. 0: they are double precision's */
   const uint8_t *cells;        /* the box's cells where the caller knows them: rows of cells that are not FLUID must be diagonal only, and
                                 * a diagonal says nothing of faces to SOLID cells; NULL: nothing is known */
   int32_t dim;                 /* 2: messages name a cell by (y, x); 0 or 3: by (z, y, x) */
@@ -328,7 +327,10 @@ DCG_API int dcg_matrix_scan_rows(const dcg_matrix *matrix, dcg_matrix_scan *scan
  * A row is a cell's. Off-diagonals are minus the face weights, and must be symmetric. A row that is diagonal only is no unknown: couplings
  * to it are faces to an OPEN cell. An axis is periodic where a weight joins its two ends; one of two cells has both faces in one weight.
  * The diagonal may exceed the sum of a row's couplings. The excess that rows with all neighbours have in common is shift. The rest
- * lies in open faces where neighbours are missing, and is shift elsewhere. Any other matrix is refused with the row and the reason.
+ * lies in open faces where neighbours are missing, and is shift elsewhere. The diagonal may fall short of that sum too; the shift is then negative,
+ * and whether the matrix is definite is for the iteration to find. Any other matrix is refused with the row and the reason.
+ *
+ * Sums of rows are evaluated without rounding, and kept however small they are, up to what the rounding of the entries explains.
  *
  * scan      as dcg_matrix_scan_rows left it for this matrix; a second reading needs that call again
  * cells     the box's: FLUID unknowns, OPEN beside an open face, else as matrix->cells has it; SOLID where that says FLUID or is NULL
@@ -381,7 +383,7 @@ typedef struct dcg_solver dcg_solver;
 DCG_API int dcg_solver_create(dcg_solver **solver);
 DCG_API void dcg_solver_destroy(dcg_solver *solver);
 
-/* Options, by name, as text. rounding, equality and keep_uncoupled count from the next matrix on, all others from the next solve on.
+/* Options, by name, as text. rounding, scaling and keep_uncoupled count from the next matrix on, all others from the next solve on.
  *
  *   model          auto: the shipped network of the grid's dimension; multigrid: the same cycle without learned factors; jacobi; none;
  *                  the name of a shipped model; or a model file                                                                  (auto)
@@ -392,8 +394,9 @@ DCG_API void dcg_solver_destroy(dcg_solver *solver);
  *   maxiter        most iterations of a solve; 0: only judge the guess; default: ten for every unknown                      (default)
  *   inconsistent   of a singular A, a b outside its range: project: solve for its part inside; error: refuse                (project)
  *   threads        OpenMP threads; 0: as many as OpenMP would take                                                                (0)
- *   rounding       differences up to this fraction of a row's diagonal count as none                                          (1e-10)
- *   equality       weights that differ relatively by no more are taken for one                                                (1e-14)
+ *   rounding       relative rounding of the matrix's entries; rows whose sums it explains may be those of a singular matrix        (0)
+ *   scaling        1: on one process, a matrix that becomes symmetric, or closer to dominant, by a diagonal scaling is solved in its scaled form;
+ *                  residuals stay those of the matrix that was given. 0: the former is refused                                    (1)
  *   keep_uncoupled 1: zero rows of FLUID cells are unknowns, each a singular component of its own; where no row couples to another, all
  *                  rows of FLUID cells are unknowns. For one process                                                             (0)
  *   gather         on several ranks: levels of at most so many cells live on one of them; 0: 32768                                 (0)
@@ -504,11 +507,12 @@ DCG_API int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_parameters *pa
  * 1 / a_ii for each of those. Pointers may be NULL; what they get is the session's, until the next matrix. */
 typedef struct {
   dcg_matrix_result facts;
-  dcg_operator op;             /* times facts.sign: A */
+  dcg_operator op;             /* times facts.sign: R A C */
   const int64_t *cell;         /* each row's cell, a flat index; NULL: row i is cell i */
   int64_t diagonal, alone;     /* how many of this process's rows are diagonal only, and how many are no unknowns */
   const int64_t *row;
   const double *inverse;
+  const double *row_scale, *column_scale; /* R and C by rows, where the operator is that of R A C; NULL: 1 */
   const double *widths[3];     /* of the cells along z, y, x, where coordinates were given; else NULL */
 } dcg_read;
 DCG_API int dcg_solver_read(const dcg_solver *solver, dcg_read *read);

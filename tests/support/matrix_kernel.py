@@ -33,7 +33,6 @@ class Matrix(ctypes.Structure):
         ("sum", ctypes.c_void_p),
         ("context", ctypes.c_void_p),
         ("rounding", ctypes.c_double),
-        ("equality", ctypes.c_double),
         ("cells", ctypes.c_void_p),
         ("dim", ctypes.c_int32),
         ("keep_uncoupled", ctypes.c_int32),
@@ -52,9 +51,7 @@ class Reading:
     cell : int64 array, (n,), or None
         Each row's cell; None where row i is cell i.
     rounding : float
-        Differences up to this fraction of the diagonal count as none.
-    equality : float
-        Parameters that differ relatively by no more are taken for one; 0: the kernels' own bound.
+        Of the entries, relative.
     cells : uint8 array of the grid's shape, or None
         What the user says of the cells.
     keep_uncoupled : bool
@@ -85,7 +82,6 @@ class Reading:
         cell: NDArray[np.int64] | None,
         *,
         rounding: float = 0.0,
-        equality: float = 0.0,
         cells: NDArray[np.uint8] | None = None,
         keep_uncoupled: bool = False,
     ):
@@ -94,7 +90,7 @@ class Reading:
         self.A, self._cell, self._known = A, cell, cells
         m = Matrix(
             shape=self.shape, count=self.shape, rows=A.shape[0], index_bytes=A.indptr.dtype.itemsize, rounding=rounding,
-            equality=equality, dim=len(shape), keep_uncoupled=keep_uncoupled,
+            dim=len(shape), keep_uncoupled=keep_uncoupled,
         )  # fmt: skip
         m.start[0], m.column[0], m.value[0] = (v.ctypes.data for v in (A.indptr, A.indices, A.data))
         m.cell = None if cell is None else cell.ctypes.data

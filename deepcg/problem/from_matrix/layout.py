@@ -42,6 +42,8 @@ class MatrixLayout(Layout):
             session.array(read.cell, ctypes.c_int64, self.size) if read.cell else slice(None)
         )
         alone = session.array(read.row, ctypes.c_int64, read.alone)
+        scales = [session.array(scale, ctypes.c_double, self.size) for scale in (read.row_scale, read.column_scale)]
+        self._scale = scales[0] * scales[1] if read.row_scale else None
         self.eliminated, self._ignored = alone[: read.diagonal], alone[read.diagonal :]
 
     @property
@@ -79,4 +81,5 @@ class MatrixLayout(Layout):
         return full
 
     def residual(self, r: Array) -> Array:
-        return self.session.rows(r, None, np.empty(self.size))
+        rows = self.session.rows(r, None, np.empty(self.size))
+        return rows if self._scale is None else rows / self._scale

@@ -8,22 +8,20 @@ The kernels have the rules (`dcg_solver_set_matrix` in `kernels/include/deepcg.h
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from ...native import library as native
 from ...native.session import Read, Session
-from ..grid import Boundary, Grid
+from ..grid import Array, Boundary, Grid
 from ..stencil import Stencil, uniform_stencil
 from .layout import MatrixLayout
 from .row_numbering import place_rows
 
-ROUNDING = 1e-10  # of the diagonal: differences below it are taken for rounding
-SAME = 1e-14  # relative difference of weights that is rounding: the residual is measured with the operator that is read
 
-
-def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
+def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None, rounding=None):
     """The problem behind a 5- or 7-point matrix; see `Poisson.from_matrix`.
 
     Parameters
@@ -38,6 +36,8 @@ def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
         Rows run over all cells of a grid of this shape.
     coordinates : (n, 2) or (n, 3) float array
         Cell centres of the rows as (x, y[, z]); cells of the bounding grid without a row are SOLID.
+    rounding : float or None
+        Relative rounding of A's entries. None: that of its dtype, or of the digits that they were written with (`seen_rounding`).
 
     Raises
     ------
@@ -52,17 +52,59 @@ def read_matrix(problem_class, A, *, cells=None, shape=None, coordinates=None):
     b is ignored and x is 0 there. An axis is periodic where a weight joins its two ends; a periodic axis of two
     cells has both faces in one entry, so in one weight.
     """
-    A, rounding = check_matrix(A)
-    session = Session(rounding=rounding, equality=SAME, keep_uncoupled=1)
+    A, of_dtype = check_matrix(A)
+    session = Session(rounding=of_dtype if rounding is None else check_rounding(rounding), keep_uncoupled=1)
     dim = place_rows(session, A.shape[0], cells, shape, coordinates)
+    set_matrix(session, A)
+    if rounding is None and of_dtype == 0.0 and falls_short(session) and (seen := seen_rounding(A.data)):
+        session.set(rounding=seen)
+        set_matrix(session, A)
+    read = session.read()
+    grid, stencil = view_operator(session, read, dim)
+    return problem_class.assemble(grid, stencil, MatrixLayout(A, session, read, grid.shape))
+
+
+def set_matrix(session: Session, A: sp.csr_array) -> None:
     try:
         session.set_matrix(A)
     except native.ArgumentError as error:
         text = str(error)
         raise ValueError(text if text.startswith("cells: ") else f"A: {text}") from None
+
+
+def falls_short(session: Session) -> bool:
+    """Whether some diagonal is less than its row's couplings, as rounding leaves it where it should be their sum."""
     read = session.read()
-    grid, stencil = view_operator(session, read, dim)
-    return problem_class.assemble(grid, stencil, MatrixLayout(A, session, read, grid.shape))
+    shift = session.array(read.op.shift, ctypes.c_double, *read.op.shape)
+    return bool(shift.size and shift.min() < 0.0)
+
+
+def seen_rounding(values: Array) -> float:
+    """The relative rounding of numbers that were written with three to nine digits; 0 where they have more, or tell nothing.
+
+    A sample of the values tells: all have no more digits than that, and most have all of them.
+    """
+    sample = np.unique(np.abs(values[:: max(1, values.size // 4096)]))
+    sample = sample[sample > 0.0]
+    if sample.size < 16:
+        return 0.0
+    exponent = np.floor(np.log10(sample))
+    longer = np.ones(sample.size, dtype=bool)  # than the last count of digits
+    for digits in range(3, 10):
+        unit = 10.0 ** (exponent - (digits - 1))
+        shorter = np.abs(np.round(sample / unit) * unit - sample) <= 16 * np.finfo(float).eps * sample
+        if shorter.all():
+            return 0.5 * 10.0 ** (1 - digits) if longer.mean() > 0.75 else 0.0
+        longer = ~shorter
+    return 0.0
+
+
+def check_rounding(rounding: Any) -> float:
+    if isinstance(rounding, (int, float, np.number)) and 0.0 <= rounding < 0.1:
+        return float(rounding)
+    raise ValueError(
+        f"rounding: {rounding!r} given; a number from 0 to below 0.1 is needed, 5e-6 of entries with six digits"
+    )
 
 
 def check_matrix(A) -> tuple[sp.csr_array, float]:
@@ -74,7 +116,7 @@ def check_matrix(A) -> tuple[sp.csr_array, float]:
         raise TypeError(f"A: dtype {A.dtype} given; real numbers are needed")
     if len(A.shape) != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"A: shape {A.shape} given; a square matrix is needed")
-    rounding = max(ROUNDING, 64 * float(np.finfo(A.dtype).eps)) if A.dtype.kind == "f" else ROUNDING
+    rounding = float(np.finfo(A.dtype).eps) if A.dtype.kind == "f" and A.dtype.itemsize < 8 else 0.0
     A = sp.csr_array(A, dtype=np.float64)
     if not A.has_canonical_format:
         A = A.copy()

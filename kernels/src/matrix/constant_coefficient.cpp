@@ -31,7 +31,7 @@ bool ConstantCoefficient::agree_on_weight(double &weight) const {
   std::vector<double> values = {double(example != 0.0), example};
   processes.sum(values, {});
   weight = values[0] > 0.0 ? values[1] / values[0] : 0.0;
-  return processes.all(scan.constant && weight > 0.0 && (example == 0.0 || std::fabs(example - weight) <= equality_of(m) * weight));
+  return processes.all(scan.constant && weight > 0.0 && (example == 0.0 || std::fabs(example - weight) <= kEqual * weight));
 }
 
 // Notes which neighbours of the irregular rows are unknowns. Rows that couple to all sides are irregular too where a neighbour is none.

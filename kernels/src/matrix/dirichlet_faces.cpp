@@ -11,11 +11,12 @@ namespace dcg {
 
 namespace {
 
+constexpr double kPenalty = 1e6;  // of a row's couplings: an excess above it fixes the cell itself, and is no face's
 constexpr int kObstacle = 6;  // the class of missing neighbours inside the grid; 0..5: beyond that side of the grid
 
 }  // namespace
 
-bool DirichletFaces::place(int64_t unknowns, const Refusal &refusal) {
+bool DirichletFaces::place(int64_t unknowns, const Refusal &refusal, std::vector<RowSum> &row_sums) {
   find_common(unknowns, refusal);
   count_sides();
   double shifted = 0.0;
@@ -29,7 +30,11 @@ bool DirichletFaces::place(int64_t unknowns, const Refusal &refusal) {
         if (sharing >> side & 1) faces.at(c, side) = beyond / __builtin_popcount(sharing);
     }
     const double left = cell.excess - beyond;
-    if (std::fabs(left) > rounding * couplings.diagonal[cell.u]) shift[cell.u] = left, shifted = 1.0;
+    if (std::fabs(left) > noise * couplings.diagonal[cell.u]) {
+      shift[cell.u] = left, shifted = 1.0;
+    } else if (left != 0.0) {
+      row_sums.push_back({cell.u, left});
+    }
   }
   std::vector<double> values = {shifted};
   processes.sum(values, refusal);
@@ -42,7 +47,7 @@ void DirichletFaces::find_common(int64_t unknowns, const Refusal &refusal) {
   std::vector<double> values = {0.0, 0.0, 0.0};  // cells that lack neighbours; of the others: the sum of excesses, how many have one
   for (const ExcessCell &cell : cells) {
     values[0] += cell.missing != 0;
-    if (cell.missing == 0 && cell.excess != 0.0) values[1] += cell.excess, ++values[2];
+    if (cell.missing == 0 && std::fabs(cell.excess) > noise * couplings.diagonal[cell.u]) values[1] += cell.excess, ++values[2];
   }
   processes.sum(values, refusal);
   // of a few cells only (a porous body, a fixed value) it is not common
@@ -69,7 +74,9 @@ int DirichletFaces::class_of(int64_t u, int side) const {
 // The excess of a cell that lacks neighbours, less the common one; 0 up to rounding.
 double DirichletFaces::beyond_common(const ExcessCell &cell) const {
   const double beyond = cell.excess - common;
-  return cell.missing && beyond > rounding * couplings.diagonal[cell.u] ? beyond : 0.0;
+  const double diagonal = couplings.diagonal[cell.u];
+  if (!cell.missing || !(beyond > noise * diagonal)) return 0.0;
+  return beyond > kPenalty * (diagonal - cell.excess) && diagonal > cell.excess ? 0.0 : beyond;
 }
 
 // A cell that lacks several neighbours shares its excess among the sides that are not known to be closed, or among all.

@@ -19,10 +19,11 @@ class DirichletFaces {
  public:
   DirichletFaces(const BoxFaces &faces, const Couplings &couplings, const std::vector<ExcessCell> &cells, const Processes &processes,
                  double *shift)
-      : faces(faces), m(faces.m), couplings(couplings), cells(cells), processes(processes), rounding(rounding_of(m)), shift(shift) {}
+      : faces(faces), m(faces.m), couplings(couplings), cells(cells), processes(processes), noise(noise_of(m)), shift(shift) {}
 
-  // Puts every excess into open faces or the shift; whether there is a shift. unknowns: their number, on all processes.
-  bool place(int64_t unknowns, const Refusal &refusal);
+  // Puts every excess into open faces or the shift, or into row_sums where rounding explains it; whether there is a shift. unknowns: their number,
+  // on all processes.
+  bool place(int64_t unknowns, const Refusal &refusal, std::vector<RowSum> &row_sums);
 
  private:
   const BoxFaces &faces;
@@ -30,7 +31,7 @@ class DirichletFaces {
   const Couplings &couplings;
   const std::vector<ExcessCell> &cells;
   const Processes &processes;
-  const double rounding;
+  const double noise;  // of the diagonal
   double *shift;
   double common = 0.0;        // the excess that cells with all neighbours share
   std::vector<double> sides;  // by class of missing neighbours: cells that have one open, and closed

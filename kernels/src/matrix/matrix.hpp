@@ -1,6 +1,7 @@
 // A matrix's rows on a grid: index frames, names of rows in messages, refusals that all processes share.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -11,11 +12,17 @@
 
 namespace dcg {
 
-constexpr double kNegligible = 1e-2;   // of the rounding: an entry with a forbidden sign or place counts as 0 below it
-constexpr double kUncoupled = 1e-12;   // of the diagonal: a row whose couplings are all below it is diagonal only
+constexpr double kEps = std::numeric_limits<double>::epsilon();
+constexpr double kEqual = 4.0 * kEps;     // relative: weights that differ by no more are one, as a product with either errs by as much
+constexpr double kRowSum = 16.0 * kEps;   // of the diagonal: a sum of a row's entries up to this is rounding of the diagonal, and counts as 0
+constexpr double kAsymmetry = 1e-10;      // of the diagonal: what a symmetric matrix may lack at least
+constexpr double kNegligible = 1e-2;      // of that: an entry with a forbidden sign or place is left to the correction below it
 
-inline double rounding_of(const dcg_matrix &m) { return m.rounding > 0.0 ? m.rounding : 1e-10; }
-inline double equality_of(const dcg_matrix &m) { return m.equality > 0.0 ? m.equality : 1e-9; }
+// Of the diagonal. The entries of a row have a relative rounding each, and sum to about twice the diagonal: a row whose sum is no larger may be
+// one that sums to 0, with and without a minus.
+inline double noise_of(const dcg_matrix &m) { return std::max(kRowSum, 2.0 * m.rounding); }
+// Of the diagonal: how far a_ij and a_ji may be apart.
+inline double asymmetry_of(const dcg_matrix &m) { return std::max(kAsymmetry, 4.0 * m.rounding); }
 
 // A box of cells in C order. A step to a neighbour adds a stride, or wraps to the other end of an axis that the box spans.
 struct Frame {

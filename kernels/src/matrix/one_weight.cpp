@@ -22,7 +22,7 @@ double find_one_weight(const BoxFaces &faces, int32_t &open) {
     const int64_t count = faces.box.size() / m.count[a] * (m.count[a] + 1);
     for (int64_t f = 0; f < count && weight == 0.0; ++f) weight = w[f];
   }
-  const double tolerance = equality_of(m) * weight;
+  const double tolerance = kEqual * weight;
   std::atomic<bool> differs{weight == 0.0};
   faces.for_lines([&](int64_t first, const int64_t line[3]) {
     int64_t c[3] = {line[0], line[1], 0};

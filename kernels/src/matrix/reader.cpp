@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <tuple>
 
 #include "core/error.hpp"
 #include "matrix/constant_coefficient.hpp"
@@ -24,6 +25,7 @@ class Reader {
   }
 
   dcg_matrix_result run() {
+    scan.corrections.clear(), scan.row_sums.clear(), scan.asymmetric = false;
     find_sign();
     if (ConstantCoefficient(faces, scan, processes).read(result)) return result;
     clear();
@@ -31,8 +33,11 @@ class Reader {
     agree_on_axes();
     for (int a = 0; a < 3; ++a) join_axis(a);
     find_excess();
-    result.shifted = DirichletFaces(faces, couplings, excess_cells, processes, shift).place(result.unknowns, refusal);
-    if (!result.shifted) result.unit = find_one_weight(faces, result.open);
+    result.shifted = DirichletFaces(faces, couplings, excess_cells, processes, shift).place(result.unknowns, refusal, scan.row_sums);
+    std::sort(scan.corrections.begin(), scan.corrections.end(), [](const Correction &a, const Correction &b) {
+      return std::tie(a.cell, a.column, a.value) < std::tie(b.cell, b.column, b.value);
+    });
+    if (!result.shifted && scan.row_sums.empty()) result.unit = find_one_weight(faces, result.open);
     if (result.unit == 0.0) result.open = 0;
     return result;
   }
@@ -107,17 +112,25 @@ class Reader {
   }
 
   double agree(int64_t below, int64_t above, double up, double down) {
-    if (std::fabs(up - down) > rounding_of(m) * std::min(couplings.diagonal[below], couplings.diagonal[above])) {
+    const double mean = 0.5 * (up + down), diagonal[2] = {couplings.diagonal[below], couplings.diagonal[above]};
+    if (std::fabs(up - down) > asymmetry_of(m) * std::min(diagonal[0], diagonal[1])) {
       char weight[2][32];
       std::snprintf(weight[0], sizeof weight[0], "%.12g", up);
       std::snprintf(weight[1], sizeof weight[1], "%.12g", down);
 #pragma omp critical(dcg_matrix_refusal)
-      refusal.note(below, "not symmetric: " + name_row_of(m, below) + " couples to " + name_row_of(m, above) + " with weight " + weight[0] +
+      scan.asymmetric = true, refusal.note(below, "not symmetric: " + name_row_of(m, below) + " couples to " + name_row_of(m, above) + " with weight " + weight[0] +
                               ", and that one back with " + weight[1] +
                               "; a symmetric matrix is needed (one-sided couplings are allowed to rows that are diagonal only, with a "
                               "nonzero diagonal)");
+    } else if (mean > (1.0 + kAsymmetry) * std::sqrt(diagonal[0]) * std::sqrt(diagonal[1])) {
+#pragma omp critical(dcg_matrix_refusal)
+      refusal.note(below, "indefinite: " + name_row_of(m, below) + " and " + name_row_of(m, above) +
+                              " couple more strongly than their diagonals allow; a positive (semi-)definite matrix is needed");
+    } else if (std::fabs(up - down) > kEqual * mean) {
+#pragma omp critical(dcg_matrix_correction)
+      scan.corrections.push_back({below, above, up - mean}), scan.corrections.push_back({above, below, down - mean});
     }
-    return 0.5 * (up + down);
+    return mean;
   }
 
   // In order of cells, so that sums over them do not depend on how threads went about it.

@@ -45,10 +45,8 @@ struct RowSums {
   // The strongest entry of the sign that couplings have, which is not the diagonal's.
   double coupling() const { return diagonal > 0.0 ? negative : diagonal < 0.0 ? positive : std::max(positive, negative); }
 
-  // negligible: the fraction of the diagonal up to which an entry of another sign or place counts as 0.
-  uint8_t kind(double negligible) const {
-    const double size = std::fabs(diagonal), other = std::max(far, diagonal > 0.0 ? positive : diagonal < 0.0 ? negative : 0.0);
-    if (coupling() > kUncoupled * size || other > negligible * size || !std::isfinite(magnitude)) return DCG_ROW_UNKNOWN;
+  uint8_t kind() const {
+    if (std::max({positive, negative, far}) > 0.0 || !std::isfinite(magnitude)) return DCG_ROW_UNKNOWN;
     return diagonal != 0.0 ? DCG_ROW_DIAGONAL : DCG_ROW_EMPTY;
   }
 };

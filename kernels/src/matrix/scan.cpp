@@ -26,7 +26,7 @@ class Scan {
  public:
   Scan(const dcg_matrix &m, dcg_matrix_scan &scan, uint8_t *kinds)
       : m(m), scan(scan), box(m.count, m.shape), grid(m.shape, m.shape), padded(m.count), kinds(kinds), needed(sides_of_grid(m)),
-        all_faces(__builtin_popcount(needed)), negligible(rounding_of(m) * kNegligible), equal(find_example()),
+        all_faces(__builtin_popcount(needed)), equal(find_example()),
         group(Pattern(box), equal, all_faces) {
     for (int sides = 0; sides < 64; ++sides) patterns.emplace_back(box, sides);
   }
@@ -85,7 +85,6 @@ class Scan {
   const Padded padded;
   uint8_t *kinds;
   const int needed, all_faces;
-  const double negligible;
   const Equal equal;
   const Group<Index> group;
   std::vector<Pattern> patterns;  // by the sides on which the box goes on
@@ -123,10 +122,10 @@ class Scan {
       const int64_t u = place(row, c);
       RowSums sums;
       if (!has_cell(row) || !add_row(row, u, c, sums)) break;  // refused later
-      if (sums.coupling() == 0.0 || sums.diagonal == 0.0 || sums.kind(negligible) != DCG_ROW_UNKNOWN) continue;
+      if (sums.coupling() == 0.0 || sums.diagonal == 0.0 || sums.kind() != DCG_ROW_UNKNOWN) continue;
       scan.example = row, scan.diagonal = sums.diagonal, scan.weight = sums.coupling();
     }
-    return {scan.diagonal < 0.0 ? -1.0 : 1.0, scan.weight, equality_of(m) * scan.weight};
+    return {scan.diagonal < 0.0 ? -1.0 : 1.0, scan.weight, kEqual * scan.weight};
   }
 
   // False where the row is broken.
@@ -210,13 +209,13 @@ class Scan {
       }
     }
     if (!std::isfinite(sums.magnitude)) part.infinite = std::min(part.infinite, row);
-    const uint8_t kind = sums.kind(negligible);
+    const uint8_t kind = sums.kind();
     if (kind != DCG_ROW_UNKNOWN) return kind;
     if (equal.sign * sums.diagonal < 0.0) part.opposed = std::min(part.opposed, row);
     if (!part.constant) return kind;
     const double faces = equal.sign * sums.diagonal / equal.weight;
     const double whole = std::round(std::min(std::max(faces, -1.0), 100.0));
-    part.constant = sums.fits && std::fabs(faces - whole) <= equality_of(m) * std::max(faces, 1.0);
+    part.constant = sums.fits && std::fabs(faces - whole) <= kEqual * std::max(faces, 1.0);
     if (part.constant && (sums.coupled != needed || whole != all_faces || sums.wrapped))
       part.irregular.push_back({{static_cast<int32_t>(c[0]), static_cast<int32_t>(c[1]), static_cast<int32_t>(c[2])},
                                 static_cast<uint8_t>(sums.coupled), 0, static_cast<uint8_t>(sums.wrapped), static_cast<int8_t>(whole)});

@@ -16,6 +16,21 @@ struct IrregularRow {
   int8_t faces;              // its diagonal, in weights
 };
 
+// What a row's product with x has beyond the operator's: value (x_cell - x_column). It keeps what the operator cannot hold: half the difference of
+// a_ij and a_ji, entries off the stencil or of the wrong sign, row sums that are rounding.
+struct Correction {
+  int64_t cell, column;  // column: a cell of the box; kZero: x is 0 there; from kGhost on: a column of other processes
+  double value;
+
+  static constexpr int64_t kZero = -1, kGhost = int64_t{1} << 61;
+};
+
+// The sum of a row's entries, where their rounding explains it.
+struct RowSum {
+  int64_t cell;
+  double value;
+};
+
 // The sides of all axes of more than one cell.
 inline int sides_of_grid(const dcg_matrix &m) {
   int sides = 0;
@@ -35,4 +50,8 @@ struct dcg_matrix_scan {
   bool constant = false;                     // all couplings are that weight, all diagonals multiples of it
   std::vector<dcg::IrregularRow> irregular;  // then: the unknowns that have not all couplings; in order of rows
   dcg::Refusal refusal;
+  bool asymmetric = false;                   // dcg_matrix_read found a_ij and a_ji too far apart
+  // that dcg_matrix_read found, by cells; of `sign * A`, as the operator is
+  std::vector<dcg::Correction> corrections;
+  std::vector<dcg::RowSum> row_sums;
 };

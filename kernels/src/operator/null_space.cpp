@@ -98,7 +98,7 @@ class Components {
   }
 
   bool definite(int64_t k, int64_t j, int64_t i) const {
-    if (op.shift && op.shift[(k * ny + j) * nx + i] > 0.0) return true;
+    if (op.shift && op.shift[(k * ny + j) * nx + i] != 0.0) return true;
     for (int axis = 0; axis < 3; ++axis) {
       if (axis < 2 && op.shape[axis] == 1 && !(op.unit > 0.0 ? op.open >> (2 * axis) & 3 : op.weights[axis] != nullptr)) continue;
       if (open(axis, k, j, i, true) || open(axis, k, j, i, false)) return true;

@@ -124,4 +124,10 @@ double NullSpace::project(double *v) const {
   return std::sqrt(removed);
 }
 
+std::vector<bool> NullSpace::mask(int64_t cells) const {
+  std::vector<bool> member(cells, false);
+  for (size_t n = 0; n < first_.size(); ++n) std::fill_n(member.begin() + first_[n], length_and_component_[2 * n], true);
+  return member;
+}
+
 }  // namespace dcg

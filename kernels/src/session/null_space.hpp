@@ -17,6 +17,8 @@ class NullSpace {
   size_t count() const { return sizes_.size(); }
   // Takes the mean of every such component off v; returns the 2-norm of what was taken. Collective.
   double project(double *v) const;
+  // Which of the box's cells belong to such components.
+  std::vector<bool> mask(int64_t cells) const;
 
  private:
   int64_t join(const BoxOperator &op, int64_t count);

@@ -3,20 +3,24 @@
 #include "session/reading.hpp"
 
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <numeric>
 
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 #include "matrix/row_passes.hpp"
+#include "matrix/scan.hpp"
+#include "session/box_operator.hpp"
+#include "session/null_space.hpp"
 
 namespace dcg {
 
 namespace {
 
-constexpr double kAsymmetry = 1e-9;  // of y.Ax against x.Ay, which rounding leaves at 1e-16 times a few
+constexpr double kShort = 0.02;  // of their rows' couplings: from here on it pays to balance diagonals that fall short of them
+constexpr double kAsymmetryOfRanks = 1e-9;  // of y.Ax against x.Ay, which rounding leaves at 1e-16 times a few
 
 template <class Body>
 void for_entries(const dcg_csr &m, int64_t row, Body &&body) {
@@ -64,6 +68,44 @@ void agree(Ranks *ranks, Body &&body) {
 Reading::~Reading() { dcg_matrix_scan_destroy(scan_); }
 
 void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &settings, Messages *messages, bool same_pattern) {
+  scaling_ = {};
+  const auto read_scaled = [&](Scaling scaling) {
+    scaling_ = std::move(scaling);
+    if (scaling_.empty()) return read_values(matrix, grid, settings, messages, true);
+    const std::vector<double> values = scaling_.values(matrix);
+    dcg_csr scaled = matrix;
+    scaled.value[0] = values.data();
+    read_values(scaled, grid, settings, messages, true);
+  };
+  try {
+    read_values(matrix, grid, settings, messages, same_pattern);
+  } catch (const std::invalid_argument &error) {
+    if (messages || !settings.scaling || !scan_ || !scan_->asymmetric) throw;
+    Scaling symmetric = symmetrising(matrix);
+    if (symmetric.empty()) throw std::invalid_argument(std::string(error.what()) + "; no scaling of its rows makes this one symmetric");
+    read_scaled(std::move(symmetric));
+  }
+  if (messages || !settings.scaling) return;
+  const double before = falls_short();
+  if (!(before > kShort)) return;
+  const Scaling unbalanced = scaling_;
+  read_scaled(balancing(matrix, unbalanced));
+  if (!(falls_short() < 0.5 * before)) read_scaled(unbalanced);
+}
+
+// By how much diagonals are below the sums of their rows' couplings, relative to those.
+double Reading::falls_short() const {
+  if (!facts_.shifted) return 0.0;
+  double lacking = 0.0, couplings = 0.0;
+  const int64_t size = placement_.cells();
+  for (int64_t u = 0; u < size; ++u) lacking -= std::min(op_.shift[u], 0.0);
+  if (lacking == 0.0) return 0.0;
+  for (int a = 0; a < 3; ++a)
+    if (op_.weights[a]) couplings += std::accumulate(op_.weights[a], op_.weights[a] + size / op_.shape[a] * (op_.shape[a] + 1), 0.0);
+  return lacking / (2.0 * couplings);
+}
+
+void Reading::read_values(const dcg_csr &matrix, const Grid &grid, const Settings &settings, Messages *messages, bool same_pattern) {
   Ranks *ranks = messages ? &messages->ranks() : nullptr;
   agree(ranks, [&] {
     check(matrix, messages != nullptr);
@@ -80,7 +122,7 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &sett
   m.rows = rows_, m.first_row = placement_.first_row, m.cell = placement_.cell_of_rows(), m.index_bytes = matrix.index_bytes;
   for (int block = 0; block < 2; ++block)
     m.start[block] = matrix.start[block], m.column[block] = matrix.column[block], m.value[block] = matrix.value[block];
-  m.ghosts = ghosts_, m.ghost = ghost_cell_.data(), m.rounding = std::max(settings.rounding, DBL_MIN), m.equality = std::max(settings.equality, DBL_MIN);  // 0 stands for defaults there
+  m.ghosts = ghosts_, m.ghost = ghost_cell_.data(), m.rounding = settings.rounding;
   m.cells = grid.cells.empty() ? nullptr : grid.cells.data(), m.dim = grid.dim, m.keep_uncoupled = settings.keep_uncoupled != 0;
   if (messages) m.sum = messages->functions().allreduce, m.context = messages->functions().context;
 
@@ -97,6 +139,45 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &sett
   find_lone_rows(matrix);
   find_dropped(matrix);
   set_operator();
+  settle_row_sums(messages);
+  correct_ghosts_ = false;
+  for (const Correction &one : scan_->corrections) correct_ghosts_ |= one.column >= Correction::kGhost;
+  double flags[2] = {double(!scan_->corrections.empty()), double(correct_ghosts_)};
+  if (ranks) ranks->allreduce(flags, 2);
+  corrected_ = flags[0] > 0.0, correct_ghosts_ = flags[1] > 0.0;
+  if (messages && !linked_ && correct_ghosts_) link_ghosts(matrix, *messages);
+}
+
+// Sums of rows that rounding explains are left to the judge on components that are singular without them. Elsewhere the operator has them.
+void Reading::settle_row_sums(Messages *messages) {
+  double count = static_cast<double>(scan_->row_sums.size());
+  if (messages) count = messages->ranks().allreduce(count);
+  if (count == 0.0) return;
+  NullSpace null_space;
+  null_space.find(BoxOperator(op_, placement_, messages, numbers_.get()), messages);
+  const std::vector<bool> singular = null_space.mask(placement_.cells());
+  double kept = 0.0;
+  for (const RowSum &sum : scan_->row_sums)
+    if (singular[sum.cell]) scan_->corrections.push_back({sum.cell, Correction::kZero, sum.value});
+    else kept = 1.0;
+  if (messages) kept = messages->ranks().allreduce(kept);
+  if (kept == 0.0) return;
+  double *const shift = shift_.make(placement_.cells());
+  if (!facts_.shifted) std::fill(shift, shift + placement_.cells(), 0.0);
+  for (const RowSum &sum : scan_->row_sums)
+    if (!singular[sum.cell]) shift[sum.cell] += sum.value;
+  op_.shift = shift, facts_.shifted = 1;
+}
+
+bool Reading::correct(const double *x, double *r) const {
+  if (!corrected_) return false;
+  std::vector<double> there(correct_ghosts_ ? ghosts_ : 0);
+  if (correct_ghosts_) fetch(x, there.data());
+  for (const Correction &one : scan_->corrections) {
+    const double beside = one.column == Correction::kZero ? 0.0 : one.column < Correction::kGhost ? x[one.column] : there[one.column - Correction::kGhost];
+    r[one.cell] -= one.value * (x[one.cell] - beside);
+  }
+  return true;
 }
 
 void Reading::place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks) {
@@ -132,6 +213,8 @@ void Reading::take(const dcg_operator &op, Ranks *ranks) {
   rows_ = placement_.cells(), ghosts_ = 0;
   lone_ = {};
   facts_ = {};
+  corrected_ = correct_ghosts_ = false;
+  scaling_ = {};
   facts_.sign = 1.0, facts_.unit = op.unit, facts_.periodic = op.periodic, facts_.open = op.open, facts_.shifted = op.shift != nullptr;
   const double unknowns = static_cast<double>(std::count(op.cells, op.cells + rows_, kFluid));
   facts_.unknowns = static_cast<int64_t>(ranks ? ranks->allreduce(unknowns) : unknowns);
@@ -220,7 +303,7 @@ void Reading::check_symmetry(const dcg_csr &matrix, Ranks &ranks) {
   }
   ranks.allreduce(sums, 4);
   const double asymmetry = std::fabs(sums[0] - sums[1]) / std::max(std::sqrt(sums[2] * sums[3]), 1e-10);
-  if (!(asymmetry > kAsymmetry)) return;
+  if (!(asymmetry > kAsymmetryOfRanks)) return;
   char text[240];
   std::snprintf(text, sizeof text,
                 "not symmetric: for two vectors x and y that are 0 in rows that are diagonal only, y.Ax and x.Ay differ by %g of |y| |Ax|; a "
@@ -273,7 +356,7 @@ void Reading::find_dropped(const dcg_csr &matrix) {
     const uint8_t *kind = &kind_of(row);
     bool beside = false;
     for (const int64_t step : padded.stride) beside |= kind[step] == DCG_ROW_DIAGONAL || kind[-step] == DCG_ROW_DIAGONAL;
-    if (*kind != DCG_ROW_UNKNOWN || !beside) continue;
+    if (*kind != DCG_ROW_UNKNOWN || !(beside || !scan_->corrections.empty())) continue;
     for_entries(matrix, row, [&](int64_t column, double value, int block) {
       if ((block ? there : diagonal)[column] != 0.0 && value != 0.0) lone_.dropped.push_back({row, column + block * rows_, value});
     });

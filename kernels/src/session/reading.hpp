@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "session/placement.hpp"
+#include "session/scaling.hpp"
 #include "session/settings.hpp"
 
 namespace dcg {
@@ -54,15 +55,21 @@ class Reading {
   const dcg_matrix_result &facts() const { return facts_; }
   const Placement &placement() const { return placement_; }
   const LoneRows &lone() const { return lone_; }
+  const Scaling &scaling() const { return scaling_; }  // of the matrix that op stands for
   const RowNumbers *numbers() const { return numbers_.get(); }  // NULL: there is one process
   int64_t rows() const { return rows_; }
   int64_t bytes() const;
+
+  // r -= (A - op) x, both over cells; false: there is nothing that op lacks, up to rounding. Collective.
+  bool correct(const double *x, double *r) const;
 
   // Values of other ranks' rows, in the order of the matrix's ghosts. Collective.
   void fetch(const double *rows, double *ghosts) const;
   int64_t ghosts() const { return ghosts_; }
 
  private:
+  void read_values(const dcg_csr &matrix, const Grid &grid, const Settings &settings, Messages *messages, bool same_pattern);
+  double falls_short() const;
   void place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks);
   void link_kinds(Messages &messages);
   void link_ghosts(const dcg_csr &matrix, Messages &messages);
@@ -71,6 +78,7 @@ class Reading {
   void find_lone_rows(const dcg_csr &matrix);
   void find_dropped(const dcg_csr &matrix);
   void set_operator();
+  void settle_row_sums(Messages *messages);
   const uint8_t &kind_of(int64_t row) const;
 
   Placement placement_;
@@ -82,8 +90,10 @@ class Reading {
   dcg_operator op_{};
   dcg_matrix_result facts_{};
   LoneRows lone_;
+  Scaling scaling_;
   Halo around_, others_;  // of kinds beside the box; of rows that the ghosts belong to
   bool linked_ = false;     // others_
+  bool corrected_ = false, correct_ghosts_ = false;  // on some rank
   std::vector<int64_t> ghost_cell_;
 };
 

@@ -239,6 +239,7 @@ extern "C" int dcg_solver_read(const dcg_solver *solver, dcg_read *read) {
     read->cell = reading.placement().cell_of_rows();
     read->diagonal = lone.diagonal(), read->alone = static_cast<int64_t>(lone.row.size());
     read->row = lone.row.data(), read->inverse = lone.inverse.data();
+    if (!reading.scaling().empty()) read->row_scale = reading.scaling().row.data(), read->column_scale = reading.scaling().column.data();
     for (int a = 0; a < 3; ++a) read->widths[a] = solver->grid.widths[a].empty() ? nullptr : solver->grid.widths[a].data();
   });
 }

@@ -60,8 +60,11 @@ struct dcg_solver {
 
   // Vectors over rows to vectors over cells, 0 where there is no unknown, and back; times a number.
   bool by_levels() const { return !preconditioner.apply && settings.model != "jacobi" && settings.model != "none"; }
-  bool direct() const { return reading->placement().cell.empty() && reading->rows() == reading->placement().cells(); }
-  void to_cells(double scale, const double *rows, double *cells) const;
+  bool direct() const {
+    return reading->placement().cell.empty() && reading->rows() == reading->placement().cells() && reading->scaling().empty();
+  }
+  void residual_to_cells(double scale, const double *rows, double *cells) const;  // of the scaled matrix
+  void guess_to_cells(double scale, const double *rows, double *cells) const;
   void from_cells(double scale, const double *cells, double *rows) const;
   // b over rows to the right-hand side over cells; `fixed` is room for the solution of rows that are diagonal only.
   void rhs_to_cells(double scale, const double *b, double *cells, std::vector<double> &fixed) const;
@@ -75,6 +78,10 @@ struct dcg_solver {
   void iterate(int32_t window, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
                int32_t *result);
   void count_messages(int64_t cycles);
+  // The 2-norm over all ranks that a residual over cells has over rows.
+  double norm2(const double *cells);
+  // A target of that norm as one of the 2-norm over cells, which the compiled iterations have; r: the residual over cells that they begin with.
+  double scaled_target(const double *r, double target);
 };
 
 namespace dcg {

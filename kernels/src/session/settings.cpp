@@ -34,7 +34,7 @@ const std::vector<Option> &options() {
       {"inconsistent", "project or error", &Settings::inconsistent, nullptr, nullptr, {"project", "error"}},
       {"threads", "an integer >= 0", nullptr, &Settings::threads, nullptr, {}},
       {"rounding", "a finite number >= 0", nullptr, nullptr, &Settings::rounding, {}},
-      {"equality", "a finite number >= 0", nullptr, nullptr, &Settings::equality, {}},
+      {"scaling", "0 or 1", nullptr, &Settings::scaling, nullptr, {}},
       {"keep_uncoupled", "0 or 1", nullptr, &Settings::keep_uncoupled, nullptr, {}},
       {"gather", "an integer >= 0", nullptr, &Settings::gather, nullptr, {}},
       {"source", "any text", &Settings::source, nullptr, nullptr, {}},

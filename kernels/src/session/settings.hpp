@@ -13,8 +13,8 @@ struct Settings {
   std::string model = "auto", models, method = "auto", inconsistent = "project", source;
   int64_t threads = 0, gather = 0, window = 32, maxiter = kTenPerUnknown;
   int64_t keep_uncoupled = 0;
-  double rtol = 1e-6, atol = 0.0, rounding = 1e-10;
-  double equality = 1e-14;  // the residual is evaluated with the operator that is read
+  double rtol = 1e-6, atol = 0.0, rounding = 0.0;
+  int64_t scaling = 1;
 
   // Throws, with what would be right, where there is no such option or it cannot have this value.
   void set(const std::string &name, const std::string &value);

@@ -26,13 +26,6 @@ class Solving {
   dcg_solver &s_;
 };
 
-// Over all ranks.
-double norm2(dcg_solver &s, const double *v) {
-  double square;
-  pass_on(dcg_dot(s.reading->placement().cells(), v, v, &square));
-  return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
-}
-
 int32_t window_of(const dcg_solver &s) { return static_cast<int32_t>(std::min<int64_t>(s.settings.window, std::numeric_limits<int32_t>::max())); }
 
 // What a pass over a vector over rows tells. Only unknowns and rows that are diagonal only count.
@@ -62,10 +55,19 @@ Scan scan(dcg_solver &s, const double *v, const char *name) {
   return {most, s.direct() && outside == 0};
 }
 
+// Takes the null space off a residual; returns the norm of what was taken, as over rows.
+double take_off(dcg_solver &s, double *v) {
+  if (s.reading->scaling().empty()) return s.null_space->project(v);
+  std::vector<double> taken(v, v + s.reading->placement().cells());
+  s.null_space->project(v);
+  for (size_t u = 0; u < taken.size(); ++u) taken[u] -= v[u];
+  return s.norm2(taken.data());
+}
+
 // b for the unknowns alone, over cells, in numbers of moderate size; and what becomes of the other rows.
 class RightHandSide {
  public:
-  RightHandSide(dcg_solver &s, const double *b, bool over_cells, double scale) : s(s) {
+  RightHandSide(dcg_solver &s, const double *b, bool over_cells, double scale) : s(s), scale(scale) {
     const Reading &read = *s.reading;
     const LoneRows &lone = read.lone();
     values = b;
@@ -74,12 +76,12 @@ class RightHandSide {
       s.rhs_to_cells(scale, b, s.rhs.data(), fixed);
       values = s.rhs.data();
     }
-    reference = norm2(s, values);
+    reference = s.norm2(values);
     if (!s.null_space->empty()) {
-      projected = s.null_space->project(s.rhs.data());
-      if (projected <= kConsistent * reference) projected = 0.0;
+      projected = take_off(s, s.rhs.data());
+      if (negligible(projected)) projected = 0.0;
       if (projected > 0.0 && s.settings.inconsistent == "error") refuse(projected / scale, reference / scale, s.null_space->count());
-      reference = norm2(s, values);
+      reference = s.norm2(values);
     }
     if (!read.facts().diagonal) return;
     double square = 0.0;
@@ -87,11 +89,14 @@ class RightHandSide {
     if (s.ranks()) square = s.ranks()->allreduce(square);
     if (read.facts().dropped) {  // as the caller's b has it
       s.add_fixed(1.0, fixed.data(), s.rhs.data());
-      reference = norm2(s, values);
+      reference = s.norm2(values);
       s.add_fixed(-1.0, fixed.data(), s.rhs.data());
     }
     reference = std::hypot(reference, std::sqrt(square));
   }
+
+  // Whether a part of b is neither more than rounding of b nor felt at the tolerance.
+  bool negligible(double part) const { return part <= std::min(kConsistent * reference, 0.1 * std::max(s.settings.rtol * reference, s.settings.atol * scale)); }
 
   const double *values;    // b itself where it can serve
   double projected = 0.0;
@@ -99,6 +104,7 @@ class RightHandSide {
 
  private:
   dcg_solver &s;
+  const double scale;
   std::vector<double> fixed;  // the solution of rows that are diagonal only
 
   [[noreturn]] static void refuse(double removed, double norm, size_t components) {
@@ -114,6 +120,8 @@ class RightHandSide {
 // What the iterations see: vectors over the cells of this process.
 class CellSystem : public LinearSystem {
  public:
+  double unreachable = 0.0;  // the norm of what the last residual had along the null space, where the operator stands for an A that is not quite singular
+
   CellSystem(dcg_solver &s, const double *b, double scale) : s(s), b(b), scale(scale), threads(static_cast<int32_t>(s.settings.threads)) {
     n = s.reading->placement().cells();
   }
@@ -121,10 +129,14 @@ class CellSystem : public LinearSystem {
   void product(const double *x, double *y) override { s.box->product(x, y, threads); }
   double residual(const double *b, const double *x, double *r) override {
     const double square = s.box->residual(b, x, r, threads);
-    if (s.null_space->empty()) return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
-    s.null_space->project(r);
-    return norm2(s, r);
+    const bool corrected = s.reading->correct(x, r);
+    if (s.null_space->empty() && !corrected) return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
+    unreachable = take_off(s, r);
+    double square_left;
+    pass_on(dcg_dot(n, r, r, &square_left));
+    return std::sqrt(s.ranks() ? s.ranks()->allreduce(square_left) : square_left);
   }
+  double measure(const double *r, double norm) override { return s.reading->scaling().empty() ? norm : s.norm2(r); }
   void project(double *v) override { s.null_space->project(v); }
   void precondition(const double *r, double *z) override { s.precondition(r, z); }
   void sum(double *values, int64_t count) override {
@@ -141,6 +153,7 @@ class CellSystem : public LinearSystem {
   }
   bool run(double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations) override {
     int32_t result = 0;
+    target = s.scaled_target(r, target);
     if (const dcg_preconditioner &own = s.preconditioner; own.run)
       check_callback("preconditioner.run", own.run(own.context, x, r, target, maxiter, history, steps, iterations, &result));
     else
@@ -206,7 +219,7 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
       s.z.assign(system.n, 0.0);
       cells = s.z.data();
     }
-    if (cells != x || !of_x.over_cells) s.to_cells(scale, x, cells);
+    if (cells != x || !of_x.over_cells) s.guess_to_cells(scale, x, cells);
     s.null_space->project(cells);
     dcg_krylov_options options = options_of(s);
     options.target = std::max(s.settings.rtol * rhs.reference, s.settings.atol * scale);
@@ -221,7 +234,8 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
     *result = {};
     result->reason = run.reason, result->text = reason_text(run.reason), result->iterations = run.iterations;
     result->fallbacks = run.fallbacks, result->condition = run.condition;
-    result->residuals = s.residuals.data(), result->projected = rhs.projected / scale;
+    const double unreachable = rhs.negligible(system.unreachable) ? 0.0 : system.unreachable;
+    result->residuals = s.residuals.data(), result->projected = (rhs.projected + unreachable) / scale;
     result->setup_seconds = s.setup_seconds, result->solve_seconds = now() - started;
   });
 }

@@ -1,6 +1,7 @@
 // Vectors over rows, vectors over cells; one application of the preconditioner, and its own iteration, on either.
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
@@ -8,23 +9,59 @@
 
 using namespace dcg;
 
-void dcg_solver::to_cells(double scale, const double *rows, double *cells) const {
-  const int64_t *cell = reading->placement().cell_of_rows(), n = reading->rows();
-  const uint8_t *kind = reading->op().cells;
+namespace {
+
+// cells = scale times rows, by `times` of each row where that is not NULL; 0 where there is no unknown.
+template <class Times>
+void to_cells(const Reading &reading, const double *rows, double *cells, Times &&times) {
+  const int64_t *cell = reading.placement().cell_of_rows(), n = reading.rows();
+  const uint8_t *kind = reading.op().cells;
 #pragma omp parallel for schedule(static) if (n > 32768)
   for (int64_t i = 0; i < n; ++i) {
     const int64_t u = cell ? cell[i] : i;
-    cells[u] = kind[u] == kFluid ? scale * rows[i] : 0.0;
+    cells[u] = kind[u] == kFluid ? times(i) * rows[i] : 0.0;
   }
+}
+
+}  // namespace
+
+void dcg_solver::residual_to_cells(double scale, const double *rows, double *cells) const {
+  if (reading->scaling().empty()) return to_cells(*reading, rows, cells, [=](int64_t) { return scale; });
+  to_cells(*reading, rows, cells, [scale, r = reading->scaling().row.data()](int64_t i) { return scale * r[i]; });
+}
+
+void dcg_solver::guess_to_cells(double scale, const double *rows, double *cells) const {
+  if (reading->scaling().empty()) return to_cells(*reading, rows, cells, [=](int64_t) { return scale; });
+  to_cells(*reading, rows, cells, [scale, c = reading->scaling().column.data()](int64_t i) { return scale / c[i]; });
+}
+
+double dcg_solver::norm2(const double *cells) {
+  double square = 0.0;
+  if (const Scaling &scaling = reading->scaling(); scaling.empty()) {
+    pass_on(dcg_dot(reading->placement().cells(), cells, cells, &square));
+  } else {
+    const int64_t *cell = reading->placement().cell_of_rows();
+    for (int64_t i = 0; i < reading->rows(); ++i) square += std::pow(cells[cell ? cell[i] : i] / scaling.row[i], 2);
+  }
+  return std::sqrt(ranks() ? ranks()->allreduce(square) : square);
+}
+
+double dcg_solver::scaled_target(const double *r, double target) {
+  if (reading->scaling().empty()) return target;
+  double square;
+  pass_on(dcg_dot(reading->placement().cells(), r, r, &square));
+  const double norm = norm2(r);
+  return norm > 0.0 ? 0.5 * target * std::sqrt(square) / norm : target;
 }
 
 void dcg_solver::from_cells(double scale, const double *cells, double *rows) const {
   const int64_t *cell = reading->placement().cell_of_rows(), n = reading->rows();
   const uint8_t *kind = reading->op().cells;
+  const double *times = reading->scaling().empty() ? nullptr : reading->scaling().column.data();
 #pragma omp parallel for schedule(static) if (n > 32768)
   for (int64_t i = 0; i < n; ++i) {
     const int64_t u = cell ? cell[i] : i;
-    if (kind[u] == kFluid) rows[i] = scale * cells[u];
+    if (kind[u] == kFluid) rows[i] = scale * (times ? times[i] : 1.0) * cells[u];
   }
 }
 
@@ -37,7 +74,7 @@ void dcg_solver::add_fixed(double times, const double *fixed, double *cells) con
 void dcg_solver::rhs_to_cells(double scale, const double *b, double *cells, std::vector<double> &fixed) const {
   const LoneRows &lone = reading->lone();
   if (!direct()) std::fill(cells, cells + reading->placement().cells(), 0.0);
-  to_cells(reading->facts().sign * scale, b, cells);
+  residual_to_cells(reading->facts().sign * scale, b, cells);
   if (!reading->facts().dropped) return;
   fixed.assign(reading->rows() + reading->ghosts(), 0.0);
   for (int64_t k = 0; k < lone.diagonal(); ++k) fixed[lone.row[k]] = scale * b[lone.row[k]] * lone.inverse[k];
@@ -91,7 +128,7 @@ void dcg_solver::apply(const double *from, double *to) {
       for (int64_t i = 0; i < n; ++i) to[i] = -to[i];
   } else {
     r.resize(reading->placement().cells()), z.resize(r.size());
-    to_cells(sign, from, r.data());
+    residual_to_cells(sign, from, r.data());
     precondition(r.data(), z.data());
     std::fill(to, to + n, 0.0);
     from_cells(1.0, z.data(), to);
@@ -113,8 +150,9 @@ void dcg_solver::iterate(int32_t window, double *x, double *residual, double tar
   } else {
     r.resize(reading->placement().cells()), z.resize(r.size());
     from = r.data(), to = z.data();
-    to_cells(sign, residual, from);
-    to_cells(1.0, x, to);
+    residual_to_cells(sign, residual, from);
+    guess_to_cells(1.0, x, to);
+    target = scaled_target(from, target);
   }
   pass_on(window == 1 ? dcg_multilevel_cg(levels, to, from, target, maxiter, history, steps, iterations, result)
                       : dcg_multilevel_directions(levels, window, to, from, target, maxiter, history, steps, iterations, result));
@@ -149,7 +187,7 @@ extern "C" int dcg_solver_to_cells(dcg_solver *solver, int32_t what, const doubl
     std::vector<double> fixed;
     if (what == DCG_RHS) return solver->rhs_to_cells(1.0, rows, cells, fixed);
     if (!solver->direct()) std::fill(cells, cells + solver->reading->placement().cells(), 0.0);
-    solver->to_cells(1.0, rows, cells);
+    solver->guess_to_cells(1.0, rows, cells);
   });
 }
 

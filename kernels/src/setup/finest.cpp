@@ -12,6 +12,8 @@ namespace dcg {
 
 namespace {
 
+constexpr double kMostShift = 1e20;  // of the largest weight: a shift above it fixes the value as well, and single precision holds its inverse
+
 template <class Body>
 void for_rows(const Box &box, int threads, Body &&body) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (box.cells() > 16384)
@@ -107,7 +109,7 @@ DCG_CLONES void copy_row(int64_t n, double scale, const uint8_t *cell, const uin
   }
 }
 
-// Weights in single precision relative to the largest one, Dirichlet couplings apart.
+// Weights in single precision relative to the largest one, Dirichlet couplings apart. A negative shift counts as none: the cycle is definite.
 void copy_weights(Level &level, const dcg_operator &op, double scale, int threads) {
   const Box &box = level.box;
   const auto zeroed = [&](Field<float> &f) { fill(f, box.size, 0.0f, threads); };
@@ -131,7 +133,7 @@ void copy_weights(Level &level, const dcg_operator &op, double scale, int thread
     if (op.shift) {
       const double *shift = op.shift + (k * box.n[1] + j) * n;
       for (int64_t i = 0; i < n; ++i)
-        if (level.cells[u + i] == kFluid) level.shift[u + i] = static_cast<float>(shift[i] * scale);
+        if (level.cells[u + i] == kFluid) level.shift[u + i] = static_cast<float>(std::clamp(shift[i] * scale, 0.0, kMostShift));
     }
   });
 }
