@@ -144,6 +144,14 @@ extern "C" int dcg_cuda_residual(dcg_cuda *handle, const double *b, const double
   });
 }
 
+extern "C" int dcg_cuda_magnitude(dcg_cuda *handle, const double *b, const double *x, double *norm, void *stream) {
+  return guarded([&] {
+    require(handle && b && x && norm, "no argument may be NULL");
+    const Krylov &k = handle->krylov;
+    *norm = magnitude(k.fine, k.partial, &k.now->norm, b, x, static_cast<Stream>(stream));
+  });
+}
+
 extern "C" int dcg_cuda_info(const dcg_cuda *handle, int32_t *levels, int32_t *small, int64_t *bytes, const char **name) {
   return guarded([&] {
     require(handle && levels && small && bytes && name, "no argument may be NULL");
