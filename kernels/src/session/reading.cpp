@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/cell_kinds.hpp"
+#include "core/checks.hpp"
 #include "core/error.hpp"
 #include "matrix/row_passes.hpp"
 #include "matrix/scan.hpp"
@@ -183,8 +184,7 @@ void Reading::place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks)
 }
 
 void Reading::take(const dcg_operator &op, Ranks *ranks) {
-  for (const int64_t n : op.shape) require(n > 0, "op.shape: every size must be at least 1");
-  require(op.cells, "op.cells must not be NULL");
+  check(op);
   placement_ = {};
   std::copy(op.shape, op.shape + 3, placement_.shape), std::copy(op.shape, op.shape + 3, placement_.count);
   std::fill(placement_.first, placement_.first + 3, 0);
