@@ -251,3 +251,24 @@ def test_what_a_preconditioner_raises_arrives_and_the_ksp_goes_on_afterwards():
     x = run(ksp, b)
     assert ksp.getConvergedReason() > 0 and relative_residual(A, x, b) <= RTOL
     ksp.destroy()
+
+
+@pytest.mark.parametrize("native", ["1", "0"])
+@pytest.mark.parametrize("model", ["auto", "jacobi", "none"])
+def test_matrices_and_models_without_an_iteration_of_their_own(model, native):
+    """A diagonal matrix, one of a single row, and one without entries have no levels; nor have the models jacobi and none."""
+    given = {"pc_deepcg_model": model, "ksp_deepcg_native": native}
+    laplacian, b = open_box(6).matrix(), np.random.default_rng(0).standard_normal(216)
+    for A, grid in (
+        (laplacian, "6,6,6"),
+        (sp.csr_array(sp.diags_array(np.linspace(1, 9, 216))), "6,6,6"),
+        (sp.csr_array([[2.0]]), "1,1"),
+    ):
+        rhs = b[: A.shape[0]]
+        x, _, reason = solve(A, rhs, pc_deepcg_grid=grid, **given)
+        assert reason > 0
+        assert relative_residual(A, x, rhs) <= 1.1 * RTOL
+    for n, grid in ((216, "6,6,6"), (1, "1,1")):
+        x, iterations, reason = solve(sp.csr_array((n, n)), b[:n], pc_deepcg_grid=grid, **given)
+        assert (reason, iterations) == (petsc().KSP.ConvergedReason.DIVERGED_BREAKDOWN, 0)
+        assert not x.any()
