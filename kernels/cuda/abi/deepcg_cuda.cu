@@ -50,7 +50,7 @@ void set_up(dcg_cuda &m, const dcg_operator &op) {
   m.inverse_scale = hierarchy.inverse_scale;
   m.krylov.levels = &m.levels;
   m.krylov.fine = fine_view(op, m.levels.views[0], m.arena);
-  m.krylov.p = m.arena.zeros<float>(m.levels.views[0].grid.size);
+  m.krylov.p = m.arena.zeros<double>(m.levels.views[0].grid.size);
   m.krylov.partial = m.arena.zeros<double>(Launcher::kSums);
   m.krylov.now = m.arena.zeros<Scalars>(1);
   wait({});  // vectors may be used on any stream from here on

@@ -16,7 +16,7 @@
 
 namespace dcg {
 
-class HostCg : public CgOnHost<HostCg, double> {
+class HostCg : public CgOnHost<HostCg> {
  public:
   // kFlexible: beta of Polak and Ribiere, r . z less r_before . z (Golub and Ye 1999), at the price of one vector and one product.
   // kJacobi: M is the inverse of A's diagonal.
