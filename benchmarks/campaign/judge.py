@@ -77,7 +77,7 @@ def ratio(system: System, claim: Claim, b: np.ndarray, x: np.ndarray) -> np.long
         size = norm(rows.apply(system.x0))  # what PETSc's test for convergence takes then
     readings = [over(norm(residual), tolerance(system, size) + slack(system, claim, b, x))]
     projected = claim.projected
-    for roundings in (0, ROUNDED_TO_SINGULAR):
+    for roundings in (0, ROUNDED_TO_SINGULAR) if rows.symmetric else ():
         singular = rows.singular(roundings)
         if not singular.any() or (roundings and projected == 0.0):
             continue
@@ -88,7 +88,10 @@ def ratio(system: System, claim: Claim, b: np.ndarray, x: np.ndarray) -> np.long
             readings.append(over(norm(residual - (b - consistent)), allowed))
     if projected:
         left = np.sqrt(max(norm(b) ** 2 - np.longdouble(projected) ** 2, np.longdouble(0)))
-        allowed = np.sqrt(tolerance(system, left) ** 2 + np.longdouble(projected) ** 2)
+        parts = np.array([tolerance(system, left), projected], dtype=np.longdouble)
+        allowed = (
+            norm(parts) if rows.symmetric else parts.sum()
+        )  # what a scaled problem lacks is not orthogonal to the rest
         readings.append(over(norm(residual), allowed))
     return min(readings)
 

@@ -65,6 +65,7 @@ def _solve(PETSc: Any, system: System, comm: Any) -> Claim:
         "pc_type": "deepcg",
         "pc_deepcg_grid": ",".join(str(n) for n in reversed(shape)),
         "pc_deepcg_model": str(model(system.model, dimension(system))),
+        "ksp_deepcg_inconsistent": "project",  # as in Python; what was taken off is judged
     }
     options = PETSc.Options()
     try:

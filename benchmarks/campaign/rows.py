@@ -85,6 +85,11 @@ class Rows:
         return made
 
     @cached_property
+    def symmetric(self) -> bool:
+        A = self.matrix()
+        return (A != A.T).nnz == 0
+
+    @cached_property
     def component(self) -> np.ndarray:
         """The connected component of every row."""
         joined = np.ones(self.row.size, bool)

