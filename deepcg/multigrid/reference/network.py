@@ -187,24 +187,14 @@ class Multilevel(nn.Module):
         x = torch.zeros_like(b)
         for sweep in sweeps:
             for colour, scaling in level.passes:
-<<<<<<< Updated upstream
                 x = level.relax(x, b, omega[sweep, colour] * scaling)
-=======
-                f = omega[sweep, colour] * scaling
-                x = x + f * (2.0 - f * level.diagonal) * level.residual(x, b)
->>>>>>> Stashed changes
             x = level.relax_secondary(x, b, backward=False)
         down = level.prolongation.restrict(level.residual(x, b))
         x = x + level.prolongation.prolong(self._visit(levels, number + 1, down))
         for sweep in reversed(sweeps):
             x = level.relax_secondary(x, b, backward=True)
             for colour, scaling in reversed(level.passes):
-<<<<<<< Updated upstream
                 x = level.relax(x, b, omega[sweep, colour] * scaling)
-=======
-                f = omega[sweep, colour] * scaling
-                x = x + f * (2.0 - f * level.diagonal) * level.residual(x, b)
->>>>>>> Stashed changes
         return x
 
     def bounded_parameters(self) -> Parameters:

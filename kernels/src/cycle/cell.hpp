@@ -38,7 +38,7 @@ DCG_CELL V residual(V b, V diagonal, V x, V sum) {
 // One relaxation. factor: relaxation factor / diagonal, 0 where there is nothing to relax.
 template <class V>
 DCG_CELL V relaxed(V x, V factor, V b, V diagonal, V sum) {
-  return x + factor * ((2.0f - factor * diagonal) * residual(b, diagonal, x, sum));
+  return x + factor * residual(b, diagonal, x, sum);
 }
 
 // The same where x is 0 in the cell and around it: the first pass, which reads no neighbours.
