@@ -14,7 +14,8 @@
    Notes:
    For symmetric matrices that are positive or negative (semi-)definite. The answer is judged by b - A x itself, evaluated when the residual by
    recurrence says that the tolerance is met, and every 50 iterations. A direction along which the error hardly falls is replaced by Jacobi's; after
-   ten such, or three in a row, or 30 iterations that did not halve the residual, conjugate gradients with Jacobi take over.
+   ten such, or three in a row, or 30 iterations that did not halve the residual, conjugate gradients with Jacobi take over. No method starts from
+   a worse x than the best before it, and a solve that does not converge ends with that.
 
    The kernels iterate where the preconditioner is PCDEEPCG on the matrix itself (Amat is Pmat), the norm is the unpreconditioned one and
    the convergence test PETSc's default.
