@@ -63,6 +63,11 @@ class CudaCycle:
             ctypes.byref(self._handle),
         )
 
+    def __reduce__(self):
+        raise TypeError(
+            f"{self.name}: a preconditioner on a GPU is not copied; copy or pickle the deepcg.Solver, which sets up its own"
+        )
+
     def update(self, problem: Poisson) -> None:
         """Serve another problem, of any shape."""
         self._call("dcg_cuda_update", self._handle, ctypes.byref(native.operator(problem.stencil)))

@@ -463,7 +463,8 @@ typedef struct {
 /* NULL: the model again. The context must stay. */
 DCG_API int dcg_solver_set_preconditioner(dcg_solver *solver, const dcg_preconditioner *preconditioner);
 
-/* Sees the guess and x after every iteration, over rows; a nonzero *stop ends the solve. Compiled iterations are not taken then. */
+/* Sees the guess and x after every iteration, over rows; a nonzero *stop ends the solve. Compiled iterations are not taken then. Of several
+ * processes some may have one: where one of them stops, all do. */
 typedef struct {
   void *context;
   int (*observe)(void *context, int64_t iteration, double norm, const double *x, int32_t *stop);
@@ -501,6 +502,16 @@ DCG_API int dcg_solver_apply(dcg_solver *solver, const double *r, double *z);
  * on return r is undefined, and rows that are no unknowns are as they were in x. */
 DCG_API int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x, double *r, double target, int64_t maxiter, double *history,
                                double *steps, int64_t *iterations, int32_t *result);
+
+/* Takes off a vector over rows what no x can change in b - A x: the mean on every component on which A is singular, and the values in rows that are
+ * zero.
+ *
+ * rows      NULL: there is only to count
+ * count     of such components, and of such rows, of the whole matrix; may be NULL
+ * removed   2-norm of what was taken; may be NULL
+ *
+ * Collective where there are several processes. */
+DCG_API int dcg_solver_project(dcg_solver *solver, double *rows, int64_t *count, double *removed);
 
 /* The model that the option names, for a grid of this dimension: fills *model and, if parameters is not NULL, *parameters. DCG_UNSUPPORTED where it runs
  * in Python only (*model is filled). */

@@ -74,6 +74,12 @@ class Session(session.Session):
         self.call("apply", np.ascontiguousarray(r, np.float64), z)
         return z
 
+    def project(self, v: np.ndarray) -> tuple[np.ndarray, int, float]:
+        """v without what no x can change, the number of components and rows that this concerns, and the norm of what was taken."""
+        left, count, removed = np.array(v, np.float64), ctypes.c_int64(), ctypes.c_double()
+        self.call("project", left, ctypes.byref(count), ctypes.byref(removed))
+        return left, count.value, removed.value
+
     def view(self) -> str:
         text = ctypes.create_string_buffer(8192)
         self.call("view", text, ctypes.c_int64(len(text)))
