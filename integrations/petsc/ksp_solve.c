@@ -3,6 +3,8 @@
 
 #include "ksp_deepcg.h"
 
+#include <float.h>
+
 #define CONSISTENT 1e-12 /* of ||b||: what rounding leaves outside the range */
 
 /* The iterations see sign A x = sign b, which is positive (semi-)definite. */
@@ -374,7 +376,7 @@ static PetscErrorCode UnscaleVectors(Solve *solve)
   PetscCall(VecScale(ksp->vec_sol, 1.0 / solve->scale));
   PetscCall(VecNorm(ksp->vec_sol, NORM_INFINITY, &after));
   if (PetscIsInfOrNanReal(after)) ksp->reason = KSP_DIVERGED_NANORINF; /* beyond the range of PetscReal */
-  else if (before > 0.0 && after < PETSC_REAL_MIN) ksp->reason = KSP_DIVERGED_BREAKDOWN; /* below it */
+  else if (before > 0.0 && after < DBL_MIN) ksp->reason = KSP_DIVERGED_BREAKDOWN; /* below it */
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
