@@ -463,7 +463,8 @@ typedef struct {
 /* NULL: the model again. The context must stay. */
 DCG_API int dcg_solver_set_preconditioner(dcg_solver *solver, const dcg_preconditioner *preconditioner);
 
-/* Sees the guess and x after every iteration, over rows; a nonzero *stop ends the solve. Compiled iterations are not taken then. */
+/* Sees the guess and x after every iteration, over rows; a nonzero *stop ends the solve. Compiled iterations are not taken then. Of several
+ * processes some may have one: where one of them stops, all do. */
 typedef struct {
   void *context;
   int (*observe)(void *context, int64_t iteration, double norm, const double *x, int32_t *stop);

@@ -21,6 +21,7 @@ struct dcg_solver {
 
   dcg_preconditioner preconditioner{};  // the caller's own, where `apply` is not NULL
   dcg_observer observer{};
+  bool observed = false;  // the solve: on some rank
 
   // what was read: NULL before the first matrix. Sessions may share it, and what a solve makes of it
   std::shared_ptr<dcg::Reading> reading;

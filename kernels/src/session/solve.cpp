@@ -175,7 +175,20 @@ class CellSystem : public LinearSystem {
     return result != DCG_CG_BREAKDOWN;
   }
   bool observe(int64_t iteration, double norm, const double *x) override {
-    if (!s.observer.observe) return true;
+    if (!s.observed) return true;
+    int32_t stop = 0;
+    const int code = s.observer.observe ? show(iteration, norm, x, &stop) : 0;
+    double said = code ? kFailed : stop != 0;
+    if (s.ranks()) said = s.ranks()->maximum(said);  // all ranks go on, or none
+    check_callback("observe", code);
+    if (said == kFailed) throw std::runtime_error("observe: another process's observer failed");
+    return said == 0.0;
+  }
+
+ private:
+  static constexpr double kFailed = 2.0;
+
+  int show(int64_t iteration, double norm, const double *x, int32_t *stop) {
     const double *rows = x;
     if (!s.direct() || unit / scale != 1.0 || !s.reading->lone().row.empty()) {
       s.seen.resize(s.reading->rows());
@@ -183,12 +196,9 @@ class CellSystem : public LinearSystem {
       s.solve_lone_rows(b, s.seen.data());
       rows = s.seen.data();
     }
-    int32_t stop = 0;
-    check_callback("observe", s.observer.observe(s.observer.context, iteration, norm / scale, rows, &stop));
-    return !stop;
+    return s.observer.observe(s.observer.context, iteration, norm / scale, rows, stop);
   }
 
- private:
   dcg_solver &s;
   const double *const b, scale, unit;  // b over rows; it is multiplied by `scale`, x by scale / unit and A by `unit`, powers of two
   const int32_t threads;
@@ -225,7 +235,7 @@ dcg_krylov_options options_of(const dcg_solver &s, bool in_units_of_a) {
   const bool own = s.preconditioner.apply, fcg = s.settings.method == "dcd";
   const bool compiled = own ? s.preconditioner.run != nullptr : s.levels && !(fcg && s.messages);  // the kernels keep windows on one rank only
   int32_t *method = options.chain;
-  if (compiled && !in_units_of_a && !s.observer.observe) *method++ = DCG_COMPILED;
+  if (compiled && !in_units_of_a && !s.observed) *method++ = DCG_COMPILED;
   *method++ = fcg ? DCG_FCG : !own || s.preconditioner.trusted ? DCG_CG : DCG_FLEXIBLE_CG;
   *method = DCG_JACOBI_CG;
   options.window = window_of(s), options.threads = static_cast<int32_t>(s.settings.threads);
@@ -262,6 +272,8 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
     const double started = now();
     const Threads threads(s.settings.threads);
     s.prepare_solve();
+    s.observed = s.observer.observe != nullptr;
+    if (s.ranks()) s.observed = s.ranks()->maximum(s.observed) > 0.0;
     const Scan of_b = scan(s, b, "b"), of_x = scan(s, x, "x");
     // binary exponents of A, b and A x, whose products may over- or underflow
     const int of_a = s.norm_bound > 0.0 ? std::ilogb(s.norm_bound) : 0;
