@@ -153,6 +153,13 @@ class CudaCycle:
         )
         return norm.value, removed.value
 
+    def magnitude(self, b, x) -> float:
+        """|| |A| |x| + |b| ||_2 on the GPU: what rounding in x and b is measured by."""
+        norm = ctypes.c_double()
+        addresses = self._address(b, "b"), self._address(x, "x")
+        self._call("dcg_cuda_magnitude", self._handle, *addresses, ctypes.byref(norm), current_stream(b))
+        return norm.value
+
     @property
     def memory(self) -> int:
         """Bytes on the device, vectors from the host apart."""

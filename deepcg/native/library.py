@@ -14,7 +14,7 @@ import numpy as np
 
 from .constants import FEATURES, HIDDEN, INCONSISTENT, INVALID_ARGUMENT, LEVELS, OUTPUTS, STENCIL_TYPES, SWEEPS
 
-ABI_VERSION = 6
+ABI_VERSION = 7
 LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
 
 

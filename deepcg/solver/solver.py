@@ -229,7 +229,8 @@ class Solver:
         cycle = refuse(self.preconditioner, callback)
         given = DeviceSolve(self.problem, cycle, b, x0, self.inconsistent)
         target = max(self.rtol * given.norm, self.atol)
-        outcome = given.run(target, 10 * self.problem.size if self.maxiter is None else self.maxiter)
+        maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
+        outcome = given.run(target, maxiter, lambda calls: self._serve(calls, False))
         info = SolveInfo.of(
             outcome,
             setup_seconds=self.setup_seconds,

@@ -227,18 +227,6 @@ static int InverseDiagonal(void *context, const double **values)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* For symmetric matrices the largest row sum is a bound. */
-static int NormBound(void *context, double *bound)
-{
-  Solve    *solve = (Solve *)context;
-  PetscBool has;
-
-  PetscFunctionBegin;
-  Kept(MatHasOperation(solve->A, MATOP_NORM, &has));
-  if (has) Kept(MatNorm(solve->A, NORM_INFINITY, bound));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 /* The preconditioner's own iteration: at most maxiter iterations on A e = r, x += e. */
 static int Run(void *context, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
                int32_t *result)
@@ -338,6 +326,7 @@ static KSPConvergedReason ReasonOf(const dcg_report *report, KSPConvergedReason 
 {
   switch (report->reason) {
   case DCG_ATTAINABLE:
+  case DCG_STALLED:
     return KSP_DIVERGED_BREAKDOWN;
   case DCG_MAXITER:
     return KSP_DIVERGED_ITS;
@@ -352,12 +341,13 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
 {
   KSP_Deepcg        *kd = (KSP_Deepcg *)ksp->data;
   Solve              solve = {.ksp = ksp, .in = ksp->work[0], .out = ksp->work[1], .sign = 1.0};
-  dcg_krylov_options options = {{DCG_FCG, DCG_JACOBI_CG}, (int32_t)kd->window, 0, 0, ksp->max_it, -1.0};
-  dcg_system         system = {0, &solve, Product, Residual, NULL, Precondition, NULL, NULL, NULL, NULL, Judge, Observe, InverseDiagonal, NormBound};
+  dcg_krylov_options options = {{DCG_FCG, DCG_JACOBI_CG}, (int32_t)kd->window, 0, 0, ksp->max_it, -1.0, 0.0};
+  dcg_system         system = {0, &solve, Product, Residual, NULL, Precondition, NULL, NULL, NULL, NULL, Judge, Observe, InverseDiagonal, NULL};
   dcg_report        *report = NULL;
   MatNullSpace       null;
   PetscMPIInt        ranks;
   PetscInt           n;
+  const PetscScalar *b;
   PetscScalar       *x, *r;
   int64_t            unreachable = 0; /* components on which the matrix is singular, and rows that are zero */
   int                code;
@@ -386,7 +376,9 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
   }
   PetscCall(VecGetArray(ksp->vec_sol, &x));
   PetscCall(VecGetArray(ksp->work[2], &r));
-  code = dcg_krylov(&system, &options, x, x, r, &report); /* Residual knows b */
+  PetscCall(VecGetArrayRead(ksp->vec_rhs, &b));
+  code = dcg_krylov(&system, &options, b, x, r, &report);
+  PetscCall(VecRestoreArrayRead(ksp->vec_rhs, &b));
   PetscCall(VecRestoreArray(ksp->work[2], &r));
   PetscCall(VecRestoreArray(ksp->vec_sol, &x));
   if (code) { /* the user may go on with this KSP */
@@ -399,6 +391,7 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
   kd->fallbacks = (PetscInt)report->fallbacks, kd->restarts = (PetscInt)report->restarts;
   if (report->reason == DCG_ATTAINABLE) PetscCall(PetscInfo(ksp, "rounding forbids a smaller residual than %g\n", (double)ksp->rnorm));
   if (report->fallbacks) PetscCall(PetscInfo(ksp, "%" PetscInt_FMT " iterations took Jacobi's direction\n", kd->fallbacks));
+  ksp->rnorm  = report->residuals[report->count - 1]; /* of the x that is left, which may be an earlier one */
   ksp->reason = ReasonOf(report, ksp->reason);
   PetscCall(JudgeInconsistent(&solve));
   dcg_report_destroy(report);

@@ -30,7 +30,6 @@ class Dense:
         self.A, self.products = np.asarray(A, dtype=float), 0
         diagonal = self.A.diagonal()
         self.inverse_diagonal = 1.0 / np.where(diagonal == 0, 1.0, diagonal)
-        self.norm_bound = float(abs(self.A).sum(axis=1).max())
 
     def apply(self, x, out):
         self.products += 1

@@ -37,6 +37,7 @@ struct dcg_solver {
   std::shared_ptr<dcg::BoxOperator> box;
   std::shared_ptr<dcg::NullSpace> null_space;
   bool solvable = false;
+  double norm_bound = 0.0;  // >= ||A||_2
   double setup_seconds = 0.0;
   int64_t exchanges = 0, bytes = 0;  // of one application on several ranks, from the first one on
 
