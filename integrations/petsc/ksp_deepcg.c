@@ -15,7 +15,8 @@
    Notes:
    For symmetric matrices that are positive or negative (semi-)definite. The answer is judged by b - A x itself, evaluated when the residual by
    recurrence says that the tolerance is met, and every 50 iterations. A direction along which the error hardly falls is replaced by Jacobi's; after
-   ten such, or three in a row, or 30 iterations that did not halve the residual, conjugate gradients with Jacobi take over.
+   ten such, or three in a row, or 30 iterations that did not halve the residual, conjugate gradients with Jacobi take over. No method starts from
+   a worse x than the best before it, and a solve that does not converge ends with that.
 
    Where the matrix is singular, or has rows that are zero, the iteration solves for the part of b that it can reach; this needs PCDEEPCG, or a null
    space attached to the matrix (MatSetNullSpace()). If b has another part beyond the tolerance, which no null space explains,

@@ -121,6 +121,25 @@ def test_a_nonzero_guess(native):
     assert solve(A, A @ exact, problem.shape, exact, ksp_deepcg_native=native)[1] == 0
 
 
+@pytest.mark.parametrize("anchor", [1e-6, 1e-7])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"ksp_deepcg_native": "0"},
+        {"ksp_deepcg_window": "8"},
+        {"ksp_type": "cg"},
+    ],
+)
+def test_a_weak_anchor_costs_no_iterations(how, anchor):
+    shift, b = np.zeros((16, 16, 16)), np.zeros((16, 16, 16))
+    shift[0], b[-1] = anchor, 1.0
+    problem = box(16, 16, 16, shift=shift)
+    x, iterations, reason = solve(problem.matrix(), b.ravel(), problem.shape, rtol=1e-6, **how)
+    assert reason > 0 and iterations <= 8
+    assert relative_residual(problem.matrix(), x, b.ravel()) <= 1.1e-6
+
+
 @pytest.mark.parametrize("native", ["1", "0"])
 def test_tolerances_that_rounding_forbids_end_with_a_reason(native):
     problem = open_box(9)

@@ -110,6 +110,16 @@ def test_as_on_one_process(name, cuts, sign):
     assert abs(result.iterations - alone.iterations) <= 1
 
 
+@pytest.mark.parametrize("method", ["cg", "dcd"])
+def test_a_weak_anchor_costs_no_iterations(method):
+    shift, b = np.zeros(SHAPE), np.zeros(SHAPE)
+    shift[0], b[-1] = 1e-7, 1.0
+    A, b = over_all_cells(Poisson(np.zeros(SHAPE, np.uint8), shift=shift), 1.0), b.ravel()
+    x, result = Cut(SHAPE, CUTS["boxes"], rtol=1e-6, method=method).set_grid().matrix(A).solve(b)
+    assert result.reason == 0 and result.fallbacks == 0 and result.iterations <= 8
+    assert np.linalg.norm(b - A @ x) <= 1.1e-6 * np.linalg.norm(b)
+
+
 def test_components_that_cross_ranks_and_some_that_do_not():
     """Singular ones on one rank and on several, and one that an open side anchors, which one rank cannot see from another."""
     cells = np.zeros(SHAPE, np.uint8)
