@@ -24,7 +24,7 @@ def robin(n, size):
 def test_a_weak_robin_condition_costs_no_iterations(method, size):
     shift, b = robin(16, size)
     problem = deepcg.Poisson(np.zeros(b.shape, np.uint8), shift=shift)
-    x, info = deepcg.solve(problem, b, method=method)
+    x, info = deepcg.solve(problem, b, method=method, rtol=max(1e-6, 1e-14 / size))  # what float64 numbers x leave
     assert int(info) == 0 and info.iterations <= MOST and info.fallbacks == 0, repr(info)
     A = sp.csr_array(box(16, 16, 16) + sp.diags_array(shift.ravel()))
     assert residual(A, x, b) <= 1e-5  # A's rounded diagonal is another matrix than the cells

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "core/memory.hpp"
+#include "core/threads.hpp"
 
 // LLVM's runtime, which also serves programs compiled for libgomp, looks after a fork itself.
 extern "C" void __kmpc_fork_call(void *, int, void (*)(int *, int *, ...), ...) __attribute__((weak));
@@ -15,6 +16,7 @@ namespace {
 
 void before_fork() {
   if (!__kmpc_fork_call) omp_pause_resource_all(omp_pause_soft);  // does nothing within a parallel region: regions in the child are nested, of one thread
+  forget_threads();
   lock_kept();
 }
 
