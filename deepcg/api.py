@@ -99,7 +99,16 @@ def solve(
     return solver.solve(b, x0, callback)
 
 
-def preconditioner(problem, model: Any = "auto", device: str = "auto") -> PreconditionerOperator:
-    """A model as a SciPy LinearOperator that approximates A^-1; its `.linear` and `.spd` say what it may be used for."""
-    problem = as_problem(problem)
+def preconditioner(
+    problem, model: Any = "auto", device: str = "auto", *, grid=None, coordinates=None, rounding: float | None = None
+) -> PreconditionerOperator:
+    """A model as a SciPy LinearOperator that approximates A^-1; its `.linear` and `.spd` say what it may be used for.
+
+    Parameters
+    ----------
+    problem : deepcg.Poisson or SciPy sparse matrix
+    model, device : see `deepcg.Solver`
+    grid, coordinates, rounding : of a matrix, see `deepcg.solve`
+    """
+    problem = as_problem(problem, grid, coordinates, rounding)
     return PreconditionerOperator(problem, build(problem, model, device))

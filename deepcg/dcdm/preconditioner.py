@@ -47,6 +47,10 @@ class DCDMPreconditioner:
         self.description: dict[str, Any] = {}
         self.update(problem)
 
+    def __reduce__(self):
+        """A copy shares nothing that was set up; PyTorch copies the network."""
+        return _make, (self._problem, self.network, self.name, self.description)
+
     @classmethod
     def from_file(cls, problem: Poisson, path: str | os.PathLike, device: str = "auto") -> DCDMPreconditioner:
         """The network in a model file, on `device`; its description is kept as `description`."""
@@ -66,7 +70,7 @@ class DCDMPreconditioner:
         fluid = problem.stencil.fluid
         if problem.shape != self._shape:
             self._evaluate = self._evaluation(self.network, problem.shape)
-        self._shape, self._size = problem.shape, problem.size
+        self._problem, self._shape, self._size = problem, problem.shape, problem.size
         scale = mean_face_weight(problem)
         uniform = bool((scale[fluid] == 1.0).all())
         self._scale = fluid.reshape(-1).astype(float) if uniform else (fluid / np.sqrt(scale)).reshape(-1)
@@ -80,6 +84,12 @@ class DCDMPreconditioner:
         field = torch.from_numpy((scaled / rms).astype(np.float32)).reshape(1, 1, *self._shape)
         z = self._evaluate(field.to(self._device)).reshape(-1).cpu().numpy()
         return z * (self._scale * rms)
+
+
+def _make(problem: Poisson, network: DCDM, name: str, description: dict[str, Any]) -> DCDMPreconditioner:
+    made = DCDMPreconditioner(problem, network, name)
+    made.description = description
+    return made
 
 
 def mean_face_weight(problem: Poisson) -> Array:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..native.constants import MODEL_FORMAT
+from .files import write_atomically
 
 FORMAT = "deepcg-model"
 FORMER_NAMES = {"multilevel": {"codebook": "relaxation_table"}}  # of tensors in format 1, by architecture
@@ -33,30 +33,6 @@ SELF_TEST_TOLERANCE = 1e-4
 
 class ModelFileError(ValueError):
     """A model file is missing, truncated, foreign, or not what its description says."""
-
-
-def write_atomically(path: str | os.PathLike, content: bytes, overwrite: bool = False) -> Path:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    FileExistsError
-        `path` is there and `overwrite` is False.
-    """
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path}: exists; nothing is overwritten unasked (overwrite=True or --force)")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def tensors_hash(tensors: Mapping[str, np.ndarray]) -> str:

@@ -63,6 +63,11 @@ class CudaCycle:
             ctypes.byref(self._handle),
         )
 
+    def __reduce__(self):
+        raise TypeError(
+            f"{self.name}: a preconditioner on a GPU is not copied; copy or pickle the deepcg.Solver, which sets up its own"
+        )
+
     def update(self, problem: Poisson) -> None:
         """Serve another problem, of any shape."""
         self._call("dcg_cuda_update", self._handle, ctypes.byref(native.operator(problem.stencil)))
@@ -147,6 +152,13 @@ class CudaCycle:
             "dcg_cuda_residual", self._handle, *addresses, ctypes.byref(norm), ctypes.byref(removed), current_stream(b)
         )
         return norm.value, removed.value
+
+    def magnitude(self, b, x) -> float:
+        """|| |A| |x| + |b| ||_2 on the GPU: what rounding in x and b is measured by."""
+        norm = ctypes.c_double()
+        addresses = self._address(b, "b"), self._address(x, "x")
+        self._call("dcg_cuda_magnitude", self._handle, *addresses, ctypes.byref(norm), current_stream(b))
+        return norm.value
 
     @property
     def memory(self) -> int:

@@ -68,7 +68,7 @@ class MultilevelCycle:
     linear, spd = True, True
 
     def __init__(self, problem: Poisson, parameters: Parameters, name: str = "multigrid", threads: int = 0):
-        self.name, self.parameters = name, parameters
+        self.name, self.parameters, self._threads = name, parameters, threads
         self.description: dict[str, Any] = {}
         self._handle = ctypes.c_void_p()
         self._hold(problem)
@@ -81,7 +81,18 @@ class MultilevelCycle:
             ctypes.byref(self._handle),
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of; it sets itself up anew."""
+        kept = {"problem": self._problem, "parameters": self.parameters, "name": self.name, "threads": self._threads}
+        return {**kept, "description": self.description}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        description = state.pop("description")
+        self.__init__(**state)  # type: ignore[misc]
+        self.description = description
+
     def _hold(self, problem: Poisson) -> None:
+        self._problem = problem
         self._stencil = problem.stencil  # the kernels refer to its arrays
         self._operator = native.operator(problem.stencil)
 

@@ -32,5 +32,8 @@ CHAIN = 4
 # iterations between evaluations of b - A x; earlier directions that FCG(m) keeps by default
 CHECK_EVERY, WINDOW = 50, 32
 
+# of ||b||: a guess that leaves more is dropped
+WORST_GUESS = 1e8
+
 # enum dcg_vector
 RHS, GUESS = 0, 1

@@ -14,7 +14,7 @@ import numpy as np
 from . import library as native
 from .device_array import current_stream, device_array
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 LIBRARY = Path(__file__).parents[1] / "libdeepcg_cuda.so"
 
 
@@ -67,6 +67,7 @@ def _declare(opened: ctypes.CDLL) -> None:
         "dcg_cuda_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer, pointer),
         "dcg_cuda_set_components": (pointer, i64, pointer, pointer, i64),
         "dcg_cuda_residual": (pointer, pointer, pointer, pointer, pointer, pointer, pointer),
+        "dcg_cuda_magnitude": (pointer, pointer, pointer, pointer, pointer),
         "dcg_cuda_info": (pointer, pointer, pointer, pointer, pointer),
         "dcg_cuda_time": (pointer, i32, i32, pointer, pointer),
         "dcg_cuda_allocate": (i64, pointer),

@@ -26,12 +26,12 @@ class System(ctypes.Structure):
         ("precondition", function(_POINTER, _POINTER)),
         ("run", function(_POINTER, _POINTER, _REAL, _I64, _POINTER, _POINTER, ctypes.POINTER(_I64), ctypes.POINTER(_I32))),
         ("sum", function(_I64, ctypes.POINTER(_REAL))),
-        ("norm", function(_POINTER, ctypes.POINTER(_REAL))),
+        ("keep", function(_I32)),
         ("measure", function(_POINTER, ctypes.POINTER(_REAL))),
         ("judge", function(_I64, _REAL, ctypes.POINTER(_I32))),
         ("observe", function(_I64, _REAL, _POINTER, ctypes.POINTER(_I32))),
         ("inverse_diagonal", function(ctypes.POINTER(_POINTER))),
-        ("norm_bound", function(ctypes.POINTER(_REAL))),
+        ("magnitude", function(_POINTER, _POINTER, ctypes.POINTER(_REAL))),
     )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ class Options(ctypes.Structure):
         ("threads", _I32),
         ("maxiter", _I64),
         ("target", _REAL),
+        ("worst_guess", _REAL),
     )
 
 

@@ -116,6 +116,11 @@ class Session:
         """Itself: a copy of a problem shares what was read of it, which does not change."""
         return self
 
+    def __reduce__(self):
+        raise TypeError(
+            "session: memory of the kernels is not pickled; pickle the deepcg.Poisson or deepcg.Solver that it is of"
+        )
+
     def call(self, name: str, *arguments) -> None:
         native.call(f"dcg_solver_{name}", self._handle, *arguments)
 

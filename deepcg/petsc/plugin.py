@@ -12,7 +12,7 @@ from typing import Any
 from ..krylov.iteration import Outcome
 from ..krylov.report import SolveInfo
 from ..native import constants
-from ..solver.solver import Solver
+from ..solver.solver import InconsistentError, Solver, check_tolerances
 from .matrix import read
 
 LIBRARY = Path(__file__).parents[1] / "libdeepcg_petsc.so"
@@ -77,11 +77,17 @@ def solve(
     """`deepcg.solve` for a PETSc matrix and vector; x is a new vector like b.
 
     On one rank any model serves. On several, the native types do: `model` may be what `-pc_deepcg_model` takes, and the method is CG.
+    A b outside the range of a singular A is projected or refused as `inconsistent` says, there too.
     """
     if A.getComm().getSize() > 1:
         if callback or grid is not None or coordinates is not None:
             raise ValueError("callback, grid, coordinates: not for a matrix that is spread over ranks; leave them out")
-        return _solve_on_ranks(A, b, x0, rtol, atol, maxiter, rounding, options.get("model", "auto"))
+        inconsistent = options.get("inconsistent", "project")
+        check_tolerances(rtol, atol, maxiter, inconsistent, None)
+        given = {"pc_deepcg_model": options.get("model", "auto"), "ksp_deepcg_inconsistent": inconsistent}
+        if rounding is not None:
+            given["pc_deepcg_rounding"] = rounding
+        return _solve_on_ranks(A, b, x0, rtol, atol, maxiter, given)
     solver = Solver(
         read(A, grid=grid, coordinates=coordinates, rounding=rounding), rtol=rtol, atol=atol, maxiter=maxiter, **options
     )
@@ -92,24 +98,25 @@ def solve(
     return x, info
 
 
-def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, rounding, model) -> tuple[Any, SolveInfo]:
+def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, given: dict[str, Any]) -> tuple[Any, SolveInfo]:
+    """By the native types with these options."""
     from petsc4py import PETSc
 
-    register()
+    library = register()
     ksp = PETSc.KSP().create(A.getComm())
     prefix = "deepcg_solve_"
     options = PETSc.Options(prefix)
     ksp.setOptionsPrefix(prefix)
-    options["pc_deepcg_model"] = model
-    if rounding is not None:
-        options["pc_deepcg_rounding"] = rounding
+    for name, value in given.items():
+        options[name] = value
     ksp.setOperators(A)
     ksp.setType("deepcg")
     ksp.getPC().setType("deepcg")
     ksp.setTolerances(rtol=rtol, atol=atol, divtol=1e300, max_it=10 * A.getSize()[0] if maxiter is None else maxiter)
     ksp.setConvergenceHistory()
     ksp.setFromOptions()
-    options.delValue("pc_deepcg_model")
+    for name in given:
+        options.delValue(name)
     x = b.duplicate()
     if x0 is not None:
         x0.copy(x)
@@ -120,12 +127,25 @@ def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, rounding, model) -> tuple[Any
     ksp.solve(b, x)
     reason, residuals = ksp.getConvergedReason(), [float(r) for r in ksp.getConvergenceHistory()]
     outcome = Outcome(_reason(ksp), ksp.getIterationNumber(), 0, residuals, None)
+    projected = _projected(_loaded[str(library)], ksp)
     ksp.destroy()
+    if projected and given["ksp_deepcg_inconsistent"] == "error":
+        raise InconsistentError(
+            f"b: {projected:.3e} of its norm {b.norm():.3e} lies outside the range of A, which is singular or has rows that are zero; make b "
+            "sum to zero there, or pass inconsistent='project'"
+        )
     seconds = {"setup_seconds": between - started, "solve_seconds": time.perf_counter() - between}
-    info = SolveInfo.of(outcome, model=str(model), method="cg", projected=0.0, **seconds)
+    info = SolveInfo.of(outcome, model=str(given["pc_deepcg_model"]), method="cg", projected=projected, **seconds)
     if outcome.reason == constants.STOPPED:
         info.reason = f"PETSc's reason {reason}"
     return x, info
+
+
+def _projected(plugin: ctypes.CDLL, ksp) -> float:
+    """The 2-norm of what the last solve took off b."""
+    norm = ctypes.c_double()
+    plugin.KSPDeepcgGetProjected(ctypes.c_void_p(ksp.handle), ctypes.byref(norm))
+    return norm.value
 
 
 def _reason(ksp) -> int:

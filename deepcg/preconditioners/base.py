@@ -77,10 +77,11 @@ class PreconditionerOperator(spla.LinearOperator):
     def __init__(self, problem: Poisson, preconditioner: Preconditioner):
         n = problem.layout.size
         super().__init__(np.dtype(float), (n, n))
-        self._layout, self._preconditioner = problem.layout, preconditioner
+        self._problem, self._preconditioner = problem, preconditioner
         self.name, self.linear, self.spd = preconditioner.name, preconditioner.linear, preconditioner.spd
 
     def _matvec(self, r):
         r = np.asarray(r, dtype=float).reshape(-1)
         # as for a right-hand side: sign and eliminated rows are then those of A's own inverse
-        return self._layout.solution(self._preconditioner(self._layout.rhs(r)), r)
+        layout = self._problem.layout
+        return layout.solution(self._preconditioner(layout.rhs(r)), r)

@@ -28,16 +28,16 @@ class UserOperator:
         self.update(problem)
 
     def update(self, problem: Poisson) -> None:
-        self._layout = problem.layout
+        self._problem = problem
         n = problem.layout.size
         if self._operator is not None and self._operator.shape != (n, n):
             raise ValueError(f"model: an operator of shape {self._operator.shape} given; ({n}, {n}) is needed")
 
     def __call__(self, r: Array) -> Array:
-        residual = self._layout.residual(r)
+        residual = self._problem.layout.residual(r)
         z = np.asarray(self._function(residual))
         if z.shape != residual.shape:
             raise ValueError(f"model: {self.name} answered with shape {z.shape} where {residual.shape} is needed")
         if not np.isfinite(z).all():  # no direction: the iteration takes its own
             return np.zeros_like(r)
-        return self._layout.guess(z) * self._layout.sign  # M approximates A^-1 as the user knows A
+        return self._problem.layout.guess(z) * self._problem.layout.sign  # M approximates A^-1 as the user knows A

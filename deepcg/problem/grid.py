@@ -45,6 +45,10 @@ class Grid:
         checked = check_cells(cells)
         return cls(checked, check_spacing(spacing, checked.shape), check_boundary(boundary, checked.ndim))
 
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self.cells.setflags(write=False)  # which NumPy's pickles forget
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.cells.shape
@@ -115,8 +119,19 @@ class Grid:
 def check_cells(cells: ArrayLike) -> NDArray[np.uint8]:
     """A read-only uint8 copy of `cells`, or a ValueError or TypeError that says what is wrong."""
     array = np.asarray(cells)
-    if array.dtype.kind not in "uib":
-        raise TypeError(f"cells: dtype {array.dtype} given; an integer array of FLUID=0, SOLID=1, OPEN=2 is needed")
+    if array.dtype.kind == "b":
+        raise TypeError(
+            "cells: a boolean array given, which does not say what True is; np.where(cells, deepcg.SOLID, deepcg.FLUID) is needed where True "
+            "is a wall, np.where(cells, deepcg.FLUID, deepcg.SOLID) where it is an unknown"
+        )
+    if array.dtype.kind not in "ui":
+        remedy = "; cells.astype(np.uint8) has integers" if array.dtype.kind == "f" else ""
+        raise TypeError(
+            f"cells: dtype {array.dtype} given; an integer array of FLUID=0, SOLID=1, OPEN=2 is needed{remedy}"
+        )
+    if array.ndim == 1 and array.size in (2, 3) and array.min() > 0:
+        shape = tuple(array.tolist())
+        raise ValueError(f"cells: {shape} given, which looks like a shape; np.zeros({shape}, dtype=np.uint8) is needed")
     if array.ndim not in (2, 3) or array.size == 0:
         raise ValueError(f"cells: shape {array.shape} given; (ny, nx) or (nz, ny, nx) with at least one cell is needed")
     if array.min() < FLUID or array.max() > OPEN:
@@ -170,7 +185,9 @@ def check_boundary(boundary: str | Sequence, ndim: int) -> Boundary:
         low, high = pair
         for word in (low, high):
             if word not in KINDS:
-                raise ValueError(f"boundary[{axis}]: {word!r} given; 'wall', 'open' or 'periodic' is needed")
+                raise ValueError(
+                    f"boundary[{axis}]: {word!r} given; 'wall' (Neumann), 'open' (Dirichlet) or 'periodic' is needed"
+                )
         if (low == "periodic") != (high == "periodic"):
             raise ValueError(
                 f"boundary[{axis}]: ({low!r}, {high!r}) given; 'periodic' must stand on both sides of an axis"

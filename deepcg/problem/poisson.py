@@ -10,7 +10,9 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from .face_weights import back, front
-from .grid import FLUID, OPEN, SOLID, Array, Grid, is_scalar
+from .from_matrix.hints import hint_at
+from .from_matrix.places import RowPlaces, read_again
+from .grid import FLUID, OPEN, SOLID, Array, Grid, check_cells, is_scalar
 from .null_space import SingularComponents
 from .stencil import Stencil, build_stencil
 from .vector_layout import CellLayout, Layout
@@ -58,6 +60,7 @@ class Poisson:
         self.stencil = build_stencil(self.grid, coefficient, shift)
         self.layout: Layout = CellLayout(self.stencil)
         self.source: dict = {"coefficient": deepcopy(coefficient), "shift": deepcopy(shift)}  # theirs may change
+        self.places: RowPlaces | None = None  # of a matrix that was read
 
     @classmethod
     def from_matrix(cls, A, *, cells=None, shape=None, coordinates=None, rounding=None) -> Poisson:
@@ -74,7 +77,7 @@ class Poisson:
         cells : integer array
             The cells, when the rows are the FLUID ones or the grid's kinds are known.
         shape : tuple of int
-            The grid's shape when every cell has a row.
+            The grid's shape when every cell has a row. A line of cells, (nx,), becomes a grid of shape (1, nx).
         coordinates : (n, 2) or (n, 3) float array
             Cell centres of the rows as (x, y[, z]), on a (possibly graded) grid.
         rounding : float
@@ -94,13 +97,32 @@ class Poisson:
         """
         from .from_matrix.reader import read_matrix  # it builds on this class
 
-        return read_matrix(cls, A, cells=cells, shape=shape, coordinates=coordinates, rounding=rounding)
+        try:
+            problem = read_matrix(cls, A, cells=cells, shape=shape, coordinates=coordinates, rounding=rounding)
+        except ValueError as error:
+            by_shape = cells is None and coordinates is None
+            raise ValueError(f"{error}{hint_at(str(error), A, shape) if by_shape else ''}") from None
+        problem.places = RowPlaces.of(problem, None if cells is None else check_cells(cells), A.dtype, rounding)
+        return problem
+
+    def reread(self, A, rounding: float | None = None) -> Poisson:
+        """The problem behind another matrix whose rows lie where those of this problem's matrix lie; its entries may be any."""
+        if self.places is None:
+            raise ValueError("problem: it was made from cells, not read from a matrix; Poisson.from_matrix reads one")
+        return self.places.read(type(self), A, rounding)
+
+    def __reduce_ex__(self, protocol):
+        """A copy of a problem that was read reads its matrix again: what the kernels hold of it is not copied."""
+        if self.places is None:
+            return super().__reduce_ex__(protocol)
+        return read_again, (type(self), self.places, self.layout.matrix())
 
     @classmethod
     def assemble(cls, grid: Grid, stencil: Stencil, layout: Layout) -> Poisson:
         """A problem from parts that are already checked."""
         problem = cls.__new__(cls)
         problem.grid, problem.stencil, problem.layout, problem.source = grid, stencil, layout, {}
+        problem.places = None
         return problem
 
     @property

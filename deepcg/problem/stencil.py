@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -138,9 +138,13 @@ def build_stencil(grid: Grid, coefficient=None, shift=None) -> Stencil:
 
 def uniform_stencil(grid: Grid, weight: float) -> Stencil:
     """The stencil in which all joined faces of the grid have this weight."""
-    weights = FaceWeights(grid.ndim, lambda axis: np.where(joined_faces(grid, axis), weight, 0.0))
+    weights = FaceWeights(grid.ndim, partial(joined_weights, grid, weight))
     sides = tuple((low == "open", high == "open") for low, high in grid.boundary)
     return Stencil(grid.cells, weights, None, grid.periodic, weight, sides)
+
+
+def joined_weights(grid: Grid, weight: float, axis: int) -> Array:
+    return np.where(joined_faces(grid, axis), weight, 0.0)
 
 
 def check_shift(shift, grid: Grid) -> Array | None:

@@ -122,7 +122,7 @@ class CellLayout(Layout):
             return np.ascontiguousarray(values, dtype=np.float64).reshape(-1)
         if values.shape != (self.size,):
             raise ValueError(
-                f"{name}: shape {values.shape} given; the cells' {self.shape} or ({self.size},) unknowns is needed"
+                f"{name}: shape {values.shape} given; the cells' {self.shape} or ({self.size},) unknowns is needed (several: as columns, ({self.size}, k))"
             )
         full = np.zeros(self.shape)
         full[self._stencil.fluid] = values

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 import scipy.sparse as sp
 
+from ..io.matrix_market import read_market
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
 from . import gallery
@@ -100,10 +100,12 @@ def _matrix_system(path: Path, grid: tuple[int, ...] | None, rounding: float | N
 
 def read_matrix(path: Path) -> sp.csr_array:
     """A sparse matrix from MatrixMarket (.mtx) or `scipy.sparse.save_npz` (.npz)."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; a matrix ({', '.join(MATRICES)}) is needed")
+    if path.suffix.lower() == ".mtx":
+        return sp.csr_array(read_market(path))
     try:
-        A = scipy.io.mmread(path) if path.suffix.lower() == ".mtx" else sp.load_npz(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file; a matrix ({', '.join(MATRICES)}) is needed") from None
+        A = sp.load_npz(path)
     except (ValueError, OSError, KeyError, EOFError, OverflowError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path}: truncated, or no sparse matrix ({error}); write it by scipy.io.mmwrite or save_npz"
@@ -116,13 +118,13 @@ def read_rhs(path: Path, rows: int) -> Array:
     suffix = path.suffix.lower()
     if suffix not in VECTORS:
         raise ValueError(f"--rhs: {str(path)!r} given; a file that ends in {' or '.join(VECTORS)} is needed")
+    if not path.is_file():
+        raise FileNotFoundError(f"--rhs: {path}: no such file")
     try:
-        b = scipy.io.mmread(path) if suffix == ".mtx" else np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"--rhs: {path}: no such file") from None
+        b = read_market(path) if suffix == ".mtx" else np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"--rhs: {path}: truncated, or no vector ({error}); write it by numpy.save") from error
-    b = np.asarray(b.toarray() if sp.issparse(b) else b)
+    b = sp.coo_array(b).toarray() if sp.issparse(b) else np.asarray(b)
     if b.size == rows:
         return b.reshape(-1)
     if b.ndim != 2 or b.shape[0] != rows:

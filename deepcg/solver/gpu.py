@@ -10,11 +10,12 @@ import numpy as np
 
 from ..krylov.iteration import Outcome, solve_system
 from ..native.callbacks import Callbacks, tell_run
-from ..native.constants import COMPILED, STALLED
+from ..native.constants import COMPILED, STALLED, WORST_GUESS
 from ..native.device import to_device, to_host
 from ..native.device_array import device_array, empty_like, on_gpu
 from ..native.krylov import System
 from ..native.library import InconsistentError
+from ..native.session import Preconditioner as Served
 from ..native.session import Session
 from ..preconditioners.base import capability
 from ..problem.poisson import Poisson
@@ -36,7 +37,7 @@ class DeviceSolve:
                 f"b: shape {shape} on the GPU given; there, vectors run over all cells: {problem.shape}, of a problem made from cells"
             )
         self._problem, self._cycle = problem, cycle
-        self._b, self._r, self.x = empty_like(b), empty_like(b), empty_like(b)
+        self._b, self._r, self._best, self.x = (empty_like(b) for _ in range(4))
         self.norm, self.projected = cycle.residual(problem, b, None, self._b)
         if not np.isfinite(self.norm):
             raise ValueError("b: contains NaN or infinity")
@@ -48,14 +49,23 @@ class DeviceSolve:
                 f"on {problem.components.count} component(s) without an OPEN face; make b sum to zero there, or pass "
                 "inconsistent='project'"
             )
-        guess = np.zeros(problem.shape) if x0 is None else to_host(x0) if on_gpu(x0) else np.asarray(x0, dtype=float)
-        to_device(np.where(problem.stencil.fluid, guess.reshape(problem.shape), 0.0).reshape(-1), self.x)
+        nothing = np.zeros(int(np.prod(problem.shape)))
+        if x0 is None or self.norm == 0.0:
+            to_device(nothing, self.x)
+        else:
+            guess = to_host(x0) if on_gpu(x0) else np.asarray(x0, dtype=float)
+            to_device(np.where(problem.stencil.fluid, guess.reshape(problem.shape), 0.0).reshape(-1), self.x)
+            if not cycle.residual(problem, self._b, self.x, self._r)[0] <= WORST_GUESS * self.norm:
+                to_device(nothing, self.x)
 
-    def run(self, target: float, maxiter: int) -> Outcome:
-        """Iterate. Where the GPU's iteration gives up, conjugate gradients with Jacobi end the solve on the host."""
+    def run(self, target: float, maxiter: int, serve: Callable[[Callbacks], Served]) -> Outcome:
+        """Iterate. Where the GPU's iteration gives up, the host's iterations around the same cycle end the solve.
+
+        serve : the cycle as functions that a session calls
+        """
         outcome = self._iterate(target, maxiter)
         if outcome.reason == STALLED:
-            outcome = self._end_on_host(target, maxiter, outcome)
+            outcome = self._end_on_host(target, maxiter, outcome, serve)
         self._cycle.residual(self._problem, self.x, None, self.x)  # zero mean on singular components
         return outcome
 
@@ -68,29 +78,38 @@ class DeviceSolve:
         def run(x, r, target, maxiter, *results):
             tell_run(self._cycle.native_cg(self.x, self._r, target, maxiter), maxiter, *results)
 
-        def norm_of_x(x, norm):
-            norm[0] = self._cycle.residual(self._problem, self.x, None, empty_like(self.x))[0]
+        def keep(back):
+            to, source = (self.x, self._best) if back else (self._best, self.x)
+            self._cycle.residual(self._problem, source, None, to)  # a copy, of zero mean on singular components
+
+        def magnitude(b, x, norm):
+            norm[0] = self._cycle.magnitude(self._b, self.x)
 
         system, calls = System(n=int(np.prod(self._problem.shape))), Callbacks()
         calls.serve(system, "residual", residual)
         calls.serve(system, "run", run)
-        calls.serve(system, "norm", norm_of_x)
-        calls.serve(system, "norm_bound", lambda bound: bound.__setitem__(0, self._problem.stencil.norm_bound))
+        calls.serve(system, "keep", keep)
+        calls.serve(system, "magnitude", magnitude)
         addresses = (device_array(v, name).pointer for v, name in ((self._b, "b"), (self.x, "x"), (self._r, "r")))
         return solve_system(system, calls, [COMPILED], *addresses, target=target, maxiter=maxiter)
 
-    def _end_on_host(self, target: float, maxiter: int, before: Outcome) -> Outcome:
+    def _end_on_host(
+        self, target: float, maxiter: int, before: Outcome, serve: Callable[[Callbacks], Served]
+    ) -> Outcome:
         x = to_host(self.x)
         left = maxiter - before.iterations
-        session = Session(model="jacobi", rtol=0.0, atol=target, maxiter=left)
+        session, calls = Session(rtol=0.0, atol=target, maxiter=left), Callbacks()
         session.share(self._problem.layout.session)
-        after = session.solve(to_host(self._b), x)
+        served = serve(calls)
+        session.serve(served, None)
+        with calls.kept():
+            after = session.solve(to_host(self._b), x)
         to_device(x, self.x)
         return replace(
             before,
             reason=after.reason,
             iterations=before.iterations + after.iterations,
-            fallbacks=before.fallbacks + after.iterations,
+            fallbacks=before.fallbacks + after.fallbacks,
             residuals=before.residuals + after.residuals[1 : after.iterations + 1],
             condition=None,
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from ..krylov.iteration import Outcome
@@ -22,6 +23,7 @@ from ..native.session import Observer, Session
 from ..native.session import Preconditioner as Served
 from ..preconditioners.base import Preconditioner, capability
 from ..preconditioners.registry import build
+from ..problem.from_matrix.hints import describe_shape
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
 from ..problem.vector_layout import check_vector
@@ -34,7 +36,7 @@ METHODS = ("auto", "cg", "dcd")
 class Solver:
     """A problem with its set-up kept: solve for many right-hand sides, update for changed cells or coefficients.
 
-    Threads may share one; its solves and updates then take turns.
+    Threads may share one; its solves and updates then take turns. Copies and pickles do their set-up anew: on the machine where they are.
 
     Parameters
     ----------
@@ -84,24 +86,35 @@ class Solver:
         self.problem = as_problem(problem, grid, coordinates, rounding)
         self.rtol, self.atol, self.maxiter, self.inconsistent = rtol, atol, maxiter, inconsistent
         self.window = window
+        self._asked = {"model": model, "method": method, "device": device}
         self.preconditioner = build(self.problem, model, device)
         self.method = choose_method(method, self.preconditioner)
         self._session: Session | None = share(self.problem)  # None: a solve has it
         self.setup_seconds = time.perf_counter() - started
+
+    def __getstate__(self) -> dict:
+        names = ("problem", "window", "rtol", "atol", "maxiter", "inconsistent")
+        return {**{name: getattr(self, name) for name in names}, **self._asked}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(**state)  # type: ignore[misc]
 
     def update(self, problem=None, *, cells=None, coefficient=None, shift=None) -> None:
         """Serve changed cells, coefficients or shift, or a whole new problem of the same dimension.
 
         Parameters
         ----------
-        problem : Poisson, or None
-            None: the present grid with the parts given by keyword replaced.
+        problem : Poisson, SciPy sparse matrix, or None
+            A matrix, where the present problem was read from one: its rows lie where the present one's lie; its entries may be others, at other
+            places. None: the present grid with the parts given by keyword replaced.
         """
         started = time.perf_counter()
         if problem is None:
             problem = self.problem.updated(cells=cells, coefficient=coefficient, shift=shift)
         elif cells is not None or coefficient is not None or shift is not None:
             raise ValueError("update: give a problem, or its changed parts, not both")
+        if sp.issparse(problem) and self.problem.places is not None:
+            problem = self.problem.reread(problem, self.problem.places.rounding)
         problem = as_problem(problem)
         with self._turn:
             self.preconditioner.update(problem)
@@ -216,7 +229,8 @@ class Solver:
         cycle = refuse(self.preconditioner, callback)
         given = DeviceSolve(self.problem, cycle, b, x0, self.inconsistent)
         target = max(self.rtol * given.norm, self.atol)
-        outcome = given.run(target, 10 * self.problem.size if self.maxiter is None else self.maxiter)
+        maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
+        outcome = given.run(target, maxiter, lambda calls: self._serve(calls, False))
         info = SolveInfo.of(
             outcome,
             setup_seconds=self.setup_seconds,
@@ -243,14 +257,20 @@ def as_problem(A, grid=None, coordinates=None, rounding=None) -> Poisson:
         if rounding is not None:
             raise ValueError("rounding: a Poisson problem's coefficients are exact; give it with a matrix only")
         return A
-    is_shape = isinstance(grid, (tuple, list)) and all(np.ndim(n) == 0 for n in grid)
-    return Poisson.from_matrix(
-        A,
-        cells=None if is_shape else grid,
-        shape=tuple(grid) if is_shape else None,
-        coordinates=coordinates,
-        rounding=rounding,
-    )
+    if grid is None and coordinates is None and sp.issparse(A):
+        raise ValueError(
+            "grid: not given; a matrix needs grid=(ny, nx) or (nz, ny, nx), grid=its cells, or coordinates= of the rows' cells"
+            + describe_shape(A, None)
+        )
+    is_shape = grid is not None and np.ndim(grid) <= 1 and not isinstance(grid, (str, Poisson))
+    shape = tuple(np.atleast_1d(grid).tolist()) if is_shape else None
+    try:
+        return Poisson.from_matrix(
+            A, cells=None if is_shape else grid, shape=shape, coordinates=coordinates, rounding=rounding
+        )
+    except (ValueError, TypeError) as error:  # which know the argument as from_matrix has it
+        argument, colon, text = str(error).partition(":")
+        raise type(error)(f"grid{colon}{text}" if argument in ("cells", "shape") else str(error)) from None
 
 
 def choose_method(method: str, preconditioner: Preconditioner) -> str:

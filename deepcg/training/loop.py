@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..io import model_file
+from ..io.files import write_atomically
 
 
 def learning_rate(largest: float, step: int, steps: int, warm_up: int = 100) -> float:
@@ -115,7 +116,7 @@ class TrainingLoop(ABC):
                 tensors[f"adam.{key}.{name}"] = value.contiguous().clone()
         run = json.dumps({"training": asdict(self.training), "step": self.step, "history": asdict(self.history)})
         content = save(tensors, metadata={"run": run, "hash": _checkpoint_hash(run, tensors)})
-        model_file.write_atomically(path, content, overwrite=True)
+        write_atomically(path, content, overwrite=True)
 
     @classmethod
     def resume(cls, path: Path, device: str = "cpu") -> Any:

@@ -40,6 +40,9 @@ typedef PetscOptionItems DeepcgOptionItems;
 /* Registers both types; -dll_append does it by itself. */
 PETSC_EXTERN PetscErrorCode DeepcgRegister(void);
 
+/* 2-norm of the part of the last b that no x can reach, as KSPDEEPCG found it; 0 where there is none. */
+PETSC_EXTERN PetscErrorCode KSPDeepcgGetProjected(KSP, PetscReal *norm);
+
 /* ---- the rest is the plugin's own ---------------------------------------------------------------------------------- */
 
 /* What a preconditioner may know about its grid beside its matrix and DM. */

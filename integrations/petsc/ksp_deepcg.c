@@ -7,14 +7,21 @@
    Options Database Keys:
 +  -ksp_deepcg_window M - how many earlier directions each new one is made A-orthogonal to: 1 is conjugate gradients (default with a linear
                           symmetric preconditioner of type deepcg; else 32); 0 is steepest descent
--  -ksp_deepcg_native <true> - let the kernels iterate where they can
+.  -ksp_deepcg_native <true> - let the kernels iterate where they can
+-  -ksp_deepcg_inconsistent (error|project) - of a b with a part that no x can reach: KSP_DIVERGED_BREAKDOWN, or converged all the same
 
    Level: intermediate
 
    Notes:
    For symmetric matrices that are positive or negative (semi-)definite. The answer is judged by b - A x itself, evaluated when the residual by
    recurrence says that the tolerance is met, and every 50 iterations. A direction along which the error hardly falls is replaced by Jacobi's; after
-   ten such, or three in a row, or 30 iterations that did not halve the residual, conjugate gradients with Jacobi take over.
+   ten such, or three in a row, or 30 iterations that did not halve the residual, conjugate gradients with Jacobi take over. No method starts from
+   a worse x than the best before it, and a solve that does not converge ends with that.
+
+   Where the matrix is singular, or has rows that are zero, the iteration solves for the part of b that it can reach; this needs PCDEEPCG, or a null
+   space attached to the matrix (MatSetNullSpace()). If b has another part beyond the tolerance, which no null space explains,
+   the reason is KSP_DIVERGED_BREAKDOWN, the residual norm has it, and x is that solution all the same. With -ksp_deepcg_inconsistent project
+   it counts as converged; KSPDeepcgGetProjected() and -ksp_view tell the norm of what was taken off b.
 
    The kernels iterate where the preconditioner is PCDEEPCG on the matrix itself (Amat is Pmat), the norm is the unpreconditioned one and
    the convergence test PETSc's default.
@@ -52,10 +59,12 @@ static PetscErrorCode KSPSolve_Deepcg(KSP ksp)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static const char *const INCONSISTENT[] = {"error", "project"};
+
 static PetscErrorCode KSPSetFromOptions_Deepcg(KSP ksp, DeepcgOptionItems PetscOptionsObject)
 {
   KSP_Deepcg *kd     = (KSP_Deepcg *)ksp->data;
-  PetscInt    window = kd->asked;
+  PetscInt    window = kd->asked, accept;
   PetscBool   given;
 
   PetscFunctionBegin;
@@ -65,6 +74,9 @@ static PetscErrorCode KSPSetFromOptions_Deepcg(KSP ksp, DeepcgOptionItems PetscO
   PetscCheck(!given || window >= 0, PetscObjectComm((PetscObject)ksp), PETSC_ERR_ARG_OUTOFRANGE,
              "deepcg: -ksp_deepcg_window: %" PetscInt_FMT " given; at least 0 is needed", window);
   kd->asked = window;
+  PetscCall(PetscOptionsEList("-ksp_deepcg_inconsistent", "A b with a part that no x can reach", NULL, INCONSISTENT, 2,
+                              INCONSISTENT[!kd->refuse], &accept, &given));
+  if (given) kd->refuse = (PetscBool)!accept;
   PetscCall(PetscOptionsBool("-ksp_deepcg_native", "Let the kernels iterate where they can", NULL, kd->native, &kd->native, NULL));
   PetscOptionsHeadEnd();
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -82,7 +94,20 @@ static PetscErrorCode KSPView_Deepcg(KSP ksp, PetscViewer viewer)
     PetscCall(PetscViewerASCIIPrintf(
         viewer, "  last solve: %s iteration, window %" PetscInt_FMT ", %" PetscInt_FMT " fallback directions, %" PetscInt_FMT " restarts\n",
         kd->ran, kd->window, kd->fallbacks, kd->restarts));
-  else if (kd->asked >= 0) PetscCall(PetscViewerASCIIPrintf(viewer, "  window %" PetscInt_FMT "\n", kd->asked));
+  if (kd->ran && kd->projected > 0.0)
+    PetscCall(PetscViewerASCIIPrintf(viewer, "  %g of the norm of b was taken off: no x can reach it\n", (double)kd->projected));
+  if (!kd->ran && kd->asked >= 0) PetscCall(PetscViewerASCIIPrintf(viewer, "  window %" PetscInt_FMT "\n", kd->asked));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* 2-norm of the part of the last b that no x can reach; 0 where there is none. */
+PetscErrorCode KSPDeepcgGetProjected(KSP ksp, PetscReal *norm)
+{
+  PetscBool is;
+
+  PetscFunctionBegin;
+  PetscCall(PetscObjectTypeCompare((PetscObject)ksp, KSPDEEPCG, &is));
+  *norm = is ? ((KSP_Deepcg *)ksp->data)->projected : 0.0;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -93,7 +118,7 @@ PetscErrorCode KSPCreate_Deepcg(KSP ksp)
   PetscFunctionBegin;
   PetscCall(PetscNew(&kd));
   kd->asked  = PETSC_DECIDE;
-  kd->native = PETSC_TRUE;
+  kd->native = kd->refuse = PETSC_TRUE;
   ksp->data  = kd;
   PetscCall(KSPSetSupportedNorm(ksp, KSP_NORM_UNPRECONDITIONED, PC_LEFT, 4));
   PetscCall(KSPSetSupportedNorm(ksp, KSP_NORM_PRECONDITIONED, PC_LEFT, 3));

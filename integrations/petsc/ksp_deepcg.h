@@ -8,9 +8,11 @@
 typedef struct {
   PetscInt  asked;  /* -ksp_deepcg_window; PETSC_DECIDE: by the preconditioner */
   PetscBool native; /* -ksp_deepcg_native */
+  PetscBool refuse; /* -ksp_deepcg_inconsistent error */
   /* of the last solve, for -ksp_view */
   PetscInt    window, fallbacks, restarts;
   const char *ran;
+  PetscReal   projected; /* 2-norm of what was taken off b */
 } KSP_Deepcg;
 
 PETSC_INTERN PetscErrorCode KSPDeepcgSolve(KSP);

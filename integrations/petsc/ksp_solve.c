@@ -1,5 +1,11 @@
 /* A solve by the kernels' Krylov iterations (dcg_krylov): what they need of PETSc, as functions. The vectors in between are arrays. */
+#include <string.h>
+
 #include "ksp_deepcg.h"
+
+#include <float.h>
+
+#define CONSISTENT 1e-12 /* of ||b||: what rounding leaves outside the range */
 
 /* The iterations see sign A x = sign b, which is positive (semi-)definite. */
 typedef struct {
@@ -11,6 +17,10 @@ typedef struct {
   PetscReal      sign;
   int64_t        n; /* rows of this rank */
   PetscBool      placed_in, placed_out, started, has_z;
+  PC_Deepcg     *singular; /* whose solver knows what no x can change in b - A x; NULL: nothing, or nobody knows */
+  PetscReal      removed;  /* 2-norm of what that was in the last residual */
+  Vec            given;  /* the right-hand side where vec_rhs is `scale` times it; else NULL */
+  PetscReal      scale;
   PetscErrorCode code; /* of the function that failed */
 } Solve;
 
@@ -53,6 +63,20 @@ static int Product(void *context, const double *x, double *y)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Takes off what the user's null space and the solver's say. */
+static PetscErrorCode RemoveNullSpace(Solve *solve, Vec v, PetscReal *removed)
+{
+  PetscScalar *values;
+
+  PetscFunctionBegin;
+  PetscCall(KSP_RemoveNullSpace(solve->ksp, v));
+  if (!solve->singular) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(VecGetArray(v, &values));
+  PetscCallDeepcg(PETSC_COMM_SELF, dcg_solver_project(solve->singular->solver, values, NULL, removed));
+  PetscCall(VecRestoreArray(v, &values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* b - A x of the initial guess. Where that is 0, or 0 but in rows that are diagonal only (PCPreSolve solved them) and no other row couples to
  * them, it is known without a product. */
 static PetscErrorCode FirstResidual(Solve *solve, PetscBool *known)
@@ -84,7 +108,7 @@ static int Residual(void *context, const double *b, const double *x, double *r, 
     Kept(KSP_MatMult(solve->ksp, solve->A, solve->in, solve->out));
     Kept(VecAYPX(solve->out, -1.0, solve->ksp->vec_rhs));
   }
-  Kept(KSP_RemoveNullSpace(solve->ksp, solve->out));
+  Kept(RemoveNullSpace(solve, solve->out, &solve->removed));
   if (solve->sign < 0.0) Kept(VecScale(solve->out, -1.0));
   Kept(VecNorm(solve->out, NORM_2, norm));
   Kept(Reset(solve));
@@ -97,7 +121,7 @@ static int Project(void *context, double *v)
 
   PetscFunctionBegin;
   Kept(Place(solve, NULL, v));
-  Kept(KSP_RemoveNullSpace(solve->ksp, solve->out));
+  Kept(RemoveNullSpace(solve, solve->out, NULL));
   Kept(Reset(solve));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -172,7 +196,7 @@ static int Observe(void *context, int64_t iteration, double norm, const double *
 
   PetscFunctionBegin;
   ksp->its   = (PetscInt)iteration;
-  ksp->rnorm = norm;
+  ksp->rnorm = norm /= solve->scale;
   Kept(PetscObjectStateIncrease((PetscObject)ksp->vec_sol)); /* whose array the kernels write */
   Kept(KSPLogResidualHistory(ksp, norm));
   Kept(KSPMonitor(ksp, ksp->its, norm));
@@ -207,18 +231,6 @@ static int InverseDiagonal(void *context, const double **values)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* For symmetric matrices the largest row sum is a bound. */
-static int NormBound(void *context, double *bound)
-{
-  Solve    *solve = (Solve *)context;
-  PetscBool has;
-
-  PetscFunctionBegin;
-  Kept(MatHasOperation(solve->A, MATOP_NORM, &has));
-  if (has) Kept(MatNorm(solve->A, NORM_INFINITY, bound));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 /* The preconditioner's own iteration: at most maxiter iterations on A e = r, x += e. */
 static int Run(void *context, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
                int32_t *result)
@@ -236,21 +248,18 @@ static int Run(void *context, double *x, double *r, double target, int64_t maxit
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The preconditioner's context where the kernels can iterate for it. */
-static PetscErrorCode FindNative(KSP ksp, PC_Deepcg **found)
+/* The preconditioner's context where its solver has read the very matrix that is solved with. */
+static PetscErrorCode FindReader(KSP ksp, PC_Deepcg **found)
 {
-  KSP_Deepcg *kd = (KSP_Deepcg *)ksp->data;
-  PC_Deepcg  *pd;
-  PetscBool   is;
+  PC_Deepcg *pd;
+  PetscBool  is;
 
   PetscFunctionBegin;
   *found = NULL;
   PetscCall(PetscObjectTypeCompare((PetscObject)ksp->pc, PCDEEPCG, &is));
-  if (!is || !kd->native || kd->asked == 0) PetscFunctionReturn(PETSC_SUCCESS);
+  if (!is) PetscFunctionReturn(PETSC_SUCCESS);
   pd = (PC_Deepcg *)ksp->pc->data;
-  if (kd->asked > 1 && pd->ranks) PetscFunctionReturn(PETSC_SUCCESS); /* the kernels keep windows on one rank only */
-  if (pd->inner || !pd->read.facts.unknowns || ksp->pc->mat != ksp->pc->pmat || ksp->transpose_solve) PetscFunctionReturn(PETSC_SUCCESS);
-  if (ksp->normtype != KSP_NORM_UNPRECONDITIONED || ksp->converged != KSPConvergedDefault) PetscFunctionReturn(PETSC_SUCCESS);
+  if (pd->inner || ksp->pc->mat != ksp->pc->pmat || ksp->transpose_solve) PetscFunctionReturn(PETSC_SUCCESS);
   if (ksp->pc->reusepreconditioner) { /* its operator may be an earlier one */
     PetscObjectState state;
 
@@ -258,6 +267,38 @@ static PetscErrorCode FindNative(KSP ksp, PC_Deepcg **found)
     if (state != ksp->pc->matstate) PetscFunctionReturn(PETSC_SUCCESS);
   }
   *found = pd;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Whether the kernels can iterate for this preconditioner: the levels have an iteration, a diagonal has none. */
+static PetscBool IsNative(KSP ksp, const PC_Deepcg *pd)
+{
+  const KSP_Deepcg *kd = (KSP_Deepcg *)ksp->data;
+
+  if (!pd || !kd->native || kd->asked == 0 || !pd->read.facts.unknowns) return PETSC_FALSE;
+  if (!strcmp(pd->model, "jacobi") || !strcmp(pd->model, "none")) return PETSC_FALSE;
+  if (kd->asked > 1 && pd->ranks) return PETSC_FALSE; /* the kernels keep windows on one rank only */
+  return (PetscBool)(ksp->normtype == KSP_NORM_UNPRECONDITIONED && ksp->converged == KSPConvergedDefault);
+}
+
+/* Of an inconsistent b, x solves the part that A can reach. That is no solution, unless the user said that it is (the option, or a null space). */
+static PetscErrorCode JudgeInconsistent(Solve *solve)
+{
+  KSP         ksp = solve->ksp;
+  KSP_Deepcg *kd  = (KSP_Deepcg *)ksp->data;
+  PetscReal   norm;
+
+  PetscFunctionBegin;
+  kd->projected = 0.0;
+  if (solve->removed == 0.0) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(VecNorm(ksp->vec_rhs, NORM_2, &norm));
+  if (solve->removed <= CONSISTENT * norm) PetscFunctionReturn(PETSC_SUCCESS);
+  kd->projected = solve->removed;
+  PetscCall(PetscInfo(ksp, "%g of the norm %g of b lies outside the range of the matrix: the means of components without a Dirichlet condition, rows that are zero\n",
+                      (double)kd->projected, (double)norm));
+  if (ksp->reason <= 0 || !kd->refuse || solve->removed <= PetscMax(ksp->rtol * norm, ksp->abstol)) PetscFunctionReturn(PETSC_SUCCESS);
+  ksp->reason = KSP_DIVERGED_BREAKDOWN;
+  if (ksp->normtype == KSP_NORM_UNPRECONDITIONED) ksp->rnorm = PetscSqrtReal(PetscSqr(ksp->rnorm) + PetscSqr(solve->removed));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -289,6 +330,7 @@ static KSPConvergedReason ReasonOf(const dcg_report *report, KSPConvergedReason 
 {
   switch (report->reason) {
   case DCG_ATTAINABLE:
+  case DCG_STALLED:
     return KSP_DIVERGED_BREAKDOWN;
   case DCG_MAXITER:
     return KSP_DIVERGED_ITS;
@@ -299,44 +341,92 @@ static KSPConvergedReason ReasonOf(const dcg_report *report, KSPConvergedReason 
   }
 }
 
+/* Squares of a very small or large b under- or overflow: the solve is then for a power of two times b and x. */
+static PetscErrorCode ScaleVectors(Solve *solve)
+{
+  KSP       ksp = solve->ksp;
+  PetscReal most;
+
+  PetscFunctionBegin;
+  PetscCall(VecNorm(ksp->vec_rhs, NORM_INFINITY, &most));
+  if (most == 0.0 || PetscIsInfOrNanReal(most) || (most > 1e-100 && most < 1e100)) PetscFunctionReturn(PETSC_SUCCESS);
+  solve->scale = exp2(-ilogb(most));
+  solve->given = ksp->vec_rhs;
+  PetscCall(VecDuplicate(solve->given, &ksp->vec_rhs));
+  PetscCall(VecCopy(solve->given, ksp->vec_rhs));
+  PetscCall(VecScale(ksp->vec_rhs, solve->scale));
+  PetscCall(VecScale(ksp->vec_sol, solve->scale));
+  ksp->abstol *= solve->scale;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode UnscaleVectors(Solve *solve)
+{
+  KSP         ksp = solve->ksp;
+  KSP_Deepcg *kd  = (KSP_Deepcg *)ksp->data;
+  PetscReal   before, after;
+
+  PetscFunctionBegin;
+  if (!solve->given) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(VecDestroy(&ksp->vec_rhs));
+  ksp->vec_rhs = solve->given;
+  solve->given = NULL;
+  ksp->abstol /= solve->scale, ksp->rnorm /= solve->scale, kd->projected /= solve->scale;
+  PetscCall(VecNorm(ksp->vec_sol, NORM_INFINITY, &before));
+  PetscCall(VecScale(ksp->vec_sol, 1.0 / solve->scale));
+  PetscCall(VecNorm(ksp->vec_sol, NORM_INFINITY, &after));
+  if (PetscIsInfOrNanReal(after)) ksp->reason = KSP_DIVERGED_NANORINF; /* beyond the range of PetscReal */
+  else if (before > 0.0 && after < DBL_MIN) ksp->reason = KSP_DIVERGED_BREAKDOWN; /* below it */
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode KSPDeepcgSolve(KSP ksp)
 {
   KSP_Deepcg        *kd = (KSP_Deepcg *)ksp->data;
-  Solve              solve = {.ksp = ksp, .in = ksp->work[0], .out = ksp->work[1], .sign = 1.0};
-  dcg_krylov_options options = {{DCG_FCG, DCG_JACOBI_CG}, (int32_t)kd->window, 0, 0, ksp->max_it, -1.0};
-  dcg_system         system = {0, &solve, Product, Residual, NULL, Precondition, NULL, NULL, NULL, NULL, Judge, Observe, InverseDiagonal, NormBound};
+  Solve              solve = {.ksp = ksp, .in = ksp->work[0], .out = ksp->work[1], .sign = 1.0, .scale = 1.0};
+  dcg_krylov_options options = {{DCG_FCG, DCG_JACOBI_CG}, (int32_t)kd->window, 0, 0, ksp->max_it, -1.0, 0.0};
+  dcg_system         system = {0, &solve, Product, Residual, NULL, Precondition, NULL, NULL, NULL, NULL, Judge, Observe, InverseDiagonal, NULL};
   dcg_report        *report = NULL;
   MatNullSpace       null;
   PetscMPIInt        ranks;
   PetscInt           n;
+  const PetscScalar *b;
   PetscScalar       *x, *r;
+  int64_t            unreachable = 0; /* components on which the matrix is singular, and rows that are zero */
   int                code;
 
   PetscFunctionBegin;
   PetscCall(PCGetOperators(ksp->pc, &solve.A, NULL));
-  PetscCall(FindNative(ksp, &solve.pd));
+  PetscCall(FindReader(ksp, &solve.singular));
+  if (IsNative(ksp, solve.singular)) solve.pd = solve.singular;
+  if (solve.singular) PetscCallDeepcg(PETSC_COMM_SELF, dcg_solver_project(solve.singular->solver, NULL, &unreachable, NULL));
+  if (!unreachable) solve.singular = NULL;
   kd->ran = solve.pd ? "compiled" : "general";
   if (solve.pd) {
     system.run       = Run;
     options.chain[0] = DCG_COMPILED, options.chain[1] = DCG_FCG, options.chain[2] = DCG_JACOBI_CG;
   }
+  PetscCall(ScaleVectors(&solve));
   PetscCall(FindSign(&solve));
   PetscCall(VecGetLocalSize(ksp->vec_sol, &n));
   system.n = solve.n = n;
   PetscCallMPI(MPI_Comm_size(PetscObjectComm((PetscObject)ksp), &ranks));
   if (ranks > 1) system.sum = Sum, options.threads = 1; /* the other cores are other ranks' */
   PetscCall(MatGetNullSpace(solve.A, &null));
-  if (null) system.project = Project;
+  if (null || solve.singular) system.project = Project;
   if (ksp->normtype != KSP_NORM_UNPRECONDITIONED) {
     system.measure = Measure;
     PetscCall(VecDuplicate(ksp->vec_rhs, &solve.z));
   }
   PetscCall(VecGetArray(ksp->vec_sol, &x));
   PetscCall(VecGetArray(ksp->work[2], &r));
-  code = dcg_krylov(&system, &options, x, x, r, &report); /* Residual knows b */
+  PetscCall(VecGetArrayRead(ksp->vec_rhs, &b));
+  code = dcg_krylov(&system, &options, b, x, r, &report);
+  PetscCall(VecRestoreArrayRead(ksp->vec_rhs, &b));
   PetscCall(VecRestoreArray(ksp->work[2], &r));
   PetscCall(VecRestoreArray(ksp->vec_sol, &x));
   if (code) { /* the user may go on with this KSP */
+    PetscCall(UnscaleVectors(&solve));
     PetscCall(Reset(&solve));
     PetscCall(VecDestroy(&solve.z));
     PetscCall(VecDestroy(&solve.inverse));
@@ -346,7 +436,10 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
   kd->fallbacks = (PetscInt)report->fallbacks, kd->restarts = (PetscInt)report->restarts;
   if (report->reason == DCG_ATTAINABLE) PetscCall(PetscInfo(ksp, "rounding forbids a smaller residual than %g\n", (double)ksp->rnorm));
   if (report->fallbacks) PetscCall(PetscInfo(ksp, "%" PetscInt_FMT " iterations took Jacobi's direction\n", kd->fallbacks));
+  ksp->rnorm  = report->residuals[report->count - 1]; /* of the x that is left, which may be an earlier one */
   ksp->reason = ReasonOf(report, ksp->reason);
+  PetscCall(JudgeInconsistent(&solve));
+  PetscCall(UnscaleVectors(&solve));
   dcg_report_destroy(report);
   PetscCall(VecDestroy(&solve.z));
   PetscCall(VecDestroy(&solve.inverse));

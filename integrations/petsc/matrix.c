@@ -9,6 +9,9 @@ typedef struct {
 
 static PetscErrorCode GetPart(Mat part, int which, Arrays *arrays, dcg_csr *csr)
 {
+  static const PetscInt    none    = 0;
+  static const PetscScalar nothing = 0.0;
+
   PetscInt  n;
   PetscBool done;
 
@@ -18,8 +21,8 @@ static PetscErrorCode GetPart(Mat part, int which, Arrays *arrays, dcg_csr *csr)
   PetscCall(MatSeqAIJGetArrayRead(part, &arrays->value[which]));
   arrays->part[which] = part;
   csr->start[which]   = arrays->start[which];
-  csr->column[which]  = arrays->column[which];
-  csr->value[which]   = arrays->value[which];
+  csr->column[which]  = arrays->column[which] ? arrays->column[which] : &none; /* PETSc has no arrays where there are no entries */
+  csr->value[which]   = arrays->value[which] ? arrays->value[which] : &nothing;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DCG_ABI_VERSION 6
+#define DCG_ABI_VERSION 7
 
 enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4, DCG_INCONSISTENT = 5 };
 
@@ -211,7 +211,8 @@ enum {
 #define DCG_DISAGREEMENT 0.1      /* of b - A x by which the recurrence may be off before its directions are forgotten */
 #define DCG_DECREASE 0.05         /* of the decrease that Jacobi's direction promises: less is a poor direction */
 #define DCG_ALIGNMENT 1e-12       /* of the cosine between r and M r: less is a poor direction */
-#define DCG_ROUNDING 2.220446049250313e-15 /* 10 eps: b - A x of at most this times ||A|| ||x|| is rounding */
+#define DCG_ROUNDING 1.1102230246251565e-16 /* eps / 2: b - A x of at most this times || |A| |x| + |b| ||_2 is rounding */
+#define DCG_WORST_GUESS 1e8       /* of ||b||: a guess that leaves more is dropped for 0, as rounding it leaves more than 1e-8 ||b|| */
 
 /* What an iteration needs of A x = b. Vectors have n values; the functions return 0 or an error code, which ends the solve with DCG_INTERNAL.
  * A member is NULL where its comment says so, or where no method of the chain needs it. */
@@ -229,14 +230,15 @@ typedef struct {
              int32_t *result);
 
   int (*sum)(void *context, int64_t n, double *values);                 /* each over all ranks, in place; NULL: there is one rank */
-  int (*norm)(void *context, const double *v, double *norm);            /* ||v||_2 where vectors are not in the host's memory; else NULL */
+  int (*keep)(void *context, int32_t back); /* where vectors are not in the host's memory: 0: keeps a copy of x; 1: x becomes that; else NULL */
   int (*measure)(void *context, const double *r, double *norm);         /* the norm of r that is judged and recorded; NULL: ||r||_2 */
   int (*judge)(void *context, int64_t iteration, double norm, int32_t *verdict); /* 1: small enough, -1: stop, 0: go on; NULL: by `target` */
   int (*observe)(void *context, int64_t iteration, double norm, const double *x, int32_t *stop); /* from iteration 0 on; or NULL */
 
   /* Called when they are needed first. */
   int (*inverse_diagonal)(void *context, const double **values); /* of A, for Jacobi's direction; NULL: 1 */
-  int (*norm_bound)(void *context, double *bound);               /* >= ||A||_2; NULL: not known */
+  int (*magnitude)(void *context, const double *b, const double *x, double *norm); /* || |A| |x| + |b| ||_2; NULL: by product and the
+                                                                   * diagonal, for off-diagonals <= 0; not known where vectors are elsewhere */
 } dcg_system;
 
 /* An iteration that gives up leaves the solve to the next one of its chain. */
@@ -255,7 +257,8 @@ typedef struct {
   int32_t from_zero;        /* x is 0, so that b is its residual */
   int32_t threads;          /* 0: as many as OpenMP would take */
   int64_t maxiter;
-  double target; /* converged: ||b - A x||_2 <= target */
+  double target;      /* converged: ||b - A x||_2 <= target */
+  double worst_guess; /* x is set to 0 where its residual is larger; 0: never */
 } dcg_krylov_options;
 
 typedef struct {
@@ -461,7 +464,8 @@ typedef struct {
 /* NULL: the model again. The context must stay. */
 DCG_API int dcg_solver_set_preconditioner(dcg_solver *solver, const dcg_preconditioner *preconditioner);
 
-/* Sees the guess and x after every iteration, over rows; a nonzero *stop ends the solve. Compiled iterations are not taken then. */
+/* Sees the guess and x after every iteration, over rows; a nonzero *stop ends the solve. Compiled iterations are not taken then. Of several
+ * processes some may have one: where one of them stops, all do. */
 typedef struct {
   void *context;
   int (*observe)(void *context, int64_t iteration, double norm, const double *x, int32_t *stop);
@@ -499,6 +503,16 @@ DCG_API int dcg_solver_apply(dcg_solver *solver, const double *r, double *z);
  * on return r is undefined, and rows that are no unknowns are as they were in x. */
 DCG_API int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x, double *r, double target, int64_t maxiter, double *history,
                                double *steps, int64_t *iterations, int32_t *result);
+
+/* Takes off a vector over rows what no x can change in b - A x: the mean on every component on which A is singular, and the values in rows that are
+ * zero.
+ *
+ * rows      NULL: there is only to count
+ * count     of such components, and of such rows, of the whole matrix; may be NULL
+ * removed   2-norm of what was taken; may be NULL
+ *
+ * Collective where there are several processes. */
+DCG_API int dcg_solver_project(dcg_solver *solver, double *rows, int64_t *count, double *removed);
 
 /* The model that the option names, for a grid of this dimension: fills *model and, if parameters is not NULL, *parameters. DCG_UNSUPPORTED where it runs
  * in Python only (*model is filled). */

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-#define DCG_CUDA_ABI_VERSION 1
+#define DCG_CUDA_ABI_VERSION 2
 
 typedef struct dcg_cuda dcg_cuda;
 
@@ -44,6 +44,9 @@ DCG_API int dcg_cuda_set_components(dcg_cuda *handle, int64_t runs, const int64_
  * 2-norm of what was taken off. r may be b. Waits for the end. */
 DCG_API int dcg_cuda_residual(dcg_cuda *handle, const double *b, const double *x, double *r, double *norm, double *removed,
                               void *stream);
+
+/* || |A| |x| + |b| ||_2 over the unknowns: what rounding in x and b is measured by. Waits for the end. */
+DCG_API int dcg_cuda_magnitude(dcg_cuda *handle, const double *b, const double *x, double *norm, void *stream);
 
 /* What a handle holds: levels, how many of them one block serves, bytes on the device, the device's name (valid until destroy). */
 DCG_API int dcg_cuda_info(const dcg_cuda *handle, int32_t *levels, int32_t *small, int64_t *bytes, const char **name);

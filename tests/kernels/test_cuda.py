@@ -245,6 +245,40 @@ def test_solve_where_b_lives(on_host, shape, kind):
 
 
 @needs_compiler
+def test_a_weak_anchor_costs_no_iterations(on_host):
+    shift, b = np.zeros((16, 16, 16)), np.zeros((16, 16, 16))
+    shift[0], b[-1] = 1e-7, 1.0
+    problem = deepcg.Poisson(np.zeros(b.shape, np.uint8), shift=shift)
+    for given in (b, FakeGpuArray(b)):
+        x, info = deepcg.solve(problem, given, model="multigrid", device="cuda")
+        assert info == 0 and info.fallbacks == 0 and info.iterations <= 8
+        x = x if given is b else x.values
+        assert np.linalg.norm(b - problem.apply(x)) <= 1.1e-6 * np.linalg.norm(b)
+
+
+@needs_compiler
+def test_magnitude_is_that_of_the_rows(on_host):
+    """|| |A| |x| + |b| ||_2 by an assembled matrix."""
+    for kind in KINDS:
+        problem = build((9, 10, 11), kind)
+        fluid, rng = problem.cells == deepcg.FLUID, np.random.default_rng(3)
+        b, x = (np.where(fluid, rng.standard_normal(fluid.shape), 0.0) for _ in range(2))
+        cycle = CudaCycle(problem, Parameters.classical())
+        expected = np.linalg.norm(abs(problem.matrix()) @ abs(x[fluid]) + abs(b[fluid]))
+        assert cycle.magnitude(FakeGpuArray(b.ravel()), FakeGpuArray(x.ravel())) == pytest.approx(expected, rel=1e-12)
+
+
+@needs_compiler
+def test_a_useless_guess_and_a_b_of_zeros_on_the_gpu(on_host):
+    problem = build((17, 23), "open")
+    b, guess = residual(problem).reshape(problem.shape), np.ones(problem.shape)
+    x, info = deepcg.solve(problem, FakeGpuArray(b), x0=1e200 * guess, model="multigrid")
+    assert info == 0 and info.fallbacks == 0 and info.residuals[0] == pytest.approx(np.linalg.norm(b))
+    x, info = deepcg.solve(problem, FakeGpuArray(0 * b), x0=guess, model="multigrid")
+    assert info == 0 and info.iterations == 0 and not x.values.any()
+
+
+@needs_compiler
 def test_what_the_gpu_cannot_do_is_refused_or_ended_on_the_host(on_host):
     problem = build((17, 23), "open")
     b = FakeGpuArray(np.random.default_rng(5).standard_normal(problem.shape))

@@ -30,7 +30,6 @@ class Dense:
         self.A, self.products = np.asarray(A, dtype=float), 0
         diagonal = self.A.diagonal()
         self.inverse_diagonal = 1.0 / np.where(diagonal == 0, 1.0, diagonal)
-        self.norm_bound = float(abs(self.A).sum(axis=1).max())
 
     def apply(self, x, out):
         self.products += 1
@@ -215,7 +214,7 @@ HOSTILE = [
 @pytest.mark.parametrize("method", HARD)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_preconditioners_cannot_spoil_the_answer(method, name):
-    """Without a warning, within a few times the iterations of Jacobi's CG, and saying so."""
+    """Without a warning, within twice the iterations of Jacobi's CG and a few more, and saying so."""
     A = poisson_matrix("open box 2-D")
     b = np.random.default_rng(53).standard_normal(len(A))
     target = 1e-8 * np.linalg.norm(b)
@@ -223,7 +222,7 @@ def test_hostile_preconditioners_cannot_spoil_the_answer(method, name):
     it = Run(method, A, hostile(name, A), b, target, maxiter=1000)
     assert it.reason == krylov.CONVERGED
     assert np.linalg.norm(b - A @ it.x) <= target * (1 + 1e-9)
-    assert it.iterations <= 4 * plain.iterations + 40 or method == "dcd 0"  # steepest descent is as slow as it is
+    assert it.iterations <= 2 * plain.iterations + 40 or method == "dcd 0"  # steepest descent is as slow as it is
     harmless = name in ("huge r", "tiny r") or (
         name == "minus r" and "dcd" in method
     )  # its line search takes either sign
@@ -390,6 +389,59 @@ def test_the_chain_goes_on_where_an_iteration_gives_up():
         assert outcome.fallbacks == (outcome.iterations - 1 if fallbacks else 0)
         assert len(outcome.residuals) == outcome.iterations + 1
         assert np.linalg.norm(SIDE - BOX @ x) <= 1e-9
+
+
+def test_no_method_starts_from_a_worse_x_than_the_best():
+    """A compiled iteration that gets worse is undone; so is one that ends with what is no number."""
+
+    def spoil(by):
+        def own(x, r, target, maxiter):
+            x += by
+            r[:] = 0.0
+            return SimpleNamespace(residuals=[0.0], alphas=[1.0], betas=[], broken=False)
+
+        return own
+
+    for by in (1e3, 1e300, np.inf, np.nan):
+        for x0, from_zero in ((np.zeros_like(SIDE), True), (np.linspace(0, 1, SIDE.size), False)):
+            x, start = x0.copy(), np.linalg.norm(SIDE - BOX @ x0)
+            outcome = solve(Dense(BOX), SIDE, x, [COMPILED], target=1e-9, maxiter=9, own=spoil(by), from_zero=from_zero)
+            assert outcome.reason == krylov.STALLED and np.array_equal(x, x0)
+            assert outcome.residuals[-1] == pytest.approx(start, rel=1e-12)
+            x = x0.copy()
+            outcome = solve(
+                Dense(BOX), SIDE, x, [COMPILED, JACOBI_CG], target=1e-9, maxiter=500, own=spoil(by), from_zero=from_zero
+            )
+            assert outcome.reason == krylov.CONVERGED and outcome.residuals[1] == pytest.approx(start, rel=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_limit_of_iterations_leaves_a_residual_that_is_true(method):
+    A = poisson_matrix("open box 2-D")
+    for maxiter in (1, 3, 60):
+        it = Run(method, A, np.copy, np.ones(len(A)), target=1e-300, maxiter=maxiter, x0=np.sin(np.arange(len(A))))
+        assert it.residuals[-1] == pytest.approx(np.linalg.norm(1 - A @ it.x), rel=1e-8)
+        assert it.residuals[-1] <= it.residuals[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shift", [0.3, 2.1])
+def test_an_indefinite_matrix_is_told_by_a_direction_and_x_is_the_best_that_there_was(method, shift):
+    A = poisson_matrix("open box 2-D") - shift * np.eye(len(poisson_matrix("open box 2-D")))
+    assert np.linalg.eigvalsh(A)[0] < 0 < A.diagonal().min()
+    b = np.random.default_rng(61).standard_normal(len(A))
+    it = Run(method, A, jacobi(A), b, target=1e-10, maxiter=2000)
+    assert it.reason == krylov.BREAKDOWN and it.iterations <= 2 * len(A)
+    assert np.linalg.norm(b - A @ it.x) <= np.linalg.norm(b)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rounding_is_not_taken_for_an_indefinite_matrix(method):
+    """Singular, and b has a part outside the range: x stays finite and no worse than 0, and nothing is called convergence."""
+    A = np.array([[1.0, -1.0, 0.0], [-1.0, 2.0, -1.0], [0.0, -1.0, 1.0]])
+    it = Run(method, A, np.copy, np.ones(3), target=1e-10, maxiter=50)
+    assert it.reason != krylov.CONVERGED and np.isfinite(it.x).all()
+    assert np.linalg.norm(1 - A @ it.x) <= np.sqrt(3) * (1 + 1e-12)
 
 
 def test_an_iteration_that_did_more_than_it_was_asked_for_is_refused():

@@ -121,6 +121,42 @@ def test_a_nonzero_guess(native):
     assert solve(A, A @ exact, problem.shape, exact, ksp_deepcg_native=native)[1] == 0
 
 
+@pytest.mark.parametrize("anchor", [1e-6, 1e-7])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"ksp_deepcg_native": "0"},
+        {"ksp_deepcg_window": "8"},
+        {"ksp_type": "cg"},
+    ],
+)
+def test_a_weak_anchor_costs_no_iterations(how, anchor):
+    shift, b = np.zeros((16, 16, 16)), np.zeros((16, 16, 16))
+    shift[0], b[-1] = anchor, 1.0
+    problem = box(16, 16, 16, shift=shift)
+    x, iterations, reason = solve(problem.matrix(), b.ravel(), problem.shape, rtol=1e-6, **how)
+    assert reason > 0 and iterations <= 8
+    assert relative_residual(problem.matrix(), x, b.ravel()) <= 1.1e-6
+
+
+@pytest.mark.parametrize("native", ["1", "0"])
+@pytest.mark.parametrize("scale", [1e-300, 1e-180, 1e150, 1e300])
+def test_any_scale_of_b(scale, native):
+    """PETSc's norms under- and overflow there; a guess, the history and the tolerance are those of b."""
+    problem, rng = open_box(8), np.random.default_rng(3)
+    A, b, guess = problem.matrix(), rng.standard_normal(512), rng.standard_normal(512)
+    ksp = solver(A, problem.shape, ksp_deepcg_native=native, ksp_atol="0")
+    ksp.setConvergenceHistory()
+    for x0 in (None, scale * guess):
+        x = run(ksp, scale * b, x0) / scale
+        assert ksp.getConvergedReason() > 0 and 0 < ksp.getIterationNumber() <= 12
+        assert relative_residual(A, x, b) <= 1.1 * RTOL
+        assert ksp.getResidualNorm() / scale == pytest.approx(np.linalg.norm(b - A @ x), rel=1e-3)
+    assert ksp.getConvergenceHistory()[0] / scale == pytest.approx(np.linalg.norm(b), rel=1e-9)
+    assert ksp.getTolerances()[1] == 0.0
+
+
 @pytest.mark.parametrize("native", ["1", "0"])
 def test_tolerances_that_rounding_forbids_end_with_a_reason(native):
     problem = open_box(9)
@@ -251,3 +287,24 @@ def test_what_a_preconditioner_raises_arrives_and_the_ksp_goes_on_afterwards():
     x = run(ksp, b)
     assert ksp.getConvergedReason() > 0 and relative_residual(A, x, b) <= RTOL
     ksp.destroy()
+
+
+@pytest.mark.parametrize("native", ["1", "0"])
+@pytest.mark.parametrize("model", ["auto", "jacobi", "none"])
+def test_matrices_and_models_without_an_iteration_of_their_own(model, native):
+    """A diagonal matrix, one of a single row, and one without entries have no levels; nor have the models jacobi and none."""
+    given = {"pc_deepcg_model": model, "ksp_deepcg_native": native}
+    laplacian, b = open_box(6).matrix(), np.random.default_rng(0).standard_normal(216)
+    for A, grid in (
+        (laplacian, "6,6,6"),
+        (sp.csr_array(sp.diags_array(np.linspace(1, 9, 216))), "6,6,6"),
+        (sp.csr_array([[2.0]]), "1,1"),
+    ):
+        rhs = b[: A.shape[0]]
+        x, _, reason = solve(A, rhs, pc_deepcg_grid=grid, **given)
+        assert reason > 0
+        assert relative_residual(A, x, rhs) <= 1.1 * RTOL
+    for n, grid in ((216, "6,6,6"), (1, "1,1")):
+        x, iterations, reason = solve(sp.csr_array((n, n)), b[:n], pc_deepcg_grid=grid, **given)
+        assert (reason, iterations) == (petsc().KSP.ConvergedReason.DIVERGED_BREAKDOWN, 0)
+        assert not x.any()

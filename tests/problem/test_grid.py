@@ -56,10 +56,6 @@ def test_cells_become_a_read_only_copy(cells):
     np.testing.assert_array_equal(grid.fluid, [[True, False, False]])
 
 
-def test_boolean_cells_are_walls_where_true():
-    assert Grid.create(np.array([[False, True]])).cells.tolist() == [[FLUID, SOLID]]
-
-
 @pytest.mark.parametrize(
     ("spacing", "widths"),
     [

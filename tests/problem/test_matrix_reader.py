@@ -315,7 +315,7 @@ def test_refuses_grids_that_do_not_fit():
     refused("no descriptions of the grid given; exactly one", A)
     refused("cells, shape: 2 descriptions", A, cells=cells, shape=(3, 4))
     refused(r"shape: \(3, 5\) has 15 cells but A has 12 rows", A, shape=(3, 5))
-    refused("shape: .*positive", A, shape=(12,))
+    refused(r"no face neighbours; .* look like those of a grid of shape \(3, 4\)", A, shape=(12,))
     refused("shape: .*positive", A, shape=(-3, -4))
     refused("cells: 20 cells, 20 of them FLUID, given for a matrix of 12 rows", A, cells=np.zeros((4, 5), dtype=int))
     with pytest.raises(TypeError, match=r"shape: .* integers"):

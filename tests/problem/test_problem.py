@@ -292,7 +292,9 @@ def test_bad_boundary_data_is_refused(message, arguments):
         Poisson(BOX, boundary="open").rhs(**arguments)
 
 
-@pytest.mark.parametrize("x", [np.ones(11), np.ones((4, 3)), np.ones((12, 1))], ids=lambda x: str(x.shape))
+@pytest.mark.parametrize(
+    "x", [np.ones(11), np.ones((4, 3)), np.ones((1, 12)), np.ones((11, 2))], ids=lambda x: str(x.shape)
+)
 def test_apply_refuses_other_shapes(x):
     with pytest.raises(ValueError, match="x: shape"):
         Poisson(BOX).apply(x)

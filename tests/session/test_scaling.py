@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 import deepcg
-from deepcg.native.session import Session
+from tests.support.session import Session
 
 
 def ghost_points_eliminated(n):
@@ -99,3 +99,15 @@ def test_a_solver_is_updated_from_one_kind_to_the_other():
         solver.update(deepcg.Poisson.from_matrix(A, shape=(n, n)))
         x, info = solver.solve(b)
         assert int(info) == 0 and np.linalg.norm(b - A @ x) <= 1e-6 * np.linalg.norm(b)
+
+
+def test_what_no_x_can_change_is_taken_off_by_the_rows_scaling():
+    A, W = ghost_points_eliminated(7)
+    session = Session().grid(7, 7)
+    session.matrix(A)
+    v = np.random.default_rng(1).standard_normal(49)
+    left, count, removed = session.project(v)
+    assert count == 1
+    assert abs(W @ v) > 0.1 > 1e-13 > abs(W @ left)  # W is the left null vector
+    assert removed == pytest.approx(np.linalg.norm(v - left))
+    np.testing.assert_allclose(session.project(left)[0], left, rtol=0, atol=1e-14)

@@ -126,6 +126,50 @@ def test_another_pattern_on_the_same_grid():
         judge(A, x, b, result)
 
 
+@pytest.mark.parametrize("by", ["grid", "cells", "coordinates"])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_no_x_can_change_is_taken_off(by, sign):
+    """The means of two closed boxes of three, and a row that is zero; compared with the left null vectors of the matrix."""
+    cells = np.zeros((6, 11), np.uint8)
+    cells[:, [3, 7]] = SOLID
+    coefficient = np.where(np.arange(11) < 7, 1.0, 2.5) * np.ones((6, 1))
+    problem = Poisson(cells, coefficient=coefficient, boundary=["wall", ("wall", "open")])
+    fluid = cells.reshape(-1) == FLUID
+    A, session, order = sign * problem.matrix(), Session(), np.arange(problem.size)
+    if by == "grid":
+        A = sp.csr_array(sp.eye_array(66, format="csc")[:, fluid] @ A @ sp.eye_array(66, format="csc")[:, fluid].T)
+        session.grid(6, 11)
+    elif by == "cells":
+        session.grid(6, 11, cells=cells)
+    else:
+        order = np.random.default_rng(1).permutation(problem.size)
+        A = A[order][:, order]
+        session.coordinates(np.argwhere(cells == FLUID)[order][:, ::-1])
+    session.matrix(sp.csr_array(A))
+    v = np.random.default_rng(2).standard_normal(A.shape[0])
+    vectors, values, _ = np.linalg.svd(A.toarray())
+    null = vectors[:, values < 1e-10]
+    left, count, removed = session.project(v)
+    assert count == null.shape[1] == (14 if by == "grid" else 2)
+    np.testing.assert_allclose(left, v - null @ (null.T @ v), rtol=0, atol=1e-13)
+    assert removed == pytest.approx(np.linalg.norm(null.T @ v))
+    assert session.project(left)[2] <= 1e-13
+    session.set(model="multigrid").call("set_up")
+    zero = 12 if by == "grid" else 0
+    kind = "positive" if sign > 0 else "negative"
+    assert f"{zero} rows zero, {kind} semi-definite, singular on 2 component(s);" in session.view()
+
+
+def test_a_regular_matrix_is_called_definite():
+    session = Session().grid(4, 5).matrix(box(4, 5, boundary="open").matrix())
+    session.call("set_up")
+    assert "0 rows zero, positive definite;" in session.view()
+    v = np.arange(20.0)
+    left, count, removed = session.project(v)
+    assert (count, removed) == (0, 0.0)
+    np.testing.assert_array_equal(left, v)
+
+
 def test_a_guess_saves_iterations():
     problem, rng = box(12, 12, 12, boundary="open"), np.random.default_rng(8)
     A, exact = problem.matrix(), rng.standard_normal(1728)

@@ -1,5 +1,6 @@
 """A solver session on many ranks, which are threads here: the answers and iterations of one process, whatever the cuts."""
 
+import ctypes
 import itertools
 
 import numpy as np
@@ -9,6 +10,9 @@ import scipy.sparse as sp
 from deepcg import FLUID, SOLID, Poisson
 from deepcg.multigrid.parameters import Parameters
 from deepcg.native import library as native
+from deepcg.native.callbacks import Callbacks
+from deepcg.native.constants import STOPPED
+from deepcg.native.session import Observer
 from tests.session.test_session import RTOL, judge, over_all_cells
 from tests.support.ranks import Crowd, OnRanks, Rank, on_all, ranks_of
 from tests.support.session import Session
@@ -110,6 +114,16 @@ def test_as_on_one_process(name, cuts, sign):
     assert abs(result.iterations - alone.iterations) <= 1
 
 
+@pytest.mark.parametrize("method", ["cg", "dcd"])
+def test_a_weak_anchor_costs_no_iterations(method):
+    shift, b = np.zeros(SHAPE), np.zeros(SHAPE)
+    shift[0], b[-1] = 1e-7, 1.0
+    A, b = over_all_cells(Poisson(np.zeros(SHAPE, np.uint8), shift=shift), 1.0), b.ravel()
+    x, result = Cut(SHAPE, CUTS["boxes"], rtol=1e-6, method=method).set_grid().matrix(A).solve(b)
+    assert result.reason == 0 and result.fallbacks == 0 and result.iterations <= 8
+    assert np.linalg.norm(b - A @ x) <= 1.1e-6 * np.linalg.norm(b)
+
+
 def test_components_that_cross_ranks_and_some_that_do_not():
     """Singular ones on one rank and on several, and one that an open side anchors, which one rank cannot see from another."""
     cells = np.zeros(SHAPE, np.uint8)
@@ -202,3 +216,63 @@ def test_an_operator_over_the_cells_of_each_box(name):
     _, alone = Session(rtol=RTOL, model="multigrid").operator(native.operator(problem.stencil)).solve(b)
     assert abs(result.iterations - alone.iterations) <= 1
     parts.close()
+
+
+@pytest.mark.parametrize("cuts", CUTS)
+def test_the_judge_keeps_the_matrix_that_was_given(cuts):
+    """Anchors of 1e-8 of the diagonal on one rank, couplings that differ by rounding and a stray entry across ranks; and row sums of single
+    precision, on components that are singular and on others."""
+    A = over_all_cells(problems()["jumps"], 1.0).tocsr()
+    rng = np.random.default_rng(9)
+    weak = over_all_cells(problems()["closed"], 1.0) + 1e-8 * sp.diags_array((np.arange(A.shape[0]) < 40) * 6.0)
+    rough = sp.csr_array((A.data * (1 + 1e-12 * rng.uniform(-1, 1, A.nnz)), A.indices, A.indptr), A.shape)
+    stray = sp.coo_array(([1e-14, 1e-14], ([3, 2500], [2500, 3])), A.shape)
+    for matrix, rtol in ((weak, 1e-6), ((rough + stray).tocsr(), 1e-11)):
+        b = matrix @ rng.standard_normal(A.shape[0])
+        x, result = Cut(SHAPE, CUTS[cuts], rtol=rtol).set_grid().matrix(matrix.tocsr()).solve(b)
+        assert result.reason == 0 and np.linalg.norm(b - matrix @ x) <= 1.01 * rtol * np.linalg.norm(b)
+    for name in ("closed", "jumps"):
+        single = (over_all_cells(problems()[name], 1.0) / 3).astype(np.float32).astype(float)
+        b = rng.standard_normal(A.shape[0])
+        x, result = Cut(SHAPE, CUTS[cuts], rtol=1e-6, rounding=6e-8).set_grid().matrix(single.tocsr()).solve(b)
+        assert result.reason == 0 and (result.projected > 0.0) == (name == "closed")
+        assert np.linalg.norm(b - single @ x) <= 1.01 * np.hypot(1e-6 * np.linalg.norm(b), result.projected)
+
+
+def watched(stop_at, fails=False):
+    """Two ranks of which the second one has an observer, which stops, or fails, at an iteration."""
+    problem = Poisson(np.zeros((10, 9), np.uint8), boundary="open")
+    cut, seen, calls, observer = Cut((10, 9), ((4,), ()), rtol=RTOL).set_grid(), [], Callbacks(), Observer()
+
+    def observe(iteration, norm, x, stop):
+        seen.append(iteration)
+        if iteration == stop_at and fails:
+            raise ArithmeticError("of rank 1")
+        stop[0] = iteration == stop_at
+
+    calls.serve(observer, "observe", observe)
+    cut.sessions[1].call("set_observer", ctypes.byref(observer))
+    cut.kept = calls, observer
+    return cut.matrix(problem.matrix()), problem, seen
+
+
+@pytest.mark.parametrize("stop_at", [0, 3])
+def test_where_one_rank_stops_all_do(stop_at):
+    cut, problem, seen = watched(stop_at)
+    _, result = cut.solve(np.ones(problem.size))
+    assert (result.reason, result.iterations) == (STOPPED, stop_at)
+    assert seen == list(range(stop_at + 1))
+    cut, problem, seen = watched(stop_at=None)
+    x, result = cut.solve(np.ones(problem.size))
+    judge(problem.matrix(), x, np.ones(problem.size), result)
+    assert seen == list(range(result.iterations + 1))
+
+
+def test_where_one_ranks_observer_fails_all_are_told():
+    cut, problem, seen = watched(2, fails=True)
+    with pytest.raises(native.KernelError) as caught:
+        cut.solve(np.ones(problem.size))
+    texts = {rank: str(error) for rank, error in caught.value.of_ranks.items()}
+    assert "another process's observer failed" in texts[0]
+    assert "observe returned error code 1" in texts[1]
+    assert seen == [0, 1, 2]

@@ -24,10 +24,6 @@ class Operator(Protocol):
     def inverse_diagonal(self) -> Array:
         """Flat, 0 where there is no unknown."""
 
-    @property
-    def norm_bound(self) -> float:
-        """An upper bound of ||A||_2."""
-
     def apply(self, x: Array, out: Array) -> Any:
         """out = A x"""
 
@@ -103,7 +99,6 @@ def solve(
     )
     calls.serve(system, "project", lambda v: operator.project(vector(v, size)))
     calls.serve(system, "inverse_diagonal", inverse_diagonal)
-    calls.serve(system, "norm_bound", lambda bound: bound.__setitem__(0, operator.norm_bound))
     for name, function, given in (
         ("precondition", precondition, preconditioner),
         ("run", run, own),

@@ -34,6 +34,7 @@ class Session(session.Session):
 
     def ranks(self, given: Ranks) -> Session:
         self.call("set_ranks", ctypes.byref(given))
+        self.given = given  # its functions are called when the session ends, too
         return self
 
     def matrix(
@@ -73,6 +74,12 @@ class Session(session.Session):
         z = np.full(r.size, np.nan)
         self.call("apply", np.ascontiguousarray(r, np.float64), z)
         return z
+
+    def project(self, v: np.ndarray) -> tuple[np.ndarray, int, float]:
+        """v without what no x can change, the number of components and rows that this concerns, and the norm of what was taken."""
+        left, count, removed = np.array(v, np.float64), ctypes.c_int64(), ctypes.c_double()
+        self.call("project", left, ctypes.byref(count), ctypes.byref(removed))
+        return left, count.value, removed.value
 
     def view(self) -> str:
         text = ctypes.create_string_buffer(8192)

@@ -31,6 +31,8 @@ class MatrixLayout(Layout):
     ----------
     eliminated : int array
         The rows that are diagonal only and solved on their own.
+    cell : int array or None
+        The flat index of each row's cell. None: row i is cell i.
     """
 
     of_matrix = True
@@ -41,6 +43,7 @@ class MatrixLayout(Layout):
         self._cell: slice | NDArray[np.int64] = (
             session.array(read.cell, ctypes.c_int64, self.size) if read.cell else slice(None)
         )
+        self.cell = None if isinstance(self._cell, slice) else self._cell
         alone = session.array(read.row, ctypes.c_int64, read.alone)
         scales = [session.array(scale, ctypes.c_double, self.size) for scale in (read.row_scale, read.column_scale)]
         self._scale = scales[0] * scales[1] if read.row_scale else None
@@ -64,7 +67,7 @@ class MatrixLayout(Layout):
             rows = np.ascontiguousarray(values, dtype=np.float64)
         else:
             raise ValueError(
-                f"{name}: shape {values.shape} given; ({self.size},) rows of A or the cells' {self.shape} is needed"
+                f"{name}: shape {values.shape} given; ({self.size},) rows of A or the cells' {self.shape} is needed (several: as columns, ({self.size}, k))"
             )
         if self._ignored.size:
             rows = rows.copy()

@@ -45,6 +45,8 @@ def _place_on_shape(session: Session, n: int, shape: Sequence[int]) -> int:
     if entries.dtype.kind not in "ui" or entries.ndim != 1:
         raise TypeError(f"shape: {shape!r} given; integers (ny, nx) or (nz, ny, nx) are needed")
     sizes = tuple(int(entry) for entry in entries)
+    if len(sizes) == 1:
+        sizes = (1, *sizes)
     if len(sizes) not in (2, 3) or min(sizes) < 1:
         raise ValueError(f"shape: {shape!r} given; (ny, nx) or (nz, ny, nx) with positive entries is needed")
     total = prod(sizes)

@@ -49,7 +49,7 @@ void set_up(dcg_cuda &m, const dcg_operator &op) {
   m.inverse_scale = hierarchy.inverse_scale;
   m.krylov.levels = &m.levels;
   m.krylov.fine = fine_view(op, m.levels.views[0], m.arena);
-  m.krylov.p = m.arena.zeros<float>(m.levels.views[0].grid.size);
+  m.krylov.p = m.arena.zeros<double>(m.levels.views[0].grid.size);
   m.krylov.partial = m.arena.zeros<double>(Launcher::kSums);
   m.krylov.now = m.arena.zeros<Scalars>(1);
   wait({});  // vectors may be used on any stream from here on
@@ -140,6 +140,14 @@ extern "C" int dcg_cuda_residual(dcg_cuda *handle, const double *b, const double
     require(handle && b && r && norm && removed && r != x, "no argument but x may be NULL, and r must not be x");
     const Krylov &k = handle->krylov;
     std::tie(*norm, *removed) = true_residual(k.fine, handle->runs, k.partial, &k.now->norm, b, x, r, static_cast<Stream>(stream));
+  });
+}
+
+extern "C" int dcg_cuda_magnitude(dcg_cuda *handle, const double *b, const double *x, double *norm, void *stream) {
+  return guarded([&] {
+    require(handle && b && x && norm, "no argument may be NULL");
+    const Krylov &k = handle->krylov;
+    *norm = magnitude(k.fine, k.partial, &k.now->norm, b, x, static_cast<Stream>(stream));
   });
 }
 

@@ -1,4 +1,4 @@
-// Conjugate gradients with every scalar on the device: x and r in double precision, z = M r and the direction p in single, as on the
+// Conjugate gradients with every scalar on the device: x, r and the direction p in double precision, z = M r in single, as on the
 // CPU. The host runs ahead and looks only now and then: kernels after the end do nothing.
 #pragma once
 
@@ -19,12 +19,12 @@ struct FineView {  // the user's operator in double precision
   DCG_BOTH int index(int k, int j, int i) const { return (k * grid.n[1] + j) * grid.n[2] + i; }
 
   // (A p) at a cell; for a constant coefficient without the factor `unit`
-  DCG_BOTH double product(const float *p, int k, int j, int i) const {
+  DCG_BOTH double product(const double *p, int k, int j, int i) const {
     const int at = grid.at(k, j, i), n = index(k, j, i);
     const bool y = grid.n[1] > 1, z = grid.n[0] > 1;
     const double here = p[at], west = p[grid.below(2, at, i)], east = p[grid.above(2, at, i)];
-    const double south = y ? p[grid.below(1, at, j)] : 0.0f, north = y ? p[grid.above(1, at, j)] : 0.0f;
-    const double down = z ? p[grid.below(0, at, k)] : 0.0f, up = z ? p[grid.above(0, at, k)] : 0.0f;
+    const double south = y ? p[grid.below(1, at, j)] : 0.0, north = y ? p[grid.above(1, at, j)] : 0.0;
+    const double down = z ? p[grid.below(0, at, k)] : 0.0, up = z ? p[grid.above(0, at, k)] : 0.0;
     if (unit > 0.0) {
       const int c = stencil_type[at];
       return c ? cell::constant_product<double>(c & 7, here, west, east, south, north, down, up) : 0.0;
@@ -38,7 +38,7 @@ struct FineView {  // the user's operator in double precision
   }
 };
 
-using Scalars = CgRecurrence<float>;
+using Scalars = CgRecurrence;
 
 struct Load {  // b = scale r; r . r
   Grid grid;
@@ -82,29 +82,29 @@ struct Direction {  // p = z + beta p
   Grid grid;
   const Scalars *now;
   const float *z;
-  float *p;
+  double *p;
   DCG_BOTH void operator()(int k, int j, int i) const {
     const int at = grid.at(k, j, i);
-    p[at] = cell::stepped(z[at], now->beta, p[at]);
+    p[at] = cell::stepped<double>(z[at], now->beta, p[at]);
   }
 };
 
 struct Curvature {  // p . A p
   FineView fine;
-  const float *p;
+  const double *p;
   DCG_BOTH double operator()(int k, int j, int i) const { return p[fine.grid.at(k, j, i)] * fine.product(p, k, j, i); }
 };
 
 struct Advance {  // x += alpha p, r -= alpha A p, b = scale r; r . r
   FineView fine;
   const Scalars *now;
-  const float *p;
+  const double *p;
   double *x, *r;
   float *b;
   DCG_BOTH double operator()(int k, int j, int i) const {
     const int at = fine.grid.at(k, j, i), n = fine.index(k, j, i);
     const double alpha = now->alpha, step = fine.unit > 0.0 ? alpha * fine.unit : alpha;
-    x[n] = cell::stepped<double>(x[n], alpha, p[at]);
+    x[n] = cell::stepped(x[n], alpha, p[at]);
     const double next = cell::stepped_back(r[n], step, fine.product(p, k, j, i));
     r[n] = next;
     b[at] = static_cast<float>(now->scale * next);
@@ -128,8 +128,7 @@ struct Accept {
 struct Krylov {  // the iteration's own arrays on the device
   const Levels *levels;
   FineView fine;
-  float *p;
-  double *partial;
+  double *p, *partial;
   Scalars *now;
 };
 
@@ -143,7 +142,7 @@ class DeviceSpace {
 
   void residual_square() { sum(Load{grid(), krylov_.now, r_, finest_.b}); }
   void load() {
-    clear(krylov_.p, sizeof(float) * grid().size, launcher_.stream);
+    clear(krylov_.p, sizeof(double) * grid().size, launcher_.stream);
     residual_square();
   }
   void precondition() {

@@ -5,21 +5,17 @@
 
 namespace dcg::cuda {
 
-struct Residual {  // r = b - A x in difference form; x NULL: 0
+// A row of A times x in difference form, or of |A| times |x|.
+template <bool kMagnitude>
+struct Product {
   FineView fine;
-  const double *b, *x;
-  double *r;
+  const double *x;
 
-  DCG_BOTH void operator()(int k, int j, int i) const {
-    const int n = fine.index(k, j, i);
-    if (fine.cells[n] != DCG_FLUID) {
-      r[n] = 0.0;
-      return;
-    }
-    r[n] = x ? b[n] - (fine.unit > 0.0 ? fine.unit * constant(k, j, i) : variable(k, j, i)) : b[n];
-  }
+  DCG_BOTH double operator()(int k, int j, int i) const { return fine.unit > 0.0 ? fine.unit * constant(k, j, i) : variable(k, j, i); }
 
  private:
+  DCG_BOTH static double one(double value) { return kMagnitude ? std::fabs(value) : value; }
+  DCG_BOTH static double difference(double here, double there) { return kMagnitude ? std::fabs(here) + std::fabs(there) : here - there; }
   // The neighbour's index, -1 beyond the grid.
   DCG_BOTH int beyond(int k, int j, int i, int axis, int side) const {
     int c[3] = {k, j, i};
@@ -39,9 +35,9 @@ struct Residual {  // r = b - A x in difference form; x NULL: 0
     for (int axis = 0; axis < 3; ++axis)
       for (int side = -1; side <= 1; side += 2) {
         const int m = beyond(k, j, i, axis, side);
-        if (m >= 0 && fine.grid.n[axis] > 1 && fine.cells[m] == DCG_FLUID) sum += here - x[m], --joined;
+        if (m >= 0 && fine.grid.n[axis] > 1 && fine.cells[m] == DCG_FLUID) sum += difference(here, x[m]), --joined;
       }
-    return sum + joined * here;  // the rest are faces to fixed values
+    return sum + joined * one(here);  // the rest are faces to fixed values
   }
 
   DCG_BOTH double variable(int k, int j, int i) const {
@@ -49,14 +45,41 @@ struct Residual {  // r = b - A x in difference form; x NULL: 0
     const int face[3] = {n, n + k * fine.grid.n[2], n + row};
     const int step[3] = {fine.grid.n[1] * fine.grid.n[2], fine.grid.n[2], 1};
     const double here = x[n];
-    double sum = fine.shift ? fine.shift[n] * here : 0.0;
+    double sum = fine.shift ? one(fine.shift[n] * here) : 0.0;
     for (int axis = 0; axis < 3; ++axis) {
       if (!fine.weight[axis]) continue;
       const int low = beyond(k, j, i, axis, -1), high = beyond(k, j, i, axis, 1);
-      sum += cell::outflow(fine.weight[axis][face[axis]], fine.weight[axis][face[axis] + step[axis]], here, low < 0 ? 0.0 : x[low],
-                           high < 0 ? 0.0 : x[high]);
+      sum += fine.weight[axis][face[axis]] * difference(here, low < 0 ? 0.0 : x[low]) +
+             fine.weight[axis][face[axis] + step[axis]] * difference(here, high < 0 ? 0.0 : x[high]);
     }
     return sum;
+  }
+};
+
+struct Residual {  // r = b - A x; x NULL: 0
+  FineView fine;
+  const double *b, *x;
+  double *r;
+
+  DCG_BOTH void operator()(int k, int j, int i) const {
+    const int n = fine.index(k, j, i);
+    if (fine.cells[n] != DCG_FLUID) {
+      r[n] = 0.0;
+    } else {
+      r[n] = x ? b[n] - Product<false>{fine, x}(k, j, i) : b[n];
+    }
+  }
+};
+
+struct Magnitude {  // the square of a row of |A| |x| + |b|
+  FineView fine;
+  const double *b, *x;
+
+  DCG_BOTH double operator()(int k, int j, int i) const {
+    const int n = fine.index(k, j, i);
+    if (fine.cells[n] != DCG_FLUID) return 0.0;
+    const double row = Product<true>{fine, x}(k, j, i) + std::fabs(b[n]);
+    return row * row;
   }
 };
 
@@ -136,6 +159,16 @@ inline RunsView upload_runs(Arena &arena, int64_t runs, const int64_t *first, co
   v.cells = arena.upload(cells);
   v.sum = arena.zeros<double>(runs), v.mean = arena.zeros<double>(components), v.removed = arena.zeros<double>(1);
   return v;
+}
+
+// || |A| |x| + |b| ||_2
+inline double magnitude(const FineView &fine, double *partial, double *result, const double *b, const double *x, Stream stream) {
+  const Launcher launcher{stream};
+  double square = 0.0;
+  launcher.sum(fine.grid.extent(), partial, Magnitude{fine, b, x});
+  launcher.alone(Total{partial, result});
+  copy(&square, result, sizeof square, stream);
+  return std::sqrt(square);
 }
 
 // r = b - A x less its means; {||r||, 2-norm of the part removed}

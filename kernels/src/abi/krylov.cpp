@@ -32,21 +32,18 @@ class CallersSystem : public LinearSystem {
     if (f_.inverse_diagonal && !inverse_diagonal_) check("inverse_diagonal", f_.inverse_diagonal(f_.context, &inverse_diagonal_));
     return inverse_diagonal_;
   }
-  double norm_bound() override {
-    if (f_.norm_bound && norm_bound_ == 0.0) check("norm_bound", f_.norm_bound(f_.context, &norm_bound_));
-    return norm_bound_;
+  double magnitude(const double *b, const double *x) override {
+    double norm = -1.0;
+    if (f_.magnitude) check("magnitude", f_.magnitude(f_.context, b, x, &norm));
+    return norm;
   }
   bool run(double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations) override {
     int32_t result = 0;
     check("run", f_.run(f_.context, x, r, target, maxiter, history, steps, iterations, &result));
     return result != DCG_CG_BREAKDOWN;
   }
-  bool elsewhere() const override { return f_.norm != nullptr; }
-  double norm(const double *v) override {
-    double norm = 0.0;
-    check("norm", f_.norm(f_.context, v, &norm));
-    return norm;
-  }
+  bool elsewhere() const override { return f_.keep != nullptr; }
+  void keep(bool back) override { check("keep", f_.keep(f_.context, back)); }
   double measure(const double *r, double norm) override {
     if (f_.measure) check("measure", f_.measure(f_.context, r, &norm));
     return norm;
@@ -70,7 +67,6 @@ class CallersSystem : public LinearSystem {
 
   const dcg_system f_;
   const double *inverse_diagonal_ = nullptr;
-  double norm_bound_ = 0.0;
 };
 
 struct Report : dcg_report {
@@ -85,7 +81,7 @@ void check(const dcg_system &system, const dcg_krylov_options &options) {
     if (method == 0) break;
     require(method >= DCG_COMPILED && method <= DCG_JACOBI_CG, "options: chain holds what is no method; enum dcg_method has them");
     require(method != DCG_COMPILED || system.run, "system: run must not be NULL where the chain has DCG_COMPILED");
-    require(method == DCG_COMPILED || (system.product && !system.norm), "system: methods on the host need product, and vectors in the host's memory");
+    require(method == DCG_COMPILED || (system.product && !system.keep), "system: methods on the host need product, and vectors in the host's memory");
     require(method == DCG_COMPILED || method == DCG_JACOBI_CG || system.precondition, "system: precondition must not be NULL for this chain");
   }
 }

@@ -13,6 +13,7 @@ using namespace dcg;
 
 struct dcg_multilevel : Hierarchy {
   Cycle cycle;
+  Field<double> direction;  // for conjugate gradients
   std::unique_ptr<DistributedHierarchy> distributed;  // then all of the above is unused
   bool usable = false;                                // the last set-up went through
 };
@@ -21,6 +22,7 @@ namespace {
 
 void set_up(dcg_multilevel &m) {
   m.set_up();
+  fill(m.direction, m.levels[0]->box.size, 0.0, m.threads);
   m.cycle.prepare(m.levels, m.parameters, 0, best_rows(), m.threads);
   m.usable = true;
 }
@@ -103,7 +105,7 @@ extern "C" int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, d
     }
     Level &finest = *handle->levels[0];
     with_team(handle->threads, [&](const Team &team) {
-      const Outcome mine = conjugate_gradients(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, handle->direction, best_rows(),
+      const Outcome mine = conjugate_gradients(handle->cycle, {handle->op, x, r}, finest, handle->direction, best_rows(),
                                                team, target, maxiter, history, steps);
       if (team.rank == 0) outcome = mine;
     });
@@ -122,7 +124,7 @@ extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window,
     std::vector<Direction> kept(std::clamp<int64_t>(maxiter, 0, window) + 1);  // there will be no more
     Outcome outcome;
     with_team(handle->threads, [&](const Team &team) {
-      const Outcome mine = flexible_conjugate_gradients(handle->cycle, {handle->op, 1.0 / handle->inverse_scale, x, r}, finest, kept,
+      const Outcome mine = flexible_conjugate_gradients(handle->cycle, {handle->op, x, r}, finest, kept,
                                                 best_rows(), team, target, maxiter, history, steps);
       if (team.rank == 0) outcome = mine;
     });

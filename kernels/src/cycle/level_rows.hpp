@@ -24,10 +24,11 @@ inline Share share_rows(const Team &team, const Level &level, int64_t columns, i
 }
 
 // The neighbouring rows of a row of a padded field, from index `at` on; `none` stands for those of an axis of one cell.
-inline Around<float> neighbour_rows(const Level &level, const float *field, int64_t at, const float *none) {
+template <class T>
+Around<T> neighbour_rows(const Level &level, const T *field, int64_t at, const T *none) {
   const Box &box = level.box;
-  const float *row = field + at;
-  Around<float> n{none, none, none, none};
+  const T *row = field + at;
+  Around<T> n{none, none, none, none};
   if (box.n[0] > 1) n.down = row - box.plane, n.up = row + box.plane;
   if (box.n[1] > 1) n.south = row - box.stride, n.north = row + box.stride;
   return n;

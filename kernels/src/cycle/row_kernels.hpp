@@ -7,11 +7,11 @@
 //   residual_*          the same without the store; its row stays in cache                      9 / 24
 //   restrict            12 transfer weights and one value of a coarse cell for eight fine ones  52 / 8 = 6.5
 //   prolong             the same, and x 4 + 4                                                   14.5
-//   direction           p 4 + 4, z 4                                                            12
+//   direction           p 8 + 8, z 4                                                            20
 //   curvature_constant  p in cache from `direction`, type 1                                     1
-//   advance_constant    p 4, type 1, x 8 + 8, r 8 + 8, b 4                                      41
-//   curvature_variable  p in cache, three weights 12, diagonal 4, omega_dinv 4                  20
-//   advance_variable    as advance_constant, with three double weights                          64
+//   advance_constant    p 8, type 1, x 8 + 8, r 8 + 8, b 4                                      45
+//   curvature_variable  p in cache, three weights 24, kind 1                                    25
+//   advance_variable    as advance_constant, with three weights                                 69
 #pragma once
 
 #include <cstdint>
@@ -64,20 +64,26 @@ struct RowKernels {
   // x += P e for fine columns 2 begin .. 2 end of a row, for an axis coarsened in pairs throughout
   void (*prolong_pairs)(int64_t begin, int64_t end, const CoarseRows &rows, float *x);
 
-  // Conjugate gradients. p = z + beta p.
-  void (*direction)(int64_t n, const float *z, float beta, float *p);
-  // p . A p over a row, A of a constant coefficient (by stencil types) or with weights, in single precision but for the last sums
-  double (*curvature_constant)(int64_t n, const float *p, const Around<float> &around, const uint8_t *stencil_type);
-  double (*curvature_variable)(int64_t n, const float *p, const Around<float> &around, const WeightRows &w);
-  // x += alpha p, r -= alpha scale A p, b = inverse r in single precision; returns r . r
-  double (*advance_constant)(int64_t n, double alpha, double scale, const float *p, const Around<float> &around, const uint8_t *stencil_type,
-                         double *x, double *r, double inverse, float *b);
-  double (*advance_variable)(int64_t n, double alpha, const float *p, const Around<float> &around, const FineWeights &w, double *x, double *r,
-                             double inverse, float *b);
   // sum of a b
   double (*dot)(int64_t n, const float *a, const float *b);
+
+  // Krylov iterations, with directions p and the user's operator in double precision. p = z + beta p.
+  void (*direction)(int64_t n, const float *z, double beta, double *p);
+  // p . A p
+  double (*curvature_constant)(int64_t n, const double *p, const Around<double> &around, const uint8_t *stencil_type);
+  double (*curvature_variable)(int64_t n, const double *p, const Around<double> &around, const FineWeights &w);
+  // out = -A p; returns p . A p
+  double (*product_constant)(int64_t n, const double *p, const Around<double> &around, const uint8_t *stencil_type, double *out);
+  double (*product_variable)(int64_t n, const double *p, const Around<double> &around, const FineWeights &w, double *out);
+  // x += alpha p, r -= alpha scale A p, b = inverse r in single precision; returns r . r
+  double (*advance_constant)(int64_t n, double alpha, double scale, const double *p, const Around<double> &around, const uint8_t *stencil_type,
+                             double *x, double *r, double inverse, float *b);
+  double (*advance_variable)(int64_t n, double alpha, const double *p, const Around<double> &around, const FineWeights &w, double *x, double *r,
+                             double inverse, float *b);
+  // sum of a b
+  double (*dot_wide)(int64_t n, const float *a, const double *b);
   // to += factor from
-  void (*add)(int64_t n, float factor, const float *from, float *to);
+  void (*add)(int64_t n, double factor, const double *from, double *to);
 };
 
 extern const RowKernels kGenericRows, kAvx2Rows;

@@ -15,11 +15,10 @@ void DistributedHierarchy::load_residual(const double *r, double scale, const Te
   });
 }
 
-class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace, float> {
+class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace> {
  public:
   RankSpace(DistributedHierarchy &on, double *x, double *r, const Team &team)
-      : on_(on), level_(on.finest_->level), team_(team), system_{on.op_, 1.0 / on.inverse_scale_, x, r}, p_(on.direction_.data()),
-        own_(system_, level_, rows_, team) {}
+      : on_(on), level_(on.finest_->level), team_(team), system_{on.op_, x, r}, p_(on.direction_.data()), own_(system_, level_, rows_, team) {}
 
   double residual_square() {
     return sum([&](int64_t row, int64_t at, int64_t n) { return square_row(n, system_.r + row * n, &level_.cells[at]); });
@@ -28,7 +27,7 @@ class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace, float> {
   void load() {
     on_.load_residual(system_.r, cg.scale, team_);
     const Range part = team_.part(on_.direction_.size());
-    std::fill(p_ + part.begin, p_ + part.end, 0.0f);
+    std::fill(p_ + part.begin, p_ + part.end, 0.0);
     team_.barrier();
   }
 
@@ -48,7 +47,7 @@ class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace, float> {
     if (team_.rank == 0)
       for (const Halo &halo : local.ghosts) halo.broadcast(p_, p_);
     team_.barrier();
-    return sum([&](int64_t, int64_t at, int64_t n) { return own_.curvature_row(p_, at, n); }) / on_.inverse_scale_;
+    return own_.scale() * sum([&](int64_t row, int64_t at, int64_t n) { return own_.curvature_row(p_, row, 0, at, n); });
   }
 
   double advance() {
@@ -68,7 +67,7 @@ class DistributedHierarchy::RankSpace : public CgOnHost<RankSpace, float> {
   const Team &team_;
   const RowKernels &rows_ = best_rows();
   const System system_;
-  float *const p_;
+  double *const p_;
   const KrylovRows own_;
 };
 

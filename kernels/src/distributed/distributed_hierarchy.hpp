@@ -67,7 +67,7 @@ class DistributedHierarchy {
   LocalLevel *finest_ = nullptr;
   Hierarchy agglomerated_;  // the levels below, on rank 0
   Cycle agglomerated_cycle_;
-  Field<float> direction_;
+  Field<double> direction_;
   std::vector<LevelSize> sizes_;
   double shared_ = 0.0;  // a sum, from the thread that has it to the others
 };

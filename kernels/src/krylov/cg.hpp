@@ -8,6 +8,9 @@
 //   advance()          x += alpha p, r -= alpha A p, hands scale * r to the preconditioner, and r . r
 //   step(sum, pass)    unless the iteration stopped: makes the pass and gives its sum to the recurrence
 //   stopped()          whether to end. A GPU may look late: steps after the end do nothing.
+//
+// Single precision is enough for z, which only has to be near M r, but not for p = z + beta p: there its rounding is noise of size eps |p| in a
+// smooth direction, hence eps |A| |p| in the residual, however small that is by then.
 #pragma once
 
 #include <cmath>
@@ -20,8 +23,12 @@ namespace dcg {
 
 enum class CgSum { kResidual, kSlope, kCurvature, kNorm };
 
-// The scalars of the iteration, and what follows from each sum. Real is the type of p: beta is rounded to it.
-template <class Real>
+struct Outcome {
+  int64_t iterations = 0;
+  int result = DCG_CG_MAXITER;
+};
+
+// The scalars of the iteration, and what follows from each sum.
 struct CgRecurrence {
   double target = 0.0;
   int64_t maxiter = 0;
@@ -29,8 +36,7 @@ struct CgRecurrence {
   bool scaled = true;                           // false: scale stays 1
 
   double norm = 0.0, scale = 1.0;  // scale * r starts with norm 1, so that single precision suffices for the cycle
-  double slope = 0.0, previous_slope = 0.0, curvature = 0.0, alpha = 0.0;
-  Real beta = 0;
+  double slope = 0.0, previous_slope = 0.0, curvature = 0.0, alpha = 0.0, beta = 0.0;
   int stop = 0, result = DCG_CG_MAXITER;
   int64_t iterations = 0;
 
@@ -45,7 +51,7 @@ struct CgRecurrence {
         return end_by_norm();
       case CgSum::kSlope:
         if (!positive(sum)) return end(DCG_CG_BREAKDOWN);
-        beta = previous_slope > 0.0 ? static_cast<Real>(sum / previous_slope) : 0;
+        beta = previous_slope > 0.0 ? sum / previous_slope : 0.0;
         slope = sum;
         return;
       case CgSum::kCurvature:
@@ -83,10 +89,10 @@ void conjugate_gradients(Space &space) {
 }
 
 // Base of the spaces whose passes return their sums to the caller.
-template <class Space, class Real>
+template <class Space>
 class CgOnHost {
  public:
-  CgRecurrence<Real> cg;
+  CgRecurrence cg;
 
   void step(CgSum which, double (Space::*pass)()) {
     if (!cg.stopped()) cg.accept(which, (static_cast<Space &>(*this).*pass)());

@@ -25,10 +25,7 @@ void HostCg::load() {
 
 double HostCg::precondition() {
   by_jacobi_ = kind_ == kJacobi;
-  if (by_jacobi_) {
-    jacobi_direction(state_, z_.data());
-    return state_.dot(state_.r(), z_.data());
-  }
+  if (by_jacobi_) return jacobi();
   system_.precondition(state_.r(), z_.data());
   const double slope = state_.dot(state_.r(), z_.data());
   if (slope > DCG_ALIGNMENT * state_.r_norm() * state_.norm2(z_.data()) && std::isfinite(slope)) return slope;
@@ -45,7 +42,11 @@ double HostCg::conjugate() {
   }
   double curvature = product();
   if (curvature > 0.0 && std::isfinite(curvature)) return curvature;
-  if (by_jacobi_ && cg.previous_slope == 0.0) return curvature;  // nothing is left to try
+  if (state_.indefinite(p_.data(), curvature)) return curvature;
+  if (by_jacobi_ && cg.previous_slope == 0.0) {  // nothing is left to try
+    if (state_.norm2(product_.data()) == 0.0) state_.stop(DCG_BREAKDOWN);
+    return curvature;
+  }
   ++failures_;
   cg.slope = take_jacobi();
   combine(0.0);
@@ -66,8 +67,14 @@ double HostCg::condition() const { return lanczos_condition(static_cast<int64_t>
 
 double HostCg::take_jacobi() {
   by_jacobi_ = true, cg.previous_slope = 0.0;
+  return jacobi();
+}
+
+double HostCg::jacobi() {
   jacobi_direction(state_, z_.data());
-  return state_.dot(state_.r(), z_.data());
+  const double slope = state_.dot(state_.r(), z_.data());
+  if (slope < 0.0) state_.stop(DCG_BREAKDOWN);  // a diagonal that is not positive
+  return slope;
 }
 
 void HostCg::combine(double beta) {

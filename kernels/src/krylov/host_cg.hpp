@@ -6,7 +6,9 @@
 //   DCG_ALIGNMENT is rounding, or M is not positive: Jacobi's direction is taken instead.
 // * In exact arithmetic p . r = r . z. Where they differ by more than a factor of two, conjugacy is lost: restart with p = z. The step along p is
 //   exact either way.
-// * After DCG_PATIENCE poor directions, or DCG_MOST_FAILURES losses of conjugacy, the iteration gives up; with Jacobi it never does.
+// * After DCG_PATIENCE poor directions, DCG_MOST_FAILURES losses of conjugacy, or evaluations of the residual that did not halve it, the iteration
+//   gives up; with Jacobi it never does.
+// * A direction p with p . A p < 0 beyond rounding proves that A is not positive definite, whatever M is: the solve ends.
 #pragma once
 
 #include <vector>
@@ -16,7 +18,7 @@
 
 namespace dcg {
 
-class HostCg : public CgOnHost<HostCg, double> {
+class HostCg : public CgOnHost<HostCg> {
  public:
   // kFlexible: beta of Polak and Ribiere, r . z less r_before . z (Golub and Ye 1999), at the price of one vector and one product.
   // kJacobi: M is the inverse of A's diagonal.
@@ -34,8 +36,9 @@ class HostCg : public CgOnHost<HostCg, double> {
   double condition() const;  // of M A, by the iterations since the last restart; 0: not known
 
  private:
-  bool gave_up() const { return kind_ != kJacobi && (failures_ >= DCG_PATIENCE || lost_ >= DCG_MOST_FAILURES); }
-  double take_jacobi();       // z = D^-1 r, and the directions before are forgotten; r . z
+  bool gave_up() const { return kind_ != kJacobi && (failures_ >= DCG_PATIENCE || lost_ >= DCG_MOST_FAILURES || state_.stalled()); }
+  double jacobi();            // z = D^-1 r; r . z
+  double take_jacobi();       // the same, and the directions before are forgotten
   void combine(double beta);  // p = z + beta p, and p . r
   double product();           // A p, and p . A p
 

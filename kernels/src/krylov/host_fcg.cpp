@@ -19,6 +19,7 @@ HostFcg::HostFcg(KrylovState &state, int64_t window)
       best_(std::numeric_limits<double>::infinity()) {}
 
 bool HostFcg::propose(int candidate) {
+  if (state_.stopped()) return false;
   if (candidate == 0) {
     now_ = &room(window_.next());
     needed_ = DCG_DECREASE * jacobi_slope(state_);
@@ -45,9 +46,11 @@ void HostFcg::product() {
   system_.product(now_->d.data(), now_->Ad.data());
   now_->curvature = state_.dot(now_->d.data(), now_->Ad.data());
   slope_ = state_.dot(now_->d.data(), state_.r());
+  state_.indefinite(now_->d.data(), now_->curvature);
 }
 
 bool HostFcg::accepts(int candidate) {
+  if (state_.stopped()) return false;
   double decrease = -1.0;  // there is none
   if (now_->curvature > 0.0 && std::isfinite(now_->curvature)) decrease = slope_ * slope_ / now_->curvature;
   if (!std::isfinite(decrease)) decrease = -1.0;
@@ -61,7 +64,7 @@ void HostFcg::advance() {
   const bool drifted = state_.advance(slope_ / now_->curvature, now_->d.data(), now_->Ad.data());
   window_.keep();
   if (drifted) window_.clear();
-  gave_up_ = stalled() || in_a_row_ >= DCG_PATIENCE || failures_ >= DCG_MOST_FAILURES;
+  gave_up_ = stalled() || state_.stalled() || in_a_row_ >= DCG_PATIENCE || failures_ >= DCG_MOST_FAILURES;
 }
 
 bool HostFcg::stalled() {

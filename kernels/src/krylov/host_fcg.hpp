@@ -21,7 +21,7 @@ class HostFcg {
   HostFcg(KrylovState &state, int64_t window);
 
   bool stopped() const { return state_.stopped() || gave_up_; }
-  void breakdown() { state_.stop(DCG_BREAKDOWN); }
+  void breakdown() { gave_up_ = true; }
   bool propose(int candidate);
   void orthogonalise();
   void product();

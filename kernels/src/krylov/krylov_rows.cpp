@@ -25,7 +25,7 @@ FineWeights weights_round(const dcg_operator &op, int64_t row, int64_t first) {
 }  // namespace
 
 KrylovRows::KrylovRows(const System &system, Level &finest, const RowKernels &rows, const Team &team)
-    : system_(system), level_(finest), rows_(rows), team_(team), zeros_(finest.box.stride + 2 * kLanes, 0.0f) {
+    : system_(system), level_(finest), rows_(rows), team_(team), zeros_(finest.box.stride + 2 * kLanes, 0.0) {
   const int64_t *n = finest.box.n;
   const bool split_rows = n[1] > 1 || team.size == 1;
   by_row_ = split_rows ? team.part(n[1]) : Range{0, 1};
@@ -37,32 +37,34 @@ Range KrylovRows::columns(int64_t k, int64_t j) const {
   return {std::max<int64_t>(by_column_.begin, level_.row_begin[row]), std::min<int64_t>(by_column_.end, level_.row_end[row])};
 }
 
-void KrylovRows::wrap(float *p, int64_t k) const {
+void KrylovRows::wrap(double *p, int64_t k) const {
   for (int64_t j = by_row_.begin; j < by_row_.end; ++j) fill_periodic_ghosts(level_, p, k, j, by_column_);
 }
 
-double KrylovRows::curvature_row(const float *p, int64_t at, int64_t length) const {
+double KrylovRows::curvature_row(const double *p, int64_t row, int64_t first, int64_t at, int64_t length) const {
   return level_.constant ? rows_.curvature_constant(length, p + at, around(p, at), level_.stencil_type.data() + at)
-                         : rows_.curvature_variable(length, p + at, around(p, at), weight_rows(level_, at, none()));
+                         : rows_.curvature_variable(length, p + at, around(p, at), weights_round(system_.op, row, first));
 }
 
-double KrylovRows::curvature(const float *p, int64_t k) const {
+double KrylovRows::curvature(const double *p, int64_t k) const {
   double sum = 0.0;
-  each(k, [&](int64_t at, int64_t length) { sum += curvature_row(p, at, length); });
+  each_row(k, [&](int64_t j, int64_t first, int64_t length) {
+    sum += curvature_row(p, k * level_.box.n[1] + j, first, level_.box.at(k, j) + first, length);
+  });
   return sum;
 }
 
-void KrylovRows::product(const float *p, int64_t k, float *out) const {
-  each(k, [&](int64_t at, int64_t length) {
-    if (level_.constant) {
-      rows_.residual_constant(0, length, p + at, around(p, at), none(), level_.stencil_type.data() + at, out + at);
-    } else {
-      rows_.residual_variable(0, length, p + at, around(p, at), none(), weight_rows(level_, at, none()), out + at);
-    }
+double KrylovRows::product(const double *p, int64_t k, double *out) const {
+  double sum = 0.0;
+  each_row(k, [&](int64_t j, int64_t first, int64_t length) {
+    const int64_t at = level_.box.at(k, j) + first;
+    sum += level_.constant ? rows_.product_constant(length, p + at, around(p, at), level_.stencil_type.data() + at, out + at)
+                           : rows_.product_variable(length, p + at, around(p, at), weights_round(system_.op, k * level_.box.n[1] + j, first), out + at);
   });
+  return sum;
 }
 
-double KrylovRows::advance_row(double alpha, const float *p, double inverse, int64_t row, int64_t first, int64_t at, int64_t length) const {
+double KrylovRows::advance_row(double alpha, const double *p, double inverse, int64_t row, int64_t first, int64_t at, int64_t length) const {
   const int64_t entry = row * system_.op.shape[2] + first;
   double *x = system_.x + entry, *r = system_.r + entry;
   float *b = level_.b.data() + at;
@@ -71,7 +73,7 @@ double KrylovRows::advance_row(double alpha, const float *p, double inverse, int
              : rows_.advance_variable(length, alpha, p + at, around(p, at), weights_round(system_.op, row, first), x, r, inverse, b);
 }
 
-double KrylovRows::advance(double alpha, const float *p, double inverse) const {
+double KrylovRows::advance(double alpha, const double *p, double inverse) const {
   double sum = 0.0;
   for (int64_t k = 0; k < level_.box.n[0]; ++k)
     each_row(k, [&](int64_t j, int64_t first, int64_t length) {

@@ -7,7 +7,6 @@ namespace dcg {
 
 struct System {  // the user's operator and vectors: x and r over all cells, without ghosts
   dcg_operator op;
-  double scale;  // op is this times the finest level's operator
   double *x, *r;
 };
 
@@ -22,6 +21,7 @@ class KrylovRows {
  public:
   KrylovRows(const System &system, Level &finest, const RowKernels &rows, const Team &team);
 
+
   double residual_square() const { return dcg::residual_square(level_, system_.r, team_); }
   void load_residual(double inverse) const { dcg::load_residual(level_, system_.r, inverse, team_); }
 
@@ -35,15 +35,16 @@ class KrylovRows {
     for (int64_t k = 0; k < level_.box.n[0]; ++k) each(k, body);
   }
 
-  void wrap(float *p, int64_t k) const;                       // plane k into the ghosts of periodic axes
-  double curvature(const float *p, int64_t k) const;          // p . A p over this thread's part of plane k, A the level's
-  void product(const float *p, int64_t k, float *out) const;  // -A p, likewise
+  double scale() const { return level_.constant ? system_.op.unit : 1.0; }  // the user's operator is this times the A of curvature and product
+  void wrap(double *p, int64_t k) const;                           // plane k into the ghosts of periodic axes
+  double curvature(const double *p, int64_t k) const;              // p . A p over this thread's part of plane k
+  double product(const double *p, int64_t k, double *out) const;   // the same, and -A p
   // x += alpha p, r -= alpha op p, b = inverse r; returns r . r by all threads
-  double advance(double alpha, const float *p, double inverse) const;
+  double advance(double alpha, const double *p, double inverse) const;
 
-  // Of a row from place `at` on: p . A p; as advance, from column `first` of the operator's row `row` on, its part of r . r.
-  double curvature_row(const float *p, int64_t at, int64_t length) const;
-  double advance_row(double alpha, const float *p, double inverse, int64_t row, int64_t first, int64_t at, int64_t length) const;
+  // Of a row from place `at` on, column `first` of the operator's row `row`: as curvature; as advance, its part of r . r.
+  double curvature_row(const double *p, int64_t row, int64_t first, int64_t at, int64_t length) const;
+  double advance_row(double alpha, const double *p, double inverse, int64_t row, int64_t first, int64_t at, int64_t length) const;
 
  private:
   // body(row, first column, length), likewise.
@@ -55,14 +56,14 @@ class KrylovRows {
     }
   }
   Range columns(int64_t k, int64_t j) const;
-  const float *none() const { return zeros_.data() + kLanes; }  // a row of zeros
-  Around<float> around(const float *p, int64_t at) const { return neighbour_rows(level_, p, at, none()); }
+  const double *none() const { return zeros_.data() + kLanes; }  // a row of zeros
+  Around<double> around(const double *p, int64_t at) const { return neighbour_rows(level_, p, at, none()); }
 
   const System &system_;
   Level &level_;
   const RowKernels &rows_;
   const Team &team_;
-  const std::vector<float> zeros_;
+  const std::vector<double> zeros_;
   Range by_row_, by_column_;
 };
 

@@ -18,16 +18,17 @@ class LinearSystem {
   virtual void precondition(const double *r, double *z) = 0;                 // z = M r
   virtual void sum(double *, int64_t) {}                                     // each value over all ranks
 
-  // Asked for when they are needed first, as they may cost a pass over A.
-  virtual const double *inverse_diagonal() { return nullptr; }  // of A; nullptr: 1
-  virtual double norm_bound() { return 0.0; }                   // >= ||A||_2; 0: not known
+  virtual const double *inverse_diagonal() { return nullptr; }  // of A, asked for when it is needed first; nullptr: 1
 
   // The preconditioner's own iteration, as dcg_multilevel_cg has it; false: it broke down.
   virtual bool run(double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations) = 0;
 
-  // Whether vectors are not in the host's memory; then norm() must be there.
+  // Where vectors are not in the host's memory: keeps a copy of x, or makes x what was kept.
   virtual bool elsewhere() const { return false; }
-  virtual double norm(const double *) { return 0.0; }
+  virtual void keep(bool) {}
+
+  // || |A| |x| + |b| ||_2; negative: to be evaluated by `product` and the diagonal.
+  virtual double magnitude(const double *, const double *) { return -1.0; }
 
   // What is judged and recorded instead of ||r||_2, which is given.
   virtual double measure(const double *, double norm) { return norm; }

@@ -34,7 +34,6 @@ void run_compiled(KrylovState &state) {
 void run_cg(KrylovState &state, HostCg::Kind kind) {
   HostCg space(state, kind);
   conjugate_gradients(space);
-  if (space.cg.stopped() && space.cg.result == DCG_CG_BREAKDOWN) state.stop(DCG_BREAKDOWN);
   state.condition = space.condition();
 }
 
@@ -56,6 +55,8 @@ KrylovState solve(LinearSystem &system, const dcg_krylov_options &options, const
   KrylovState state(system, options, b, x, r);
   for (const int32_t method : options.chain) {
     if (method == 0 || state.stopped()) break;
+    state.settle();
+    if (state.stopped()) break;
     switch (method) {
       case DCG_COMPILED: run_compiled(state); break;
       case DCG_CG: run_cg(state, HostCg::kPlain); break;
@@ -65,6 +66,7 @@ KrylovState solve(LinearSystem &system, const dcg_krylov_options &options, const
     }
   }
   if (!state.stopped()) state.stop(DCG_STALLED);
+  state.settle();
   return state;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "core/threads.hpp"
 #include "operator/vectors.hpp"
@@ -28,21 +29,29 @@ KrylovState::KrylovState(LinearSystem &system, const dcg_krylov_options &limits,
     own_.resize(std::max<int64_t>(system.n, 1));
     r_ = own_.data();
   }
+  best_is_zero_ = limits.from_zero && !system.elsewhere();
   if (limits.from_zero) {
     copy(system.n, b, r_, threads_);
     r_norm_ = norm2(r_);
   } else {
     r_norm_ = system.residual(b, x, r_);
+    if (limits.worst_guess > 0.0 && !(r_norm_ <= limits.worst_guess)) {
+      best_is_zero_ = true;
+      std::fill_n(x, system.n, 0.0);
+      r_norm_ = system.residual(b, x, r_);
+    }
   }
   const double norm = system.measure(r_, r_norm_);
   judge(norm);
   record(norm);
+  if (!stopped()) keep(norm);
 }
 
 bool KrylovState::advance(double alpha, const double *d, const double *Ad) {
   double square = step(system_.n, alpha, d, Ad, x_, r_, threads_);
   system_.sum(&square, 1);
   const double claimed = r_norm_ = std::sqrt(square);
+  exact_ = false;
   double norm = system_.measure(r_, claimed);
   ++iterations;
   const LinearSystem::Verdict verdict = system_.judge(iterations, norm, limits_.target);
@@ -50,17 +59,16 @@ bool KrylovState::advance(double alpha, const double *d, const double *Ad) {
   if (verdict == LinearSystem::kStop) {
     stop(DCG_STOPPED);
   } else if (verdict == LinearSystem::kEnough || iterations % DCG_CHECK_EVERY == 0) {
-    if (spare_.empty()) spare_.resize(std::max<int64_t>(system_.n, 1));
-    double *const true_r = spare_.data();
-    r_norm_ = system_.residual(b_, x_, true_r);
-    double difference = distance_square(system_.n, true_r, r_, threads_);
+    if (recurrence_.empty()) recurrence_.resize(std::max<int64_t>(system_.n, 1));
+    copy(system_.n, r_, recurrence_.data(), threads_);
+    norm = evaluate();
+    double difference = distance_square(system_.n, r_, recurrence_.data(), threads_);
     system_.sum(&difference, 1);
     drifted = std::sqrt(difference) > DCG_DISAGREEMENT * r_norm_;
     restarts += drifted;
-    copy(system_.n, true_r, r_, threads_);
-    norm = system_.measure(r_, r_norm_);
     judge(norm);
     if (!stopped()) look_for_floor(claimed, drifted);
+    if (!stopped()) keep(norm);
   }
   record(norm);
   return drifted;
@@ -68,13 +76,56 @@ bool KrylovState::advance(double alpha, const double *d, const double *Ad) {
 
 void KrylovState::accept(int64_t count, const double *history) {
   for (int64_t n = 0; n + 1 < count; ++n) ++iterations, record(history[n]);
-  r_norm_ = system_.residual(b_, x_, r_);
+  double norm = evaluate();
   if (count == 0) return;
   ++iterations;
-  const double norm = system_.measure(r_, r_norm_);
+  if (!(norm <= best_)) norm = go_back();
   judge(norm);
   if (!stopped()) look_for_floor(history[count - 1], false);
+  if (!stopped()) keep(norm);
   record(norm);
+}
+
+void KrylovState::settle() {
+  if (reason == DCG_CONVERGED || reason == DCG_STOPPED) return;
+  double norm = residuals.back();
+  if (!exact_) {
+    norm = evaluate();
+    judge(norm);  // the limit of iterations may have come first
+    if (reason == DCG_CONVERGED) best_ = norm;
+  }
+  if (!(norm <= best_)) norm = go_back();
+  if (!stopped()) keep(norm);
+  residuals.back() = norm;
+}
+
+double KrylovState::evaluate() {
+  r_norm_ = system_.residual(b_, x_, r_);
+  exact_ = true;
+  return system_.measure(r_, r_norm_);
+}
+
+void KrylovState::keep(double norm) {
+  if (!(norm < best_)) return;
+  best_ = norm;
+  if (iterations > 0) best_is_zero_ = false;
+  if (best_is_zero_) return;
+  if (system_.elsewhere()) return system_.keep(false);
+  best_x_.resize(std::max<int64_t>(system_.n, 1));
+  copy(system_.n, x_, best_x_.data(), threads_);
+}
+
+double KrylovState::go_back() {
+  if (std::isinf(best_)) return r_norm_;  // there is none
+  if (system_.elsewhere()) {
+    system_.keep(true);
+  } else if (best_is_zero_) {
+    std::fill_n(x_, system_.n, 0.0);
+  } else {
+    copy(system_.n, best_x_.data(), x_, threads_);
+  }
+  evaluate();
+  return best_;
 }
 
 double KrylovState::dot(const double *a, const double *b) const {
@@ -83,7 +134,7 @@ double KrylovState::dot(const double *a, const double *b) const {
   return value;
 }
 
-double KrylovState::norm2(const double *v) const { return system_.elsewhere() ? system_.norm(v) : std::sqrt(dot(v, v)); }
+double KrylovState::norm2(const double *v) const { return std::sqrt(dot(v, v)); }
 
 void KrylovState::judge(double norm) {
   const LinearSystem::Verdict verdict = system_.judge(iterations, norm, limits_.target);
@@ -95,12 +146,55 @@ void KrylovState::look_for_floor(double claimed, bool drifted) {
   const double norm = r_norm_;
   unhalved_ = norm > 0.5 * last_true_ ? unhalved_ + 1 : 0;
   last_true_ = std::min(norm, last_true_);
-  if (const double bound = system_.norm_bound(); bound > 0.0) {
-    const double rounding = DCG_ROUNDING * bound * norm2(x_);
-    if (norm <= rounding && (unhalved_ >= 1 || claimed < 0.1 * norm)) stop(DCG_ATTAINABLE);
-  } else if (drifted && unhalved_ >= 2) {  // ||A|| is not known: the recurrence goes on falling, and the true residual does not
+  if ((unhalved_ == 0 && !(claimed < 0.1 * norm)) || !near_rounding()) return;
+  if (const double size = magnitude(); size >= 0.0) {
+    if (norm <= std::ldexp(DCG_ROUNDING * size, std::min(unhalved_, kPatient))) stop(DCG_ATTAINABLE);
+  } else if (drifted && unhalved_ >= 2) {  // |A| is not known: the recurrence goes on falling, and the true residual does not
     stop(DCG_ATTAINABLE);
   }
+}
+
+bool KrylovState::near_rounding() const {
+  const double *inverse = system_.elsewhere() ? nullptr : system_.inverse_diagonal();
+  if (!inverse) return true;
+  double largest = 0.0;
+  for (int64_t i = 0; i < system_.n; ++i) largest = std::max(largest, inverse[i] != 0.0 ? std::fabs(1.0 / inverse[i]) : 0.0);
+  system_.sum(&largest, 1);  // of several ranks: more than the largest, which does no harm
+  return r_norm_ <= std::ldexp(DCG_ROUNDING * kGenerous * (2.0 * largest * norm2(x_) + norm2(b_)), kPatient);
+}
+
+double KrylovState::magnitude() {
+  double size = system_.magnitude(b_, x_);
+  std::vector<double> rows;
+  if (size >= 0.0 || !magnitudes(x_, rows)) return size;
+  double square = 0.0;
+  for (int64_t i = 0; i < system_.n; ++i) square += std::pow(rows[i] + std::fabs(b_[i]), 2);
+  system_.sum(&square, 1);
+  return std::sqrt(square);
+}
+
+bool KrylovState::magnitudes(const double *v, std::vector<double> &rows) {
+  const double *inverse = system_.elsewhere() ? nullptr : system_.inverse_diagonal();
+  if (!inverse) return false;
+  std::vector<double> sizes(system_.n);
+  rows.resize(std::max<int64_t>(system_.n, 1));
+  for (int64_t i = 0; i < system_.n; ++i) sizes[i] = std::fabs(v[i]);
+  system_.product(sizes.data(), rows.data());  // d |v| - |off-diagonals| |v|
+  for (int64_t i = 0; i < system_.n; ++i) {
+    const double own = inverse[i] != 0.0 ? sizes[i] / inverse[i] : 0.0;
+    rows[i] = std::max(std::fabs(2.0 * own - rows[i]), std::fabs(own));
+  }
+  return true;
+}
+
+bool KrylovState::indefinite(const double *d, double curvature) {
+  std::vector<double> rows;
+  if (!(curvature < 0.0) || !std::isfinite(curvature) || !magnitudes(d, rows)) return false;
+  double size = 0.0;
+  for (int64_t i = 0; i < system_.n; ++i) size += std::fabs(d[i]) * rows[i];
+  system_.sum(&size, 1);
+  if (-curvature > 16.0 * DCG_ROUNDING * size) stop(DCG_BREAKDOWN);
+  return stopped();
 }
 
 void KrylovState::record(double norm) {

@@ -1,8 +1,7 @@
-// x and r are in double precision, z = M r and the direction p in single: the step along the stored p is exact, so rounding costs
-// conjugacy, not consistency of x and r. A p is computed twice instead of being stored.
+// x, r and the direction p are in double precision, z = M r in single. A p is computed twice instead of being stored.
 //
-// Ledger, bytes per cell and iteration beside the cycle, constant coefficient: direction 12, curvature 1, advance 41 = 54; to store
-// A p in double precision would make it 78.
+// Ledger, bytes per cell and iteration beside the cycle, constant coefficient: direction 20, curvature 1, advance 45 = 66; to store A p would
+// make it 90.
 
 #include "krylov/team_cg.hpp"
 
@@ -14,17 +13,17 @@ namespace dcg {
 
 namespace {
 
-class TeamSpace : public CgOnHost<TeamSpace, float> {
+class TeamSpace : public CgOnHost<TeamSpace> {
  public:
-  TeamSpace(Cycle &cycle, const System &system, Level &finest, Field<float> &direction, const RowKernels &rows, const Team &team)
-      : cycle_(cycle), system_(system), finest_(finest), direction_(direction), rows_(rows), team_(team), own_(system, finest, rows, team) {}
+  TeamSpace(Cycle &cycle, const System &system, Level &finest, Field<double> &direction, const RowKernels &rows, const Team &team)
+      : cycle_(cycle), finest_(finest), direction_(direction), rows_(rows), team_(team), own_(system, finest, rows, team) {}
 
   double residual_square() { return own_.residual_square(); }
 
   void load() {
     own_.load_residual(cg.scale);
     const Range part = team_.part(direction_.size());
-    std::fill(direction_.data() + part.begin, direction_.data() + part.end, 0.0f);
+    std::fill(direction_.data() + part.begin, direction_.data() + part.end, 0.0);
     team_.barrier();
   }
 
@@ -33,7 +32,7 @@ class TeamSpace : public CgOnHost<TeamSpace, float> {
   // The curvature follows the direction by two planes, whose neighbours are then done. Where planes are periodic, it waits for the last.
   double conjugate() {
     const float *z = finest_.x.data();
-    float *p = direction_.data();
+    double *p = direction_.data();
     const bool periodic = finest_.periodic[0];
     const int64_t planes = finest_.box.n[0], lag = periodic ? planes : 2;
     double curvature = 0.0;
@@ -45,16 +44,15 @@ class TeamSpace : public CgOnHost<TeamSpace, float> {
       if (step >= lag) curvature += own_.curvature(p, step - lag);
       if (!periodic || step == planes - 1) team_.barrier();
     }
-    return team_.sum(curvature) * system_.scale;
+    return team_.sum(curvature) * own_.scale();
   }
 
   double advance() { return own_.advance(cg.alpha, direction_.data(), cg.scale); }
 
  private:
   Cycle &cycle_;
-  const System &system_;
   Level &finest_;
-  Field<float> &direction_;
+  Field<double> &direction_;
   const RowKernels &rows_;
   const Team &team_;
   const KrylovRows own_;
@@ -62,8 +60,8 @@ class TeamSpace : public CgOnHost<TeamSpace, float> {
 
 }  // namespace
 
-Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, Field<float> &direction, const RowKernels &rows,
-                            const Team &team, double target, int64_t maxiter, double *history, double *steps) {
+Outcome conjugate_gradients(Cycle &cycle, const System &system, Level &finest, Field<double> &direction, const RowKernels &rows, const Team &team,
+                            double target, int64_t maxiter, double *history, double *steps) {
   TeamSpace space(cycle, system, finest, direction, rows, team);
   space.cg.target = target, space.cg.maxiter = maxiter;
   if (team.rank == 0) space.cg.history = history, space.cg.steps = steps;

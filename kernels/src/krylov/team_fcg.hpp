@@ -7,9 +7,9 @@
 
 namespace dcg {
 
-// A direction and -A times it, single precision, with what the next ones need of it.
+// A direction and -A times it, with what the next ones need of it.
 struct Direction {
-  Field<float> direction, product;
+  Field<double> direction, product;
   double curvature = 0.0;
 };
 

@@ -30,7 +30,7 @@ struct Axis {
 inline double in_series(double area, double h_low, double h_high, double low, double high) {
   const double a = low > 0.0 ? low : high, b = high > 0.0 ? high : low;
   const double resistance = h_low * b + h_high * a;
-  return resistance > 0.0 ? 2.0 * area * a * b / resistance : 0.0;
+  return resistance > 0.0 ? 2.0 * area * a * (b / resistance) : 0.0;
 }
 
 inline bool joined(uint8_t low, uint8_t high) { return low != kSolid && high != kSolid && (low == kFluid || high == kFluid); }

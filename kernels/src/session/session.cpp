@@ -40,6 +40,10 @@ void dcg_solver::prepare_solve() {
   box = std::make_shared<BoxOperator>(reading->op(), reading->placement(), messages.get(), reading->numbers());
   null_space = std::make_shared<NullSpace>();
   null_space->find(*box, messages.get());
+  const dcg_operator &op = reading->op();
+  norm_bound = 4.0 * (op.open >> 2 & 3 ? 3 : dim()) * op.unit;  // Gershgorin
+  if (op.unit == 0.0) pass_on(dcg_norm_bound(&op, &norm_bound));
+  if (ranks()) norm_bound = ranks()->maximum(norm_bound);
   inverse_diagonal.clear();
   solvable = true;
 }
@@ -189,7 +193,7 @@ extern "C" int dcg_solver_share(dcg_solver *solver, dcg_solver *other) {
     other->prepare_solve();
     solver->drop_levels();
     solver->grid = other->grid, solver->by_rows = other->by_rows;
-    solver->reading = other->reading, solver->box = other->box, solver->null_space = other->null_space;
+    solver->reading = other->reading, solver->box = other->box, solver->null_space = other->null_space, solver->norm_bound = other->norm_bound;
     solver->inverse_diagonal.clear();
     solver->solvable = true, solver->setup_seconds = 0.0;
   });

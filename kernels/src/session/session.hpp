@@ -21,6 +21,7 @@ struct dcg_solver {
 
   dcg_preconditioner preconditioner{};  // the caller's own, where `apply` is not NULL
   dcg_observer observer{};
+  bool observed = false;  // the solve: on some rank
 
   // what was read: NULL before the first matrix. Sessions may share it, and what a solve makes of it
   std::shared_ptr<dcg::Reading> reading;
@@ -37,6 +38,7 @@ struct dcg_solver {
   std::shared_ptr<dcg::BoxOperator> box;
   std::shared_ptr<dcg::NullSpace> null_space;
   bool solvable = false;
+  double norm_bound = 0.0;  // >= ||A||_2
   double setup_seconds = 0.0;
   int64_t exchanges = 0, bytes = 0;  // of one application on several ranks, from the first one on
 
@@ -72,6 +74,8 @@ struct dcg_solver {
   void add_fixed(double times, const double *fixed, double *cells) const;
   // Rows that are no unknowns: the solution for b, or 0 where that is NULL.
   void solve_lone_rows(const double *b, double *rows) const;
+  // Takes off what no x can change, over rows; returns its 2-norm. Collective.
+  double project(double *rows);
   const double *find_inverse_diagonal();              // 1 for unknowns without a diagonal, 0 where there is no unknown
   void precondition(const double *r, double *z);      // over cells, both 0 where there is no unknown
   void apply(const double *r, double *z);             // over rows

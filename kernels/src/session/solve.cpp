@@ -14,7 +14,10 @@ namespace {
 
 constexpr int kModerate = 332;      // powers of two up to which squares neither over- nor underflow: 1e100
 constexpr int kNothing = -1000000;  // the binary exponent of 0
-constexpr double kConsistent = 1e-12;                   // of ||b||: what rounding leaves of b outside the range of A
+constexpr double kFelt = 1e-3;     // of the target: rounding of the residual itself below it decides nothing
+constexpr int kUseless = 80;        // powers of two by which A x may exceed b before a guess x is nothing but rounding
+constexpr double kRoundingOfB = 1e-15;  // of ||b||: what rounding leaves of a b that lies in the null space
+constexpr double kConsistent = 1e-12;   // of ||b||: what rounding leaves of b outside the range of A
 
 int32_t window_of(const dcg_solver &s) { return static_cast<int32_t>(std::min<int64_t>(s.settings.window, std::numeric_limits<int32_t>::max())); }
 
@@ -71,8 +74,14 @@ class RightHandSide {
       projected = take_off(s, s.rhs.data());
       if (negligible(projected)) projected = 0.0;
       if (projected > 0.0 && s.settings.inconsistent == "error") refuse(projected / scale, reference / scale, s.null_space->count());
+      const double before = reference;
       reference = s.norm2(values);
+      if (reference <= kRoundingOfB * before) {  // b is consistent to rounding: nothing is left of it
+        std::fill(s.rhs.begin(), s.rhs.end(), 0.0);
+        reference = 0.0;
+      }
     }
+    zero = reference == 0.0;
     if (!read.facts().diagonal) return;
     double square = 0.0;
     for (int64_t k = 0; k < lone.diagonal(); ++k) square += std::pow(scale * b[lone.row[k]], 2);
@@ -89,6 +98,7 @@ class RightHandSide {
   bool negligible(double part) const { return part <= std::min(kConsistent * reference, 0.1 * std::max(s.settings.rtol * reference, s.settings.atol * scale)); }
 
   const double *values;    // b itself where it can serve
+  bool zero;               // b has nothing for the unknowns
   double projected = 0.0;
   double reference;        // the norm that rtol refers to: of b less its part outside the range of A
 
@@ -110,36 +120,37 @@ class RightHandSide {
 // What the iterations see: vectors over the cells of this process.
 class CellSystem : public LinearSystem {
  public:
+  double target = 0.0;       // near which the residual's own rounding is looked at
   double unreachable = 0.0;  // the norm of what the last residual had along the null space, where the operator stands for an A that is not quite singular
 
-  CellSystem(dcg_solver &s, const double *b, double scale) : s(s), b(b), scale(scale), threads(static_cast<int32_t>(s.settings.threads)) {
+  CellSystem(dcg_solver &s, const double *b, double scale, double unit)
+      : s(s), b(b), scale(scale), unit(unit), threads(static_cast<int32_t>(s.settings.threads)) {
     n = s.reading->placement().cells();
   }
 
-  void product(const double *x, double *y) override { s.box->product(x, y, threads); }
+  void product(const double *x, double *y) override { s.box->product(in_units_of_a(x), y, threads); }
   double residual(const double *b, const double *x, double *r) override {
-    const double square = s.box->residual(b, x, r, threads);
-    const bool corrected = s.reading->correct(x, r);
-    if (s.null_space->empty() && !corrected) return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
-    unreachable = take_off(s, r);
-    double square_left;
-    pass_on(dcg_dot(n, r, r, &square_left));
-    return std::sqrt(s.ranks() ? s.ranks()->allreduce(square_left) : square_left);
+    x = in_units_of_a(x);
+    const double norm = finish_residual(s.box->residual(b, x, r, threads), x, r);
+    if (!(measure(r, norm) <= 2.0 * target) || !is_rounding_felt(x)) return norm;
+    return finish_residual(s.box->extended_residual(b, x, r), x, r);
   }
   double measure(const double *r, double norm) override { return s.reading->scaling().empty() ? norm : s.norm2(r); }
   void project(double *v) override { s.null_space->project(v); }
-  void precondition(const double *r, double *z) override { s.precondition(r, z); }
+  void precondition(const double *r, double *z) override {
+    s.precondition(r, z);
+    if (unit != 1.0)
+      for (int64_t u = 0; u < n; ++u) z[u] /= unit;
+  }
   void sum(double *values, int64_t count) override {
     if (s.ranks()) s.ranks()->allreduce(values, count);
   }
-  const double *inverse_diagonal() override { return s.find_inverse_diagonal(); }
-  double norm_bound() override {
-    if (bound > 0.0) return bound;
-    const dcg_operator &op = s.reading->op();
-    bound = 4.0 * (op.open >> 2 & 3 ? 3 : s.dim()) * op.unit;  // Gershgorin
-    if (op.unit == 0.0) pass_on(dcg_norm_bound(&op, &bound));
-    if (s.ranks()) bound = s.ranks()->maximum(bound);
-    return bound;
+  const double *inverse_diagonal() override {
+    const double *inverse = s.find_inverse_diagonal();
+    if (unit == 1.0) return inverse;
+    inverse_diagonal_.assign(inverse, inverse + n);
+    for (double &d : inverse_diagonal_) d /= unit;
+    return inverse_diagonal_.data();
   }
   bool run(double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations) override {
     int32_t result = 0;
@@ -154,35 +165,89 @@ class CellSystem : public LinearSystem {
     return result != DCG_CG_BREAKDOWN;
   }
   bool observe(int64_t iteration, double norm, const double *x) override {
-    if (!s.observer.observe) return true;
-    const double *rows = x;
-    if (!s.direct() || scale != 1.0 || !s.reading->lone().row.empty()) {
-      s.seen.resize(s.reading->rows());
-      s.from_cells(1.0 / scale, x, s.seen.data());
-      s.solve_lone_rows(b, s.seen.data());
-      rows = s.seen.data();
-    }
+    if (!s.observed) return true;
     int32_t stop = 0;
-    check_callback("observe", s.observer.observe(s.observer.context, iteration, norm / scale, rows, &stop));
-    return !stop;
+    const int code = s.observer.observe ? show(iteration, norm, x, &stop) : 0;
+    double said = code ? kFailed : stop != 0;
+    if (s.ranks()) said = s.ranks()->maximum(said);  // all ranks go on, or none
+    check_callback("observe", code);
+    if (said == kFailed) throw std::runtime_error("observe: another process's observer failed");
+    return said == 0.0;
   }
 
  private:
+  static constexpr double kFailed = 2.0;
+
+  int show(int64_t iteration, double norm, const double *x, int32_t *stop) {
+    const double *rows = x;
+    if (!s.direct() || unit / scale != 1.0 || !s.reading->lone().row.empty()) {
+      s.seen.resize(s.reading->rows());
+      s.from_cells(unit / scale, x, s.seen.data());
+      s.solve_lone_rows(b, s.seen.data());
+      rows = s.seen.data();
+    }
+    return s.observer.observe(s.observer.context, iteration, norm / scale, rows, stop);
+  }
+
   dcg_solver &s;
-  const double *const b, scale;  // b over rows, and what x over cells is multiplied by
+  const double *const b, scale, unit;  // b over rows; it is multiplied by `scale`, x by scale / unit and A by `unit`, powers of two
   const int32_t threads;
-  double bound = 0.0;
+  std::vector<double> scaled_, inverse_diagonal_;
+
+  // r, of which r . r is `square`, with the judge's correction and without its part along the null space; the 2-norm.
+  double finish_residual(double square, const double *x, double *r) {
+    const bool corrected = s.reading->correct(x, r);
+    if (corrected || !s.null_space->empty()) {
+      unreachable = take_off(s, r);
+      pass_on(dcg_dot(n, r, r, &square));
+    }
+    return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
+  }
+
+  // Whether evaluating A x in double precision errs by a part of the target that counts. x: in units of A.
+  bool is_rounding_felt(const double *x) {
+    double square;
+    pass_on(dcg_dot(n, x, x, &square));
+    if (s.ranks()) square = s.ranks()->allreduce(square);
+    return std::numeric_limits<double>::epsilon() * s.norm_bound * std::sqrt(square) > kFelt * target;
+  }
+
+  const double *in_units_of_a(const double *x) {  // without overflow in norms and inner products: ||A|| times `unit` is moderate
+    if (unit == 1.0) return x;
+    scaled_.assign(x, x + n);
+    for (double &value : scaled_) value *= unit;
+    return scaled_.data();
+  }
 };
 
-dcg_krylov_options options_of(const dcg_solver &s) {
+dcg_krylov_options options_of(const dcg_solver &s, bool in_units_of_a) {
   dcg_krylov_options options{};
   const bool own = s.preconditioner.apply, fcg = s.settings.method == "dcd";
   const bool compiled = own ? s.preconditioner.run != nullptr : s.levels && !(fcg && s.messages);  // the kernels keep windows on one rank only
-  options.chain[0] = compiled && !s.observer.observe ? DCG_COMPILED : fcg ? DCG_FCG : !own || s.preconditioner.trusted ? DCG_CG : DCG_FLEXIBLE_CG;
-  options.chain[1] = DCG_JACOBI_CG;
+  int32_t *method = options.chain;
+  if (compiled && !in_units_of_a && !s.observed) *method++ = DCG_COMPILED;
+  *method++ = fcg ? DCG_FCG : !own || s.preconditioner.trusted ? DCG_CG : DCG_FLEXIBLE_CG;
+  *method = DCG_JACOBI_CG;
   options.window = window_of(s), options.threads = static_cast<int32_t>(s.settings.threads);
   options.maxiter = s.settings.maxiter == kTenPerUnknown ? 10 * std::max<int64_t>(s.reading->facts().unknowns, 1) : s.settings.maxiter;
   return options;
+}
+
+// A solution beyond float64's range cannot be told; one that is rounded to denormal numbers or 0 is judged as it is.
+void check_range(dcg_solver &s, CellSystem &system, double target, double to_cells, const double *b, double *cells, const double *x,
+                 KrylovState &run) {
+  double infinite = 0.0, rounded = 0.0;
+  std::vector<double> told(cells, cells + system.n);
+  s.guess_to_cells(to_cells, x, told.data());
+  for (int64_t u = 0; u < system.n; ++u) infinite += !std::isfinite(told[u]), rounded += told[u] != cells[u];
+  double counts[] = {infinite, rounded};
+  system.sum(counts, 2);
+  if (counts[0] > 0.0) throw std::invalid_argument("b: the solution is beyond the range of float64; scale A or b");
+  if (counts[1] == 0.0) return;
+  s.r.resize(system.n);
+  const double norm = system.measure(s.r.data(), system.residual(b, told.data(), s.r.data()));
+  run.residuals.back() = norm;
+  if (run.reason == DCG_CONVERGED && !(norm <= target)) run.reason = DCG_ATTAINABLE;
 }
 
 }  // namespace
@@ -196,26 +261,40 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
     const double started = now();
     const Threads threads(s.settings.threads);
     s.prepare_solve();
+    s.observed = s.observer.observe != nullptr;
+    if (s.ranks()) s.observed = s.ranks()->maximum(s.observed) > 0.0;
     const Scan of_b = scan(s, b, "b"), of_x = scan(s, x, "x");
-    int size = of_b.largest > 0.0 ? std::ilogb(of_b.largest) : kNothing;  // binary exponent of b and A x, whose product may overflow
-    const double bound = of_x.largest > 0.0 ? CellSystem(s, b, 1.0).norm_bound() : 0.0;
-    if (bound > 0.0) size = std::max(size, std::ilogb(bound) + std::ilogb(of_x.largest) + 1);
+    // binary exponents of A, b and A x, whose products may over- or underflow
+    const int of_a = s.norm_bound > 0.0 ? std::ilogb(s.norm_bound) : 0;
+    int size = of_b.largest > 0.0 ? std::ilogb(of_b.largest) : kNothing, of_product = kNothing;
+    if (of_x.largest > 0.0) of_product = of_a + std::ilogb(of_x.largest) + 1;
+    const bool from_zero = of_product == kNothing || of_product > size + kUseless;
+    if (!from_zero) size = std::max(size, of_product);
     const double scale = size > kNothing && std::abs(size) > kModerate ? std::exp2(std::clamp(-size - 1, -1000, 1000)) : 1.0;
+    const double unit = std::abs(of_a) > kModerate ? std::exp2(-of_a) : 1.0;
     const RightHandSide rhs(s, b, of_b.over_cells, scale);
-    CellSystem system(s, b, scale);
+    CellSystem system(s, b, scale, unit);
     double *cells = x;  // where the iteration is
-    if (!s.direct() || scale != 1.0) {
+    if (!s.direct() || scale != 1.0 || unit != 1.0) {
       s.z.assign(system.n, 0.0);
       cells = s.z.data();
     }
-    if (cells != x || !of_x.over_cells) s.guess_to_cells(scale, x, cells);
+    dcg_krylov_options options = options_of(s, unit != 1.0);
+    options.from_zero = from_zero || rhs.zero;
+    if (options.from_zero) {
+      std::fill_n(cells, system.n, 0.0);
+    } else {
+      if (cells != x || !of_x.over_cells) s.guess_to_cells(scale / unit, x, cells);
+      s.null_space->project(cells);
+    }
+    options.target = system.target = std::max(s.settings.rtol * rhs.reference, s.settings.atol * scale);
+    options.worst_guess = DCG_WORST_GUESS * rhs.reference;
+    KrylovState run = solve(system, options, rhs.values, cells);
     s.null_space->project(cells);
-    dcg_krylov_options options = options_of(s);
-    options.target = std::max(s.settings.rtol * rhs.reference, s.settings.atol * scale);
-    options.from_zero = of_x.largest == 0.0;
-    const KrylovState run = solve(system, options, rhs.values, cells);
-    s.null_space->project(cells);
-    if (cells != x) s.from_cells(1.0 / scale, cells, x);
+    if (cells != x) {
+      s.from_cells(unit / scale, cells, x);
+      if (scale != 1.0 || unit != 1.0 || !s.reading->scaling().empty()) check_range(s, system, options.target, scale / unit, rhs.values, cells, x, run);
+    }
     s.solve_lone_rows(b, x);
     s.residuals = run.residuals;
     for (double &residual : s.residuals) residual /= scale;

@@ -88,6 +88,31 @@ void dcg_solver::solve_lone_rows(const double *b, double *rows) const {
     rows[lone.row[k]] = b && static_cast<int64_t>(k) < lone.diagonal() ? b[lone.row[k]] * lone.inverse[k] : 0.0;
 }
 
+double dcg_solver::project(double *rows) {
+  prepare_solve();
+  double squares[2] = {0.0, 0.0};  // of what is taken by the null space, and of rows that are zero
+  if (direct() && reading->scaling().empty()) {
+    squares[0] = std::pow(null_space->project(rows), 2);
+    if (ranks()) squares[0] /= ranks()->count;  // it is a sum over them already
+  } else if (!null_space->empty()) {
+    z.assign(reading->placement().cells(), 0.0);
+    residual_to_cells(1.0, rows, z.data());
+    null_space->project(z.data());
+    const int64_t *cell = reading->placement().cell_of_rows();
+    const double *times = reading->scaling().empty() ? nullptr : reading->scaling().row.data();
+    for (int64_t i = 0; i < reading->rows(); ++i) {
+      const int64_t u = cell ? cell[i] : i;
+      if (reading->op().cells[u] != kFluid) continue;
+      const double left = z[u] / (times ? times[i] : 1.0);
+      squares[0] += std::pow(rows[i] - left, 2), rows[i] = left;
+    }
+  }
+  const LoneRows &lone = reading->lone();
+  for (size_t k = lone.diagonal(); k < lone.row.size(); ++k) squares[1] += std::pow(rows[lone.row[k]], 2), rows[lone.row[k]] = 0.0;
+  if (ranks()) ranks()->allreduce(squares, 2);
+  return std::sqrt(squares[0] + squares[1]);
+}
+
 // Messages of the set-up before the first application, then those of one, are told apart.
 void dcg_solver::count_messages(int64_t cycles) {
   if (!messages || exchanges) return;
@@ -176,6 +201,18 @@ extern "C" int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x,
     const Solving solving(*solver);
     solver->set_up();
     solver->iterate(window, x, r, target, maxiter, history, steps, iterations, result);
+  });
+}
+
+extern "C" int dcg_solver_project(dcg_solver *solver, double *rows, int64_t *count, double *removed) {
+  return guarded([&] {
+    require(solver, "solver must not be NULL");
+    solver->need_idle();
+    solver->need_reading();
+    solver->prepare_solve();
+    if (count) *count = static_cast<int64_t>(solver->null_space->count()) + solver->reading->facts().empty;
+    const double taken = rows ? solver->project(rows) : 0.0;
+    if (removed) *removed = taken;
   });
 }
 

@@ -46,16 +46,28 @@ std::string number(double value) {
   return std::strpbrk(text, ".e") ? text : std::string(text) + ".";
 }
 
-void view_matrix(const dcg_solver &s, Text &text) {
+// Collective: the null space is found where nothing solved yet.
+std::string definiteness(dcg_solver &s) {
+  s.prepare_solve();
+  const std::string sign = s.reading->facts().sign > 0 ? "positive" : "negative";
+  const dcg_operator &op = s.reading->op();
+  double negative = op.shift && std::any_of(op.shift, op.shift + s.reading->placement().cells(), [](double v) { return v < 0.0; });
+  if (s.messages) negative = s.ranks()->maximum(negative);
+  if (negative) return sign + " on its diagonal, not known to be definite";
+  if (s.null_space->empty()) return sign + " definite";
+  return sign + " semi-definite, singular on " + std::to_string(s.null_space->count()) + " component(s)";
+}
+
+void view_matrix(dcg_solver &s, Text &text) {
   const dcg_matrix_result &f = s.reading->facts();
   const int32_t alone[3] = {1, 1, 1};
   const std::string &source = s.settings.source;
   text.add("grid: %s from %s, on %s ranks\n", sizes(s.dim(), s.reading->placement().shape).c_str(),
            !source.empty() ? source.c_str() : s.by_rows ? s.grid.source : "an operator",
            sizes(s.dim(), s.messages ? s.messages->functions().ranks : alone).c_str());
-  text.add("matrix: %lld unknowns, %lld rows diagonal only (%lld couplings to them dropped), %s definite; periodic: %s%s%s%s\n",
+  text.add("matrix: %lld unknowns, %lld rows diagonal only (%lld couplings to them dropped), %lld rows zero, %s; periodic: %s%s%s%s\n",
            static_cast<long long>(f.unknowns), static_cast<long long>(f.diagonal), static_cast<long long>(f.dropped),
-           f.sign > 0 ? "positive" : "negative", f.periodic & 4 ? "x" : "", f.periodic & 2 ? "y" : "",
+           static_cast<long long>(f.empty), definiteness(s).c_str(), f.periodic & 4 ? "x" : "", f.periodic & 2 ? "y" : "",
            f.periodic & 1 ? (s.dim() == 2 ? "y" : "z") : "", f.periodic ? "" : "no");
   if (f.unit > 0.0) text.add("weights: all faces %s\n", number(f.unit).c_str());
   else text.add("weights: one per face%s\n", f.shifted ? ", with a shift" : "");

@@ -10,11 +10,10 @@ namespace dcg {
 
 namespace {
 
-// During set-up, x, b and the search direction lend their memory to three arrays of the set-up alone; a second call swaps them back.
-void lend_vectors(Level &finest, Field<float> &direction) {
+// During set-up, x and b lend their memory to two arrays of the set-up alone; a second call swaps them back.
+void lend_vectors(Level &finest) {
   std::swap(finest.x, finest.dirichlet[0]);
   std::swap(finest.b, finest.dirichlet[1]);
-  std::swap(direction, finest.shift);
 }
 
 }  // namespace
@@ -35,7 +34,7 @@ Level &Hierarchy::next_level() {
 void Hierarchy::set_up() {
   levels.clear();
   Level &finest = next_level();
-  lend_vectors(finest, direction);
+  lend_vectors(finest);
   inverse_scale = build_finest(finest, op, largest(op, threads), threads);
   WidthSamples samples(finest.box.n);
   if (!finest.constant) {
@@ -51,9 +50,9 @@ void Hierarchy::set_up() {
   Widths widths;
   samples.widths(widths);
   coarsen_on(widths, first_target(finest.box.n, widths));
-  lend_vectors(finest, direction);
-  finest.dirichlet[2].release();
-  for (Field<float> *vector : {&finest.x, &finest.b, &direction}) fill(*vector, finest.box.size, 0.0f, threads);
+  lend_vectors(finest);
+  finest.dirichlet[2].release(), finest.shift.release();
+  for (Field<float> *vector : {&finest.x, &finest.b}) fill(*vector, finest.box.size, 0.0f, threads);
 }
 
 void Hierarchy::coarsen_on(Widths &widths, double target) {

@@ -21,7 +21,6 @@ struct Hierarchy {
   double inverse_scale;  // the finest level's operator is this times the user's
   std::vector<std::unique_ptr<Level>> pool;
   std::vector<Level *> levels;  // finest first
-  Field<float> direction;       // for conjugate gradients
 
   // Builds every level for `op` in the pool's memory.
   void set_up();
