@@ -16,6 +16,9 @@ SHAPE = (48, 48, 48)
 FEW = [0, *range(3 << 20, 40 << 20, 5 << 20), 160 << 20]  # bytes beyond those in use
 MANY = [*range(0, 64 << 20, 331 << 10), 160 << 20]
 
+# The C library gives memory back at once, so that what an earlier solve freed does not serve the next one.
+GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
 # Every limit is tried in a child of a process that has solved before, so that everything is imported. Every second child has its solver from before.
 # After a MemoryError it solves again without the limit.
 PROGRAM = """
@@ -40,9 +43,12 @@ def limited(extra, before):
         text = str(error)
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         assert not text or any(c.isdigit() for c in text), text
-        assert np.array_equal((solver or make()).solve(b)[0], expected)
+        assert np.array_equal((solver or make()).solve(b)[0], expected), "after it x differs"
         os._exit(3)
-    assert np.array_equal(x, expected)
+    # where there is no room for FCG's directions, conjugate gradients do the rest
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    left = np.linalg.norm(b - problem.apply(x)) / np.linalg.norm(b)
+    assert np.array_equal(x, expected) or left <= 1.1e-6, f"x differs: {{left}} is left of b"
     os._exit(4)
 
 for number, extra in enumerate({limits}):
@@ -91,7 +97,7 @@ def test_where_memory_ends_there_is_a_memory_error(system, limits):
     code = PROGRAM.format(shape=SHAPE, system=textwrap.dedent(SYSTEMS[system]), limits=limits)
     ended = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        env={**os.environ, "OMP_NUM_THREADS": "2", **GIVEN_BACK},
         capture_output=True,
         text=True,
         timeout=3600,

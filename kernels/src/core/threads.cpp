@@ -5,6 +5,7 @@
 
 #include <omp.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include <cstdio>
 #include <vector>
@@ -16,7 +17,7 @@ namespace dcg {
 namespace {
 
 constexpr int64_t kMost = 4096;
-constexpr size_t kRoom = 65536;  // bytes: more than a thread needs at its start beside its stack
+constexpr size_t kRoom = 65536;  // bytes: more than a thread needs at its start beside its stack. Without an arena each allocation is a mapping
 
 thread_local int pool = 1;  // threads of the calling thread's pool, with itself
 
@@ -57,7 +58,10 @@ void try_to_start(int threads) {
 
 void start_pool(int threads) {
   try_to_start(threads - 1);
-  std::vector<std::vector<char>>(threads + 16, std::vector<char>(kRoom));  // there is room
+  const size_t room = kRoom * static_cast<size_t>(threads + 16);
+  void *const there = mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (there == MAP_FAILED) throw OutOfMemory(room);
+  munmap(there, room);
 #pragma omp parallel num_threads(threads)
   {
     last_error();
