@@ -265,7 +265,7 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
     if (s.ranks()) s.observed = s.ranks()->maximum(s.observed) > 0.0;
     const Scan of_b = scan(s, b, "b"), of_x = scan(s, x, "x");
     // binary exponents of A, b and A x, whose products may over- or underflow
-    const int of_a = s.norm_bound > 0.0 ? std::ilogb(s.norm_bound) : 0;
+    const int of_a = s.norm_bound > 0.0 ? std::ilogb(std::min(s.norm_bound, std::numeric_limits<double>::max())) : 0;  // the sum of two weights may overflow
     int size = of_b.largest > 0.0 ? std::ilogb(of_b.largest) : kNothing, of_product = kNothing;
     if (of_x.largest > 0.0) of_product = of_a + std::ilogb(of_x.largest) + 1;
     const bool from_zero = of_product == kNothing || of_product > size + kUseless;
