@@ -85,6 +85,10 @@ class RightHandSide {
       if (projected > 0.0 && s.settings.inconsistent == "error") refuse(projected / scale, reference / scale, s.null_space->count());
       const double before = reference;
       reference = s.norm2(values);
+      if (reference <= kConsistent * before) {  // the means had the rounding of a sum over all cells; now they are of small numbers
+        take_off(s, s.rhs.data());
+        reference = s.norm2(values);
+      }
       if (reference <= kRoundingOfB * before) {  // b is consistent to rounding: nothing is left of it
         std::fill(s.rhs.begin(), s.rhs.end(), 0.0);
         reference = 0.0;
