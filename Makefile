@@ -6,6 +6,7 @@
 # make install PREFIX=/usr/local   header, library, models and pkg-config file, for programs in C (integrations/c); no Python needed
 # make bench          the quick benchmark suite, under ten minutes on two cores, peers installed by it; interrupted, it goes on where it was
 # make bench-full     all of it, many hours; HOURS=8 does that much, the next call goes on
+# make campaign       10,000 random systems against the reliability contract (docs/reliability.md); SYSTEMS=500 SEED=1 for others
 # make bench-peers    install the libraries that the benchmarks compare with: PETSc with hypre, AMGCL
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ TORCH := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo "torch>=2.6" || e
 
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: all setup build petsc install demo test test-all lint format bench bench-full bench-peers results clean
+.PHONY: all setup build petsc install demo test test-all lint format bench bench-full bench-peers campaign results clean
 
 all: setup
 
@@ -92,6 +93,9 @@ $(VENV)/.peers: system-packages.sh | $(STAMP)
 	CFLAGS="-O3 -march=native" $(BIN)/python -m pip install --quiet --no-build-isolation "pyamgcl>=1.0.0.post4"
 	$(BIN)/deepcg bench --list
 	@touch $@
+
+campaign: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studies.campaign $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(SEED),--seed $(SEED)) $(if $(OUTPUT),--output $(OUTPUT))
 
 results: setup
 	$(BIN)/python -m benchmarks.report.tables

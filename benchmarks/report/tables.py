@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from benchmarks.paths import ROOT
 from benchmarks.records.learned import compared
 from benchmarks.records.results import measured
-from benchmarks.report import own_tables, peer_tables, petsc_tables, pictures
+from benchmarks.report import own_tables, peer_tables, petsc_tables, pictures, reliability_tables
 from benchmarks.studies import roofline as rooflines
 from deepcg.io.files import write_atomically
 
@@ -44,6 +44,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "petsc plume": petsc_tables.plume,
     "petsc tutorials": petsc_tables.tutorials,
     "messages": petsc_tables.messages,
+    "campaign": reliability_tables.campaign,
 }
 DOCUMENTS = {
     README: ("demo", "suite", "moving", "race", "learning"),
@@ -59,6 +60,7 @@ DOCUMENTS = {
     ),
     DOCS / "petsc.md": ("petsc plume", "petsc tutorials"),
     DOCS / "scaling.md": ("messages",),
+    DOCS / "reliability.md": ("campaign",),
 }
 
 

@@ -1,7 +1,7 @@
 """Numbers of the kernels' C ABI by their names there without DCG_; `tests/kernels/test_header.py` holds them to `kernels/include`."""
 
 # enum dcg_error
-INVALID_ARGUMENT, UNSUPPORTED, INCONSISTENT = 1, 4, 5
+INVALID_ARGUMENT, OUT_OF_MEMORY, UNSUPPORTED, INCONSISTENT = 1, 2, 4, 5
 
 # enum dcg_cell
 FLUID, SOLID, OPEN = 0, 1, 2

@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from .constants import FEATURES, HIDDEN, INCONSISTENT, INVALID_ARGUMENT, LEVELS, OUTPUTS, STENCIL_TYPES, SWEEPS
+from .constants import (
+    FEATURES,
+    HIDDEN,
+    INCONSISTENT,
+    INVALID_ARGUMENT,
+    LEVELS,
+    OUT_OF_MEMORY,
+    OUTPUTS,
+    STENCIL_TYPES,
+    SWEEPS,
+)
 
 ABI_VERSION = 7
 LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
@@ -57,6 +67,10 @@ class ArgumentError(KernelError, ValueError):
 
 class InconsistentError(ArgumentError):
     """b has a part outside the range of a singular operator."""
+
+
+class OutOfMemoryError(KernelError, MemoryError):
+    """There was not enough memory; the text says how many bytes were asked for."""
 
 
 class UnavailableError(KernelError):
@@ -144,8 +158,10 @@ def call(name: str, *arguments) -> None:
     code = getattr(_library, name)(*given)
     if code:
         text = _library.dcg_last_error().decode()
-        refused = {INVALID_ARGUMENT: ArgumentError, INCONSISTENT: InconsistentError}.get(code)
-        raise refused(text) if refused else KernelError(f"{name}: {text}")
+        told = {INVALID_ARGUMENT: ArgumentError, INCONSISTENT: InconsistentError, OUT_OF_MEMORY: OutOfMemoryError}.get(
+            code
+        )
+        raise told(text) if told else KernelError(f"{name}: {text}")
 
 
 def require() -> None:

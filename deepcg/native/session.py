@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from typing import Any
 
@@ -15,6 +16,7 @@ from .krylov import function
 _POINTER, _I32, _I64, _REAL = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
 
 _SHARING = threading.Lock()  # the first to share a session makes it find its null space
+os.register_at_fork(before=_SHARING.acquire, after_in_parent=_SHARING.release, after_in_child=_SHARING.release)
 
 
 class Csr(ctypes.Structure):

@@ -34,6 +34,7 @@ class Session(session.Session):
 
     def ranks(self, given: Ranks) -> Session:
         self.call("set_ranks", ctypes.byref(given))
+        self.given = given  # its functions are called when the session ends, too
         return self
 
     def matrix(

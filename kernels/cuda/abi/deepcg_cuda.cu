@@ -2,10 +2,9 @@
 
 #include "deepcg_cuda.h"
 
-#include <omp.h>
-
 #include <tuple>
 
+#include "core/threads.hpp"
 #include "cuda/krylov/residual.hpp"
 #include "cuda/setup/upload.hpp"
 
@@ -60,7 +59,7 @@ void set_up(dcg_cuda &m, const dcg_operator &op) {
 
 extern "C" int dcg_cuda_abi_version(void) { return DCG_CUDA_ABI_VERSION; }
 
-extern "C" const char *dcg_cuda_last_error(void) { return last_error().c_str(); }
+extern "C" const char *dcg_cuda_last_error(void) { return last_error(); }
 
 extern "C" int dcg_cuda_devices(int32_t *count) {
   return guarded([&] {
@@ -75,7 +74,7 @@ extern "C" int dcg_cuda_create(const dcg_operator *op, const dcg_parameters *par
     check(*parameters);
     auto m = std::make_unique<dcg_cuda>();
     m->parameters = *parameters;
-    m->threads = threads > 0 ? threads : omp_get_max_threads();
+    m->threads = choose_threads(threads);
     set_up(*m, *op);
     m->name = device_name();
     *handle = m.release();

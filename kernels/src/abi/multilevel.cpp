@@ -1,11 +1,10 @@
 // The C interface of the multilevel network: set-up, one application, a whole solve.
 
-#include <omp.h>
-
 #include <algorithm>
 #include <memory>
 
 #include "core/error.hpp"
+#include "core/threads.hpp"
 #include "distributed/distributed_hierarchy.hpp"
 #include "krylov/team_fcg.hpp"
 #include "setup/hierarchy.hpp"
@@ -16,6 +15,7 @@ struct dcg_multilevel : Hierarchy {
   Cycle cycle;
   Field<double> direction;  // for conjugate gradients
   std::unique_ptr<DistributedHierarchy> distributed;  // then all of the above is unused
+  bool usable = false;                                // the last set-up went through
 };
 
 namespace {
@@ -24,7 +24,10 @@ void set_up(dcg_multilevel &m) {
   m.set_up();
   fill(m.direction, m.levels[0]->box.size, 0.0, m.threads);
   m.cycle.prepare(m.levels, m.parameters, 0, best_rows(), m.threads);
+  m.usable = true;
 }
+
+void need_usable(const dcg_multilevel &m) { require(m.usable, "handle: its last set-up failed; dcg_multilevel_update makes it usable again"); }
 
 }  // namespace
 
@@ -34,7 +37,7 @@ extern "C" int dcg_multilevel_create(const dcg_operator *op, const dcg_parameter
     check(*op), check(*parameters);
     auto m = std::make_unique<dcg_multilevel>();
     m->op = *op, m->parameters = *parameters;
-    m->threads = threads > 0 ? threads : omp_get_max_threads();
+    m->threads = choose_threads(threads);
     set_up(*m);
     *handle = m.release();
   });
@@ -46,7 +49,8 @@ extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_
     require(op && parameters && ranks && handle, "operator, parameters, ranks and handle must not be NULL");
     check(*parameters);
     auto m = std::make_unique<dcg_multilevel>();
-    m->distributed = std::make_unique<DistributedHierarchy>(*ranks, *op, *parameters, threads > 0 ? threads : omp_get_max_threads());
+    m->usable = true;
+    m->distributed = std::make_unique<DistributedHierarchy>(*ranks, *op, *parameters, choose_threads(threads));
     *handle = m.release();
   });
 }
@@ -54,8 +58,13 @@ extern "C" int dcg_multilevel_create_on_ranks(const dcg_operator *op, const dcg_
 extern "C" int dcg_multilevel_update(dcg_multilevel *handle, const dcg_operator *op) {
   return guarded([&] {
     require(handle && op, "handle and operator must not be NULL");
-    if (handle->distributed) return handle->distributed->set_up(*op);
-    check(*op);
+    if (!handle->distributed) check(*op);
+    handle->usable = false;
+    if (handle->distributed) {
+      handle->distributed->set_up(*op);
+      handle->usable = true;
+      return;
+    }
     handle->op = *op;
     set_up(*handle);
   });
@@ -66,6 +75,7 @@ extern "C" void dcg_multilevel_destroy(dcg_multilevel *handle) { delete handle; 
 extern "C" int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, double *z) {
   return guarded([&] {
     require(handle && r && z, "handle, r and z must not be NULL");
+    need_usable(*handle);
     if (handle->distributed) return handle->distributed->apply(r, z);
     Level &finest = *handle->levels[0];
     with_team(handle->threads, [&](const Team &team) {
@@ -86,6 +96,7 @@ extern "C" int dcg_multilevel_cg(dcg_multilevel *handle, double *x, double *r, d
                                  double *steps, int64_t *iterations, int32_t *result) {
   return guarded([&] {
     require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
+    need_usable(*handle);
     Outcome outcome;
     if (handle->distributed) {
       outcome = handle->distributed->conjugate_gradients(x, r, target, maxiter, history, steps);
@@ -107,6 +118,7 @@ extern "C" int dcg_multilevel_directions(dcg_multilevel *handle, int32_t window,
   return guarded([&] {
     require(handle && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
     require(window >= 0, "window: 0 or more is needed");
+    need_usable(*handle);
     require(!handle->distributed, "handle: conjugate directions run on one rank only");
     Level &finest = *handle->levels[0];
     std::vector<Direction> kept(std::clamp<int64_t>(maxiter, 0, window) + 1);  // there will be no more
@@ -124,6 +136,7 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
                                    int64_t *per_level, const char **name) {
   return guarded([&] {
     require(handle && levels && bytes && name && (per_level || capacity == 0), "no argument may be NULL");
+    need_usable(*handle);
     *name = best_rows().name;
     std::vector<LevelSize> sizes;
     if (handle->distributed) {
@@ -146,6 +159,7 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
 extern "C" int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values) {
   return guarded([&] {
     require(handle && values, "handle and values must not be NULL");
+    need_usable(*handle);
     require(!handle->distributed, "handle: the levels of a network on many ranks are not to be had");
     require(level >= 0 && level < static_cast<int32_t>(handle->levels.size()), "level: there is no such level");
     const Level &l = *handle->levels[level];

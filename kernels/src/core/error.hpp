@@ -1,15 +1,16 @@
 // Errors as codes across the C boundary, with a text per thread.
 #pragma once
 
-#include <new>
 #include <stdexcept>
 #include <string>
 
+#include "core/memory.hpp"
 #include "deepcg.h"
 
 namespace dcg {
 
-std::string &last_error();
+const char *last_error() noexcept;
+void set_last_error(const char *text) noexcept;
 
 inline void require(bool holds, const char *message) {
   if (!holds) throw std::invalid_argument(message);
@@ -20,6 +21,11 @@ struct Inconsistent : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
+// For another part of the package: a model that runs in Python.
+struct Unsupported : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 inline void check_callback(const char *function, int code) {
   if (code) throw std::runtime_error(std::string(function) + " returned error code " + std::to_string(code));
 }
@@ -27,24 +33,24 @@ inline void check_callback(const char *function, int code) {
 // Runs the body of an API function; nothing is thrown across the boundary.
 template <class Body>
 int guarded(Body &&body) noexcept {
+  const auto failed = [](int code, const char *text) noexcept { return set_last_error(text), code; };
   try {
     body();
     return DCG_OK;
   } catch (const Inconsistent &e) {
-    last_error() = e.what();
-    return DCG_INCONSISTENT;
+    return failed(DCG_INCONSISTENT, e.what());
+  } catch (const Unsupported &e) {
+    return failed(DCG_UNSUPPORTED, e.what());
   } catch (const std::invalid_argument &e) {
-    last_error() = e.what();
-    return DCG_INVALID_ARGUMENT;
+    return failed(DCG_INVALID_ARGUMENT, e.what());
+  } catch (const OutOfMemory &e) {
+    return failed(DCG_OUT_OF_MEMORY, e.what());
   } catch (const std::bad_alloc &) {
-    last_error() = "out of memory";
-    return DCG_OUT_OF_MEMORY;
+    return failed(DCG_OUT_OF_MEMORY, "out of memory");
   } catch (const std::exception &e) {
-    last_error() = e.what();
-    return DCG_INTERNAL;
+    return failed(DCG_INTERNAL, e.what());
   } catch (...) {
-    last_error() = "unknown error";
-    return DCG_INTERNAL;
+    return failed(DCG_INTERNAL, "unknown error");
   }
 }
 
@@ -53,7 +59,8 @@ inline void pass_on(int code) {
   if (code == DCG_OK) return;
   const std::string text = last_error();
   if (code == DCG_INVALID_ARGUMENT) throw std::invalid_argument(text);
-  if (code == DCG_OUT_OF_MEMORY) throw std::bad_alloc();
+  if (code == DCG_OUT_OF_MEMORY) throw OutOfMemory(text.c_str());
+  if (code == DCG_UNSUPPORTED) throw Unsupported(text);
   throw std::runtime_error(text);
 }
 

@@ -7,16 +7,22 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include "core/region.hpp"
+
 namespace dcg {
+
+// What wait() throws in a thread whose team lacks another one for good.
+struct Abandoned {};
 
 // A barrier that spins: the sweeps meet after every plane, too often for a system call. After a while it yields, so that
 // more threads than cores still make progress.
 class Barrier {
  public:
-  explicit Barrier(int size) : size_(size) {}
+  Barrier(int size, const Thrown &thrown) : size_(size), thrown_(thrown) {}
+
+  void resize(int size) { size_ = size; }
 
   void wait() {
     if (size_ == 1) return;
@@ -32,6 +38,7 @@ class Barrier {
         __builtin_ia32_pause();
 #endif
       } else {
+        if (thrown_.any()) throw Abandoned();
         sched_yield();
       }
     }
@@ -39,7 +46,8 @@ class Barrier {
 
  private:
   static constexpr int kSpins = 2000;
-  const int size_;
+  int size_;
+  const Thrown &thrown_;
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<uint32_t> phase_{0};
 };
@@ -66,8 +74,9 @@ struct Range {
 // The barrier and the sums of a team, which its threads share.
 class Shared {
  public:
-  explicit Shared(int size) : barrier(size), slots(8 * size) {}
+  explicit Shared(int size) : barrier(size, thrown), slots(8 * size) {}
 
+  Thrown thrown;
   Barrier barrier;
   std::vector<double> slots;  // one cache line a thread
 };
@@ -99,17 +108,19 @@ struct Team {
   }
 };
 
-// Runs body(team) on every thread of a new team; the calling thread is its rank 0.
+// Runs body(team) on every thread of a new team; the calling thread is its rank 0. What a thread throws is thrown here; the others end at their
+// next barrier.
 template <class Body>
 void with_team(int threads, Body &&body) {
-  std::unique_ptr<Shared> shared;
+  Shared shared(threads);
 #pragma omp parallel num_threads(threads)
   {
 #pragma omp single
-    shared = std::make_unique<Shared>(omp_get_num_threads());
+    shared.barrier.resize(omp_get_num_threads());  // there may be fewer
     const FlushDenormals flush;
-    body(Team{omp_get_thread_num(), omp_get_num_threads(), shared.get()});
+    shared.thrown.keep([&] { body(Team{omp_get_thread_num(), omp_get_num_threads(), &shared}); });
   }
+  shared.thrown.throw_again();
 }
 
 }  // namespace dcg

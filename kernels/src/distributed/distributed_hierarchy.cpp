@@ -27,14 +27,16 @@ LocalLevel &DistributedHierarchy::local(size_t number) {
   return *levels_[number];
 }
 
-// Where one rank refuses the operator, all do.
-void DistributedHierarchy::check_on_all_ranks(const dcg_operator &op) {
+// The largest values on all ranks. Where one rank refuses the operator, all do.
+Largest DistributedHierarchy::check_on_all_ranks(const dcg_operator &op) {
   std::string refusal;
+  Largest most;
   try {
     check(op);
     for (int a = 0; a < 3; ++a)
       require(op.shape[a] == ranks_.starts[a][ranks_.place[a] + 1] - ranks_.starts[a][ranks_.place[a]],
               "shape: not that of this rank's cells by ranks.starts");
+    most = largest(op, threads_);
   } catch (const std::invalid_argument &e) {
     refusal = e.what();
   }
@@ -43,6 +45,7 @@ void DistributedHierarchy::check_on_all_ranks(const dcg_operator &op) {
   require(refusal.empty(), refusal.c_str());
   require(sums[0] == 0.0, "the operator was refused on another rank");
   require(std::fabs(sums[1] - ranks_.count * op.unit) <= 1e-9 * sums[1], "unit: the same value is needed on every rank");
+  return {ranks_.maximum(most.weight), ranks_.maximum(most.shift)};
 }
 
 // The finest level on the cells held here; returns its scale.
@@ -120,12 +123,10 @@ void DistributedHierarchy::find_widths(const Partition &own, double scale, Width
 }
 
 void DistributedHierarchy::set_up(const dcg_operator &op) {
-  check_on_all_ranks(op);
+  const Largest most = check_on_all_ranks(op);
   op_ = op;
   sizes_.clear();
   Partition cells = Partition::own(ranks_, op.periodic);
-  Largest most = largest(op, threads_);
-  most = {ranks_.maximum(most.weight), ranks_.maximum(most.shift)};
   Widths widths;
   find_widths(cells, most.weight > 0.0 ? 1.0 / most.weight : 1.0, widths);
   double target = first_target(cells.n, widths);

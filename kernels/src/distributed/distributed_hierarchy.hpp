@@ -32,7 +32,7 @@ class DistributedHierarchy {
   class RankSpace;        // conjugate gradients' vectors (distributed_cg.cpp)
 
   // set-up (distributed_hierarchy.cpp)
-  void check_on_all_ranks(const dcg_operator &op);
+  Largest check_on_all_ranks(const dcg_operator &op);
   double build(Level &level, const Partition &own, const Partition &held, const Largest &largest);
   void fetch_activity(LocalLevel &local);
   void find_widths(const Partition &own, double scale, Widths &widths);

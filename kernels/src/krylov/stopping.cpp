@@ -2,12 +2,11 @@
 
 #include "krylov/stopping.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "core/threads.hpp"
 #include "operator/vectors.hpp"
 
 namespace dcg {
@@ -25,7 +24,7 @@ const char *reason_text(int32_t reason) {
 }
 
 KrylovState::KrylovState(LinearSystem &system, const dcg_krylov_options &limits, const double *b, double *x, double *r)
-    : system_(system), limits_(limits), threads_(limits.threads > 0 ? limits.threads : omp_get_max_threads()), b_(b), x_(x), r_(r) {
+    : system_(system), limits_(limits), threads_(choose_threads(limits.threads)), b_(b), x_(x), r_(r) {
   if (!r_) {
     own_.resize(std::max<int64_t>(system.n, 1));
     r_ = own_.data();

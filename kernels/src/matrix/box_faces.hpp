@@ -1,6 +1,7 @@
 // The operator while it is read: the box's cells and face weights, and the neighbour on each side of a cell.
 #pragma once
 
+#include "core/region.hpp"
 #include "matrix/matrix.hpp"
 
 namespace dcg {
@@ -46,12 +47,12 @@ struct BoxFaces {
   // Calls body(first cell, its place) for every line along x.
   template <class Body>
   void for_lines(Body &&body) const {
-#pragma omp parallel for schedule(static) if (box.size() > 16384)
-    for (int64_t k = 0; k < m.count[0]; ++k)
+    parallel_for(m.count[0], box.size() > 16384, [&](int64_t k) {
       for (int64_t j = 0; j < m.count[1]; ++j) {
         const int64_t c[3] = {k, j, 0};
         body(box.flat(c), c);
       }
+    });
   }
 
   // Calls body(cell, its place) for every cell of the box, by planes.

@@ -113,13 +113,15 @@ void read(const dcg_matrix &m, dcg_matrix_scan &scan, const uint8_t *kinds, doub
   const Padded padded(m.count);
   const Pattern pattern(box);
   int64_t wrapped[3] = {0, 0, 0}, dropped = 0;
-#pragma omp parallel for schedule(static) reduction(+ : wrapped[:3], dropped) if (m.rows > 16384)
-  for (int64_t row = 0; row < m.rows; ++row) {
+  const int threads = choose_threads(0);
+  Thrown thrown;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : wrapped[:3], dropped) if (m.rows > 16384)
+  for (int64_t row = 0; row < m.rows; ++row) thrown.keep([&] {
     const int64_t u = m.cell ? m.cell[row] : row;
     int64_t c[3];
     box.place(u, c);
     const uint8_t *kind = kinds + padded.at(c);
-    if (*kind != DCG_ROW_UNKNOWN) continue;
+    if (*kind != DCG_ROW_UNKNOWN) return;
     const Row r = sort_row<Index>(m, box, grid, pattern, sign, row, u, c);
     bool to_zero = false;
     for (int s = 0; s < 6; ++s) {
@@ -133,10 +135,10 @@ void read(const dcg_matrix &m, dcg_matrix_scan &scan, const uint8_t *kinds, doub
     if (to_zero && why.empty())
       why = "not symmetric: " + name_row(m, row) + " couples to a row that is zero; give that row a diagonal, or take the coupling away";
     if (!why.empty()) {
-#pragma omp critical(dcg_matrix_refusal)
+      const std::lock_guard<std::mutex> lock(scan.noting);
       refusal.note(m.first_row + row, std::move(why));
     } else if (r.far > 0.0 || r.wrong > 0.0) {
-#pragma omp critical(dcg_matrix_correction)
+      const std::lock_guard<std::mutex> lock(scan.noting);
       note_corrections<Index>(m, box, grid, kinds, sign, row, u, c, scan.corrections);
     }
     for (int a = 0; a < 3; ++a) {
@@ -147,7 +149,8 @@ void read(const dcg_matrix &m, dcg_matrix_scan &scan, const uint8_t *kinds, doub
     const double excess = r.sum.value();
     out.excess[u] = std::fabs(excess) > kRowSum * r.diagonal ? excess : 0.0;
     out.diagonal[u] = r.diagonal;
-  }
+  });
+  thrown.throw_again();
   out.dropped = dropped;
   std::copy(wrapped, wrapped + 3, out.wraps);
 }

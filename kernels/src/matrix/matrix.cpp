@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/checks.hpp"
 #include "core/error.hpp"
 
 namespace dcg {
@@ -40,17 +41,22 @@ std::string name_signs(const dcg_matrix &m, int64_t negative, int64_t positive) 
 }
 
 void check(const dcg_matrix &m) {
+  count_cells(m.shape);
   int64_t cells = 1;
   for (int a = 0; a < 3; ++a) {
-    require(m.shape[a] > 0, "shape: every size must be at least 1");
-    require(m.first[a] >= 0 && m.count[a] >= 0 && m.first[a] + m.count[a] <= m.shape[a], "first, count: the box lies in the grid");
+    require(m.first[a] >= 0 && m.count[a] >= 0 && m.first[a] <= m.shape[a] - m.count[a], "first, count: the box lies in the grid");
     cells *= m.count[a];
   }
   require(m.index_bytes == 4 || m.index_bytes == 8, "index_bytes: 4 or 8 is needed");
   require(m.rows >= 0 && (m.cell ? m.rows <= cells : m.rows == cells), "rows: one for every cell of the box is needed");
   require(m.rows == 0 || (m.start[0] && m.column[0] && m.value[0]), "start, column and value must not be NULL");
+  require(!m.start[1] || (m.column[1] && m.value[1]), "column, value: those of the second block must not be NULL where it has starts");
   require(m.ghosts >= 0 && (m.ghost || m.ghosts == 0), "ghosts, ghost: the number of columns of the second block, and their cells, are needed");
   require(!(m.keep_uncoupled && m.sum), "keep_uncoupled: only where there is one process");
+  for (int64_t row = 0; m.cell && row < m.rows; ++row)
+    if (m.cell[row] < 0 || m.cell[row] >= cells)
+      throw std::invalid_argument("cell: row " + std::to_string(m.first_row + row) + " has cell " + std::to_string(m.cell[row]) +
+                                  "; a flat index into the box is needed");
 }
 
 void Processes::sum(std::vector<double> &values, const Refusal &refusal) const {

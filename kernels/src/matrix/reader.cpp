@@ -117,17 +117,17 @@ class Reader {
       char weight[2][32];
       std::snprintf(weight[0], sizeof weight[0], "%.12g", up);
       std::snprintf(weight[1], sizeof weight[1], "%.12g", down);
-#pragma omp critical(dcg_matrix_refusal)
+      const std::lock_guard<std::mutex> lock(scan.noting);
       scan.asymmetric = true, refusal.note(below, "not symmetric: " + name_row_of(m, below) + " couples to " + name_row_of(m, above) + " with weight " + weight[0] +
                               ", and that one back with " + weight[1] +
                               "; a symmetric matrix is needed (one-sided couplings are allowed to rows that are diagonal only, with a "
                               "nonzero diagonal)");
     } else if (mean > (1.0 + kAsymmetry) * std::sqrt(diagonal[0]) * std::sqrt(diagonal[1])) {
-#pragma omp critical(dcg_matrix_refusal)
+      const std::lock_guard<std::mutex> lock(scan.noting);
       refusal.note(below, "indefinite: " + name_row_of(m, below) + " and " + name_row_of(m, above) +
                               " couple more strongly than their diagonals allow; a positive (semi-)definite matrix is needed");
     } else if (std::fabs(up - down) > kEqual * mean) {
-#pragma omp critical(dcg_matrix_correction)
+      const std::lock_guard<std::mutex> lock(scan.noting);
       scan.corrections.push_back({below, above, up - mean}), scan.corrections.push_back({above, below, down - mean});
     }
     return mean;
@@ -135,7 +135,7 @@ class Reader {
 
   // In order of cells, so that sums over them do not depend on how threads went about it.
   void find_excess() {
-    std::vector<std::vector<ExcessCell>> parts(omp_get_max_threads());
+    std::vector<std::vector<ExcessCell>> parts(choose_threads(0));
     faces.for_cells([&](int64_t u, const int64_t c[3]) {
       if (!faces.is_unknown(c)) return;
       int missing = 0;
@@ -160,6 +160,7 @@ extern "C" int dcg_matrix_read(const dcg_matrix *matrix, dcg_matrix_scan *scan, 
     dcg::require(matrix && scan && kinds && cells && weights && weights[0] && weights[1] && weights[2] && shift && result,
                  "no argument may be NULL");
     dcg::check(*matrix);
+    dcg::require(scan->rows == matrix->rows, "scan: call dcg_matrix_scan_rows for this matrix first");
     *result = dcg::Reader(*matrix, *scan, kinds, cells, weights, shift).run();
   });
 }

@@ -1,6 +1,7 @@
 // Going over the rows of a matrix and their entries.
 #pragma once
 
+#include "core/region.hpp"
 #include "matrix/matrix.hpp"
 
 namespace dcg {
@@ -28,19 +29,16 @@ template <class Body>
 void for_rows(const dcg_matrix &m, Body &&body) {
   const Frame box(m.count, m.shape);
   if (m.cell) {
-#pragma omp parallel for schedule(static) if (m.rows > 16384)
-    for (int64_t row = 0; row < m.rows; ++row) {
+    return parallel_for(m.rows, m.rows > 16384, [&](int64_t row) {
       int64_t c[3];
       box.place(m.cell[row], c);
       body(row, m.cell[row], c);
-    }
-    return;
+    });
   }
-#pragma omp parallel for schedule(static) if (m.rows > 16384)
-  for (int64_t line = 0; line < m.count[0] * m.count[1]; ++line) {
+  parallel_for(m.count[0] * m.count[1], m.rows > 16384, [&](int64_t line) {
     int64_t c[3] = {line / m.count[1], line % m.count[1], 0};
     for (int64_t row = line * m.count[2]; c[2] < m.count[2]; ++c[2], ++row) body(row, row, c);
-  }
+  });
 }
 
 // The columns of a cell's row, where they ascend and rows are cells: the neighbours on some sides, and the diagonal. Most rows are so.

@@ -34,26 +34,18 @@ class Scan {
   void run() {
     const int64_t lines = m.cell ? 0 : m.count[0] * m.count[1];
     scan.regular_lines.resize(lines, 0);
-    std::vector<Part> parts(m.rows > 16384 ? omp_get_max_threads() : 1);
+    std::vector<Part> parts(m.rows > 16384 ? choose_threads(0) : 1);
     parts[0].irregular.swap(scan.irregular);  // its memory
     parts[0].irregular.clear();
-#pragma omp parallel num_threads(static_cast<int>(parts.size()))
-    {
+    for (Part &part : parts) part.constant = equal.weight > 0.0 || scan.example < 0;
+    const int threads = static_cast<int>(parts.size());
+    parallel_for(lines, threads > 1, threads, [&](int64_t line) { scan_line(line, parts[omp_get_thread_num()]); });
+    parallel_for(m.cell ? m.rows : 0, threads > 1, threads, [&](int64_t row) {
       Part &mine = parts[omp_get_thread_num()];
-      mine.constant = equal.weight > 0.0 || scan.example < 0;
-#pragma omp for schedule(static)
-      for (int64_t line = 0; line < lines; ++line) scan_line(line, mine);
-#pragma omp for schedule(static)
-      for (int64_t row = 0; row < (m.cell ? m.rows : 0); ++row) {
-        int64_t c[3];
-        if (!has_cell(row)) {
-          mine.broken = std::min(mine.broken, row);
-          continue;
-        }
-        box.place(m.cell[row], c);
-        ++mine.count[kinds[padded.at(c)] = scan_row<false>(row, m.cell[row], c, nullptr, mine)];
-      }
-    }
+      int64_t c[3];
+      box.place(m.cell[row], c);
+      ++mine.count[kinds[padded.at(c)] = scan_row<false>(row, m.cell[row], c, nullptr, mine)];
+    });
     scan.irregular.swap(parts[0].irregular);
     scan.constant = true;
     std::fill(scan.count, scan.count + 3, 0);
@@ -92,8 +84,6 @@ class Scan {
   const Index *start(int block) const { return static_cast<const Index *>(m.start[block]); }
   const Index *column() const { return static_cast<const Index *>(m.column[0]); }
 
-  bool has_cell(int64_t row) const { return !m.cell || (m.cell[row] >= 0 && m.cell[row] < box.size()); }
-
   // Whether the entries of n rows lie one after the other within those of all.
   bool has_entries(int block, int64_t row, int64_t n) const {
     const Index *begin = start(block) + row;
@@ -121,7 +111,7 @@ class Scan {
       int64_t c[3];
       const int64_t u = place(row, c);
       RowSums sums;
-      if (!has_cell(row) || !add_row(row, u, c, sums)) break;  // refused later
+      if (!add_row(row, u, c, sums)) break;  // refused later
       if (sums.coupling() == 0.0 || sums.diagonal == 0.0 || sums.kind() != DCG_ROW_UNKNOWN) continue;
       scan.example = row, scan.diagonal = sums.diagonal, scan.weight = sums.coupling();
     }
@@ -231,7 +221,7 @@ class Scan {
     int64_t misplaced = kNoRow;
     for_rows(m, [&](int64_t row, int64_t u, const int64_t c[3]) {
       if (m.cells[u] == kFluid || kinds[padded.at(c)] != DCG_ROW_UNKNOWN) return;
-#pragma omp critical(dcg_matrix_refusal)
+      const std::lock_guard<std::mutex> lock(scan.noting);
       misplaced = std::min(misplaced, row);
     });
     if (misplaced != kNoRow)
@@ -244,9 +234,6 @@ class Scan {
   [[noreturn]] void refuse_broken(int64_t row) {
     scan.regular_lines.clear();
     for (;; ++row) {
-      if (!has_cell(row))
-        throw std::invalid_argument("cell: row " + std::to_string(m.first_row + row) + " has cell " + std::to_string(m.cell[row]) +
-                                    "; a flat index into the box is needed");
       for (int block = 0; block < 2; ++block) {
         if (!m.start[block]) continue;
         const Index *begin = start(block) + row;
@@ -348,8 +335,10 @@ extern "C" int dcg_matrix_scan_rows(const dcg_matrix *matrix, dcg_matrix_scan *s
     dcg::check(*matrix);
     const int64_t *n = matrix->count;
     if (!same_columns) scan->regular_lines.clear();
+    scan->rows = -1;
     std::fill(kinds, kinds + (n[0] + 2) * (n[1] + 2) * (n[2] + 2), uint8_t{DCG_ROW_NONE});
     matrix->index_bytes == 4 ? dcg::Scan<int32_t>(*matrix, *scan, kinds).run() : dcg::Scan<int64_t>(*matrix, *scan, kinds).run();
     if (matrix->rows) dcg::wrap_kinds(*matrix, kinds);
+    scan->rows = matrix->rows;
   });
 }

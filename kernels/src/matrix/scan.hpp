@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 #include "matrix/matrix.hpp"
@@ -44,12 +45,14 @@ struct dcg_matrix_scan {
   // for the next matrix with these columns: lines along x in which every row has the columns of its cell's neighbours, in order
   std::vector<uint8_t> regular_lines;
   // of this matrix
+  int64_t rows = -1;                         // -1: it was not scanned, or refused
   int64_t count[3] = {0, 0, 0};              // rows of each kind
   int64_t example = -1;                      // the first coupled row; -1: there is none here
   double diagonal = 0.0, weight = 0.0;       // its diagonal, and its strongest coupling
   bool constant = false;                     // all couplings are that weight, all diagonals multiples of it
   std::vector<dcg::IrregularRow> irregular;  // then: the unknowns that have not all couplings; in order of rows
   dcg::Refusal refusal;
+  std::mutex noting;                         // held by the thread that adds to what follows, or to a refusal
   bool asymmetric = false;                   // dcg_matrix_read found a_ij and a_ji too far apart
   // that dcg_matrix_read found, by cells; of `sign * A`, as the operator is
   std::vector<dcg::Correction> corrections;

@@ -98,8 +98,7 @@ void copy_text(char (&to)[N], const std::string &text) {
 
 extern "C" int dcg_parameters_read(const char *path, dcg_parameters *parameters, dcg_model *model) {
   using namespace dcg;
-  bool supported = true;
-  const int code = guarded([&] {
+  return guarded([&] {
     require(path && parameters && model, "path, parameters and model must not be NULL");
     const ModelFile file(path);
     *model = {};
@@ -108,8 +107,8 @@ extern "C" int dcg_parameters_read(const char *path, dcg_parameters *parameters,
     copy_text(model->hash, file.description["hash"].text);
     model->dimension = static_cast<int32_t>(file.description["dimension"].number);
     model->format = static_cast<int32_t>(file.description["version"].number);
-    supported = std::string(model->architecture) == "multilevel";
-    if (!supported) return;
+    if (std::strcmp(model->architecture, "multilevel") != 0)
+      throw Unsupported(file.path + ": architecture " + model->architecture + " runs in Python only");
     dcg_parameters made{};
     float sweeps[DCG_LEVELS];
     const char *const table = model->format < 2 ? "codebook" : "relaxation_table";
@@ -141,11 +140,6 @@ extern "C" int dcg_parameters_read(const char *path, dcg_parameters *parameters,
     }
     *parameters = made;
   });
-  if (code == DCG_OK && !supported) {
-    last_error() = std::string(path) + ": architecture " + model->architecture + " runs in Python only";
-    return DCG_UNSUPPORTED;
-  }
-  return code;
 }
 
 extern "C" int dcg_parameters_classical(dcg_parameters *parameters) {

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "core/cell_kinds.hpp"
+#include "core/checks.hpp"
 #include "core/error.hpp"
+#include "core/threads.hpp"
 
 using namespace dcg;
 
@@ -28,7 +30,7 @@ struct Axis {
 inline double in_series(double area, double h_low, double h_high, double low, double high) {
   const double a = low > 0.0 ? low : high, b = high > 0.0 ? high : low;
   const double resistance = h_low * b + h_high * a;
-  return resistance > 0.0 ? 2.0 * area * a * b / resistance : 0.0;
+  return resistance > 0.0 ? 2.0 * area * a * (b / resistance) : 0.0;
 }
 
 inline bool joined(uint8_t low, uint8_t high) { return low != kSolid && high != kSolid && (low == kFluid || high == kFluid); }
@@ -60,8 +62,9 @@ extern "C" int dcg_face_weights(const int64_t shape[3], const uint8_t *cells, co
   return guarded([&] {
     require(shape && cells && outside && widths && weights && weights[2], "no argument but coefficient may be NULL");
     Axis axis[3];
+    const int64_t size = count_cells(shape);
+    const int threads = choose_threads(0);
     for (int a = 0; a < 3; ++a) {
-      require(shape[a] > 0, "shape: every size must be at least 1");
       axis[a] = {shape[a], (periodic >> a & 1) != 0, {outside[2 * a], outside[2 * a + 1]}, {}};
       axis[a].width.resize(shape[a] + 2, 1.0);
       if (widths[a])
@@ -78,7 +81,7 @@ extern "C" int dcg_face_weights(const int64_t shape[3], const uint8_t *cells, co
       return Row{inside ? cells + start : nullptr, coefficient ? coefficient + start : nullptr, all};
     };
     std::atomic<bool> legal{true};
-#pragma omp parallel for schedule(static) if (shape[0] * ny * nx > 16384)
+#pragma omp parallel for num_threads(threads) schedule(static) if (size > 16384)
     for (int64_t r = 0; r < (shape[0] + 1) * (ny + 1); ++r) {
       const int64_t k = r / (ny + 1), j = r % (ny + 1);
       if (weights[0] && j < ny)
@@ -108,10 +111,13 @@ extern "C" int dcg_face_weights(const int64_t shape[3], const uint8_t *cells, co
 
 extern "C" int dcg_norm_bound(const dcg_operator *op, double *bound) {
   return guarded([&] {
-    require(op && op->cells && op->weights[2] && bound, "operator, its cells and weights, and bound must not be NULL");
+    require(op && bound, "operator and bound must not be NULL");
+    check(*op);
+    check_weights(*op);
+    const int threads = choose_threads(0);
     const int64_t nz = op->shape[0], ny = op->shape[1], nx = op->shape[2];
     double most = 0.0;
-#pragma omp parallel for schedule(static) reduction(max : most) if (nz * ny * nx > 16384)
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(max : most) if (nz * ny * nx > 16384)
     for (int64_t r = 0; r < nz * ny; ++r) {
       const int64_t k = r / ny, j = r % ny;
       const double *z = op->weights[0] ? op->weights[0] + r * nx : nullptr, *x = op->weights[2] + r * (nx + 1);

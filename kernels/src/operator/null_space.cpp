@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "core/cell_kinds.hpp"
+#include "core/checks.hpp"
 #include "core/error.hpp"
+#include "core/region.hpp"
 
 using namespace dcg;
 
@@ -109,10 +111,10 @@ class Components {
   void find_runs() {
     std::vector<std::vector<Run>> rows(nz * ny);
     has_open.assign(nz * ny, 0);
-#pragma omp parallel for schedule(static) if (nz * ny * nx > 32768)
+    const int threads = choose_threads(0);
+#pragma omp parallel for num_threads(threads) schedule(static) if (nz * ny * nx > 32768)
     for (int64_t r = 0; r < nz * ny; ++r) has_open[r] = std::memchr(row(r / ny, r % ny), kOpen, nx) != nullptr;
-#pragma omp parallel for schedule(static) if (nz * ny * nx > 32768)
-    for (int64_t r = 0; r < nz * ny; ++r) {
+    parallel_for(nz * ny, nz * ny * nx > 32768, threads, [&](int64_t r) {
       const uint8_t *cells = row(r / ny, r % ny);
       const bool near = may_be_definite(r / ny, r % ny);
       for (int64_t i = 0; i < nx;) {
@@ -130,7 +132,7 @@ class Components {
         rows[r].push_back({i, end, 0, fixed});
         i = end;
       }
-    }
+    });
     start.assign(nz * ny + 1, 0);
     for (int64_t r = 0; r < nz * ny; ++r) {
       start[r + 1] = start[r] + static_cast<int64_t>(rows[r].size());
@@ -176,7 +178,9 @@ class Components {
 extern "C" int dcg_components(const dcg_operator *op, int64_t capacity, int64_t *first, int64_t *length_and_component,
                               int64_t *runs, int64_t components[2]) {
   return guarded([&] {
-    require(op && op->cells && runs && components, "operator, runs and components must not be NULL");
+    require(op && runs && components, "operator, runs and components must not be NULL");
+    require(!first || (length_and_component && capacity >= 0), "length_and_component must not be NULL, and capacity not negative, where first is given");
+    check(*op);
     Components(*op).write(capacity, first, length_and_component, runs, components);
   });
 }
@@ -184,8 +188,16 @@ extern "C" int dcg_components(const dcg_operator *op, int64_t capacity, int64_t 
 extern "C" int dcg_project(int64_t runs, const int64_t *first, const int64_t *length_and_component, const int64_t *sizes,
                            int64_t components, double *v, double *removed) {
   return guarded([&] {
+    require(removed && runs >= 0 && components >= 0, "removed must not be NULL, runs and components not negative");
+    require((first && length_and_component && v) || runs == 0, "first, length_and_component and v must not be NULL");
+    require(sizes || components == 0, "sizes must not be NULL");
+    for (int64_t n = 0; n < runs; ++n) {
+      const int64_t *run = length_and_component + 2 * n;
+      require(first[n] >= 0 && run[0] >= 0 && run[1] >= 0 && run[1] < components, "runs: cells and a component that there is are needed");
+    }
     std::vector<double> sum(runs), mean(components, 0.0);
-#pragma omp parallel for schedule(static) if (runs > 512)
+    const int threads = choose_threads(0);
+#pragma omp parallel for num_threads(threads) schedule(static) if (runs > 512)
     for (int64_t n = 0; n < runs; ++n) {
       double total = 0.0;
       for (int64_t i = first[n]; i < first[n] + length_and_component[2 * n]; ++i) total += v[i];
@@ -197,7 +209,7 @@ extern "C" int dcg_project(int64_t runs, const int64_t *first, const int64_t *le
       mean[c] /= static_cast<double>(sizes[c]);
       square += static_cast<double>(sizes[c]) * mean[c] * mean[c];
     }
-#pragma omp parallel for schedule(static) if (runs > 512)
+#pragma omp parallel for num_threads(threads) schedule(static) if (runs > 512)
     for (int64_t n = 0; n < runs; ++n)
       for (int64_t i = first[n]; i < first[n] + length_and_component[2 * n]; ++i) v[i] -= mean[length_and_component[2 * n + 1]];
     *removed = std::sqrt(square);

@@ -3,14 +3,14 @@
 // Ledger, bytes per cell and apply: x 8 + y 8 + three weights 24 + cells 1 (+ shift 8) = 41 (49), one weight for all: x 8 + y 8 +
 // cells 1 = 17, when the rows of two neighbouring planes stay in cache. A residual reads b 8 more.
 
-#include <omp.h>
-
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
 #include "core/cell_kinds.hpp"
+#include "core/checks.hpp"
 #include "core/error.hpp"
+#include "core/threads.hpp"
 
 using namespace dcg;
 
@@ -154,10 +154,10 @@ void apply_constant(const dcg_operator &op, const double *x, double *y, int thre
 
 template <class Done>
 void apply(const dcg_operator *op, const double *x, double *y, int32_t threads, Done &&done) {
-  require(op && op->cells && x && y, "operator, its cells, x and y must not be NULL");
-  for (const int64_t n : op->shape) require(n > 0, "shape: every size must be at least 1");
+  require(op && x && y, "operator, x and y must not be NULL");
+  check(*op);
   require(x != y, "x and y must not be the same array");
-  const int count = threads > 0 ? threads : omp_get_max_threads();
+  const int count = choose_threads(threads);
   op->unit > 0.0 ? apply_constant(*op, x, y, count, done) : apply_variable(*op, x, y, count, done);
 }
 
@@ -182,8 +182,9 @@ extern "C" int dcg_residual(const dcg_operator *op, const double *b, const doubl
   return guarded([&] {
     require(op && b && square, "operator, b and square must not be NULL");
     require(b != r, "b and r must not be the same array");
+    check(*op);
     const int64_t nx = op->shape[2];
-    std::vector<double> of_row(std::max<int64_t>(op->shape[0] * op->shape[1], 0));
+    std::vector<double> of_row(op->shape[0] * op->shape[1]);
     apply(op, x, r, threads, [&](int64_t row) { of_row[row] = subtract_row(nx, b + row * nx, r + row * nx); });
     *square = std::accumulate(of_row.begin(), of_row.end(), 0.0);
   });

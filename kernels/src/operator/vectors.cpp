@@ -2,12 +2,11 @@
 
 #include "operator/vectors.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/threads.hpp"
 
 namespace dcg {
 
@@ -92,13 +91,13 @@ double step(int64_t n, double alpha, const double *d, const double *Ad, double *
 extern "C" int dcg_dot(int64_t n, const double *a, const double *b, double *result) {
   return dcg::guarded([&] {
     dcg::require(n >= 0 && a && b && result, "n must be >= 0, a, b and result not NULL");
-    *result = dcg::dot(n, a, b, omp_get_max_threads());
+    *result = dcg::dot(n, a, b, dcg::choose_threads(0));
   });
 }
 
 extern "C" int dcg_axpy(int64_t n, double alpha, const double *x, double *y) {
   return dcg::guarded([&] {
     dcg::require(n >= 0 && x && y, "n must be >= 0, x and y not NULL");
-    dcg::add(n, alpha, x, y, omp_get_max_threads());
+    dcg::add(n, alpha, x, y, dcg::choose_threads(0));
   });
 }

@@ -56,27 +56,57 @@ void BoxOperator::product(const double *x, double *y, int32_t threads) {
   mend(x, y, 1.0);
 }
 
-void BoxOperator::diagonal(double *d) const {
+template <class Body>
+void BoxOperator::for_faces(int64_t u, Body &&body) const {
   const dcg_operator &op = local_;
-  const int64_t *n = op.shape, stride[3] = {n[1] * n[2], n[2], 1};
-#pragma omp parallel for schedule(static) if (n[0] * stride[0] > 16384)
-  for (int64_t u = 0; u < n[0] * stride[0]; ++u) {
-    const int64_t c[3] = {u / stride[0], u / stride[1] % n[1], u % n[2]};
-    d[u] = op.shift ? op.shift[u] : 0.0;
-    for (int a = 0; a < 3; ++a)
-      for (int side = 0; side < 2; ++side) {
-        if (op.unit == 0.0) {
-          if (op.weights[a]) d[u] += op.weights[a][face_below(n, c, a) + (side ? face_step(n, a) : 0)];
-          continue;
-        }
-        const bool end = c[a] == (side ? n[a] - 1 : 0), turns = op.periodic >> a & 1;
-        if (end && turns && n[a] == 1) continue;  // its own neighbour
-        const int64_t there = u + (side ? 1 : -1) * stride[a] * (end ? 1 - n[a] : 1);
-        if (end && !turns ? op.open >> (2 * a + side) & 1 : op.cells[there] != kSolid) d[u] += op.unit;
+  const int64_t *n = op.shape, stride[3] = {n[1] * n[2], n[2], 1}, c[3] = {u / stride[0], u / stride[1] % n[1], u % n[2]};
+  for (int a = 0; a < 3; ++a)
+    for (int side = 0; side < 2; ++side) {
+      const bool end = c[a] == (side ? n[a] - 1 : 0), turns = op.periodic >> a & 1;
+      if (end && turns && n[a] == 1) continue;  // its own neighbour
+      const int64_t there = u + (side ? 1 : -1) * stride[a] * (end ? 1 - n[a] : 1);
+      double weight = op.unit;
+      if (op.unit == 0.0) {
+        weight = op.weights[a] ? op.weights[a][face_below(n, c, a) + (side ? face_step(n, a) : 0)] : 0.0;
+      } else if (end && !turns ? !(op.open >> (2 * a + side) & 1) : op.cells[there] == kSolid) {
+        continue;
       }
+      body(weight, end && !turns ? -1 : there);
+    }
+}
+
+void BoxOperator::diagonal(double *d) const {
+  const int64_t cells = local_.shape[0] * local_.shape[1] * local_.shape[2];
+#pragma omp parallel for schedule(static) if (cells > 16384)
+  for (int64_t u = 0; u < cells; ++u) {
+    d[u] = local_.shift ? local_.shift[u] : 0.0;
+    for_faces(u, [&](double weight, int64_t) { d[u] += weight; });
   }
   for (const Seam &seam : seams_)
-    if (seam.kind == kSolid && op.unit > 0.0) d[seam.cell] -= seam.weight;
+    if (seam.kind == kSolid && local_.unit > 0.0) d[seam.cell] -= seam.weight;
+}
+
+double BoxOperator::extended_residual(const double *b, const double *x, double *r) {
+  const int64_t cells = local_.shape[0] * local_.shape[1] * local_.shape[2];
+  std::vector<long double> sum(cells, 0.0L);
+#pragma omp parallel for schedule(static) if (cells > 16384)
+  for (int64_t u = 0; u < cells; ++u) {
+    if (local_.cells[u] != kFluid) continue;
+    const long double here = x[u];
+    sum[u] = b[u];
+    if (local_.shift) sum[u] -= local_.shift[u] * here;
+    for_faces(u, [&](double weight, int64_t there) { sum[u] -= weight * (here - (there < 0 ? 0.0L : x[there])); });
+  }
+  if (!seams_.empty()) fetch(x, beyond_.data());
+  for (size_t s = 0; s < seams_.size(); ++s) {  // as in mend
+    const Seam &seam = seams_[s];
+    if (local_.cells[seam.cell] != kFluid) continue;
+    if (seam.kind == kFluid) sum[seam.cell] += static_cast<long double>(seam.weight) * beyond_[s];
+    if (seam.kind == kSolid && local_.unit > 0.0) sum[seam.cell] += static_cast<long double>(seam.weight) * x[seam.cell];
+  }
+  double square = 0.0;
+  for (int64_t u = 0; u < cells; ++u) r[u] = static_cast<double>(sum[u]), square += r[u] * r[u];
+  return square;
 }
 
 double BoxOperator::residual(const double *b, const double *x, double *r, int32_t threads) {

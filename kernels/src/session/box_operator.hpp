@@ -23,6 +23,9 @@ class BoxOperator {
   // r = b - A x; this box's part of r . r.
   double residual(const double *b, const double *x, double *r, int32_t threads);
 
+  // The same with sums in extended precision, for what double precision cannot tell from 0: no faster than it must be.
+  double extended_residual(const double *b, const double *x, double *r);
+
   void diagonal(double *d) const;  // of A, where there is an unknown
 
   const dcg_operator &local() const { return local_; }  // beyond a seam lie OPEN cells
@@ -35,6 +38,9 @@ class BoxOperator {
 
  private:
   void link(const dcg_operator &op, const Placement &placement, Messages &messages, const RowNumbers &numbers);
+  // body(face's weight, the cell beyond it; -1: x is 0 there) for the faces of a cell of local_, seams aside.
+  template <class Body>
+  void for_faces(int64_t u, Body &&body) const;
   void mend(const double *x, double *y, double times);  // y += times the seams' part of A x that local_ lacks
 
   dcg_operator local_;

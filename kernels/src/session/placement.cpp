@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/cell_kinds.hpp"
+#include "core/checks.hpp"
 #include "core/error.hpp"
 #include "matrix/row_numbering.hpp"
 
@@ -23,19 +24,14 @@ std::string text_of(const Grid &grid) {
 void Grid::set_shape(int32_t given_dim, const int64_t *sizes, const uint8_t *kinds) {
   require(given_dim >= 1 && given_dim <= 3, "dim: 1, 2 or 3 is needed");
   require(sizes, "shape must not be NULL");
-  double cells = 1.0;
-  for (int d = 0; d < given_dim; ++d) {
-    require(sizes[d] > 0, "shape: every size must be at least 1");
-    cells *= static_cast<double>(sizes[d] + 2);
-  }
-  require(cells < 0x1p60, "shape: fewer cells than 2^60 are needed");
   Grid made;
   made.dim = given_dim;
   made.shape[2] = sizes[given_dim - 1];
   if (given_dim > 1) made.shape[0] = sizes[0];
   if (given_dim > 2) made.shape[1] = sizes[1];
+  const int64_t size = count_cells(made.shape);
   if (kinds) {
-    made.cells.assign(kinds, kinds + made.shape[0] * made.shape[1] * made.shape[2]);
+    made.cells.assign(kinds, kinds + size);
     require(*std::max_element(made.cells.begin(), made.cells.end()) <= kOpen, "cells: 0 (FLUID), 1 (SOLID) and 2 (OPEN) are needed");
   }
   *this = std::move(made);

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <numeric>
 
 #include "core/cell_kinds.hpp"
+#include "core/checks.hpp"
 #include "core/error.hpp"
 #include "matrix/row_passes.hpp"
 #include "matrix/scan.hpp"
@@ -19,7 +19,7 @@ namespace dcg {
 
 namespace {
 
-constexpr double kShort = 0.02;  // of their rows' couplings: from here on it pays to balance diagonals that fall short of them
+constexpr double kShort = 0.02;  // of the diagonals, on the average: from here on it pays to balance those that fall short of their couplings
 constexpr double kAsymmetryOfRanks = 1e-9;  // of y.Ax against x.Ay, which rounding leaves at 1e-16 times a few
 
 template <class Body>
@@ -86,23 +86,11 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &sett
     read_scaled(std::move(symmetric));
   }
   if (messages || !settings.scaling) return;
-  const double before = falls_short();
+  if (!facts_.shifted || !(*std::min_element(op_.shift, op_.shift + placement_.cells()) < 0.0)) return;
+  const double before = falls_short(matrix, scaling_);
   if (!(before > kShort)) return;
-  const Scaling unbalanced = scaling_;
-  read_scaled(balancing(matrix, unbalanced));
-  if (!(falls_short() < 0.5 * before)) read_scaled(unbalanced);
-}
-
-// By how much diagonals are below the sums of their rows' couplings, relative to those.
-double Reading::falls_short() const {
-  if (!facts_.shifted) return 0.0;
-  double lacking = 0.0, couplings = 0.0;
-  const int64_t size = placement_.cells();
-  for (int64_t u = 0; u < size; ++u) lacking -= std::min(op_.shift[u], 0.0);
-  if (lacking == 0.0) return 0.0;
-  for (int a = 0; a < 3; ++a)
-    if (op_.weights[a]) couplings += std::accumulate(op_.weights[a], op_.weights[a] + size / op_.shape[a] * (op_.shape[a] + 1), 0.0);
-  return lacking / (2.0 * couplings);
+  Scaling balanced = balancing(matrix, scaling_);
+  if (falls_short(matrix, balanced) < 0.5 * before) read_scaled(std::move(balanced));
 }
 
 void Reading::read_values(const dcg_csr &matrix, const Grid &grid, const Settings &settings, Messages *messages, bool same_pattern) {
@@ -196,8 +184,7 @@ void Reading::place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks)
 }
 
 void Reading::take(const dcg_operator &op, Ranks *ranks) {
-  for (const int64_t n : op.shape) require(n > 0, "op.shape: every size must be at least 1");
-  require(op.cells, "op.cells must not be NULL");
+  check(op);
   placement_ = {};
   std::copy(op.shape, op.shape + 3, placement_.shape), std::copy(op.shape, op.shape + 3, placement_.count);
   std::fill(placement_.first, placement_.first + 3, 0);

@@ -69,7 +69,6 @@ class Reading {
 
  private:
   void read_values(const dcg_csr &matrix, const Grid &grid, const Settings &settings, Messages *messages, bool same_pattern);
-  double falls_short() const;
   void place(const dcg_csr &matrix, const Grid &grid, const Ranks *ranks);
   void link_kinds(Messages &messages);
   void link_ghosts(const dcg_csr &matrix, Messages &messages);

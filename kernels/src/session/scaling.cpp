@@ -55,21 +55,52 @@ std::vector<double> symmetrise(const dcg_csr &m) {
   return scale;
 }
 
-// Gauss-Seidel on A v = 0, back and forth.
+struct Sums {
+  double diagonal, others;  // a_ii; the sum of a_ij v_j over the others
+};
+
+template <class Index>
+Sums sums_of(const dcg_csr &m, const std::vector<double> &value, const std::vector<double> &v, int64_t i) {
+  const Index *start = static_cast<const Index *>(m.start[0]), *column = static_cast<const Index *>(m.column[0]);
+  Sums s{0.0, 0.0};
+  for (Index e = start[i]; e < start[i + 1]; ++e) column[e] == i ? s.diagonal += value[e] : s.others += value[e] * v[column[e]];
+  return s;
+}
+
+// By how much rows of V A V sum to less than 0, relative to their diagonals, on the average.
+template <class Index>
+double lacking_of(const dcg_csr &m, const std::vector<double> &value, const std::vector<double> &v) {
+  double lacking = 0.0;
+  for (int64_t i = 0; i < m.rows; ++i)
+    if (const Sums s = sums_of<Index>(m, value, v, i); s.diagonal != 0.0) lacking -= std::fmin(0.0, 1.0 + s.others / (s.diagonal * v[i]));
+  return m.rows ? lacking / static_cast<double>(m.rows) : 0.0;
+}
+
+// Gauss-Seidel on A v = 0, back and forth, from two guesses: of the constants, and of what a scaling to this diagonal would have made of them. The one
+// that leaves less to fall short.
 template <class Index>
 std::vector<double> near_kernel(const dcg_csr &m, const std::vector<double> &value) {
-  std::vector<double> v(m.rows, 1.0);
-  const Index *start = static_cast<const Index *>(m.start[0]), *column = static_cast<const Index *>(m.column[0]);
-  const auto relax = [&](int64_t i) {
-    double diagonal = 0.0, sum = 0.0;
-    for (Index e = start[i]; e < start[i + 1]; ++e) (column[e] == i ? diagonal : sum) += value[e] * (column[e] == i ? 1.0 : v[column[e]]);
-    if (const double next = -sum / diagonal; next > 0.0 && std::isfinite(next)) v[i] = next;
-  };
-  for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    for (int64_t i = 0; i < m.rows; ++i) relax(i);
-    for (int64_t i = m.rows; i-- > 0;) relax(i);
+  std::vector<double> best;
+  double least = HUGE_VAL;
+  for (const bool by_diagonal : {false, true}) {
+    std::vector<double> v(m.rows, 1.0);
+    if (by_diagonal)
+      for (int64_t i = 0; i < m.rows; ++i) {
+        const double root = std::sqrt(std::fabs(sums_of<Index>(m, value, v, i).diagonal));
+        if (root > 0.0) v[i] = 1.0 / root;
+      }
+    const auto relax = [&](int64_t i) {
+      const Sums s = sums_of<Index>(m, value, v, i);
+      if (const double next = -s.others / s.diagonal; next > 0.0 && std::isfinite(next)) v[i] = next;
+    };
+    for (int sweep = 0; sweep < kSweeps; ++sweep) {
+      for (int64_t i = 0; i < m.rows; ++i) relax(i);
+      for (int64_t i = m.rows; i-- > 0;) relax(i);
+    }
+    const double lacking = lacking_of<Index>(m, value, v);
+    if (best.empty() || lacking < least) best = std::move(v), least = lacking;
   }
-  return v;
+  return best;
 }
 
 template <class Index>
@@ -92,6 +123,11 @@ Scaling symmetrising(const dcg_csr &m) {
   made.row = m.index_bytes == 4 ? symmetrise<int32_t>(m) : symmetrise<int64_t>(m);
   if (!made.row.empty()) made.column.assign(m.rows, 1.0);
   return made;
+}
+
+double falls_short(const dcg_csr &m, const Scaling &scaling) {
+  const std::vector<double> ones(m.rows, 1.0), value = (scaling.empty() ? Scaling{ones, ones} : scaling).values(m);
+  return m.index_bytes == 4 ? lacking_of<int32_t>(m, value, ones) : lacking_of<int64_t>(m, value, ones);
 }
 
 Scaling balancing(const dcg_csr &m, const Scaling &from) {

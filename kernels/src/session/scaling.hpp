@@ -17,6 +17,9 @@ struct Scaling {
 // R with R A symmetric, as rows divided by the volumes of their cells have it; C = 1. Empty where no R does that. For one process.
 Scaling symmetrising(const dcg_csr &matrix);
 
+// By how much diagonals of the scaled matrix are below the sums of their rows' couplings, relative to the diagonals, on the average.
+double falls_short(const dcg_csr &matrix, const Scaling &scaling);
+
 // R V and C V, where V makes A v small: rows of V A V sum to about 0 where those of A fall short of it. For one process.
 Scaling balancing(const dcg_csr &matrix, const Scaling &from);
 

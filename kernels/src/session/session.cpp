@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "core/error.hpp"
+#include "core/threads.hpp"
 #include "model/lookup.hpp"
 
 using namespace dcg;
@@ -17,7 +18,7 @@ namespace dcg {
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 Threads::Threads(int64_t wanted) : before_(omp_get_max_threads()) {
-  if (wanted > 0) omp_set_num_threads(static_cast<int>(wanted));
+  omp_set_num_threads(choose_threads(wanted));
 }
 Threads::~Threads() { omp_set_num_threads(before_); }
 
@@ -221,16 +222,15 @@ extern "C" int dcg_solver_set_up(dcg_solver *solver) {
 }
 
 extern "C" int dcg_solver_model(dcg_solver *solver, int32_t dim, dcg_parameters *parameters, dcg_model *model) {
-  bool in_python = false;
-  const int code = guarded([&] {
+  return guarded([&] {
+    bool in_python = false;
     require(solver && model, "solver and model must not be NULL");
     require(dim >= 1 && dim <= 3, "dim: 1, 2 or 3 is needed");
     solver->read_model(dim, in_python);
     *model = solver->model;
     if (parameters && !in_python) *parameters = solver->parameters;
-    if (in_python) last_error() = std::string(model->name) + ": architecture " + model->architecture + " runs in Python only";
+    if (in_python) throw Unsupported(std::string(model->name) + ": architecture " + model->architecture + " runs in Python only");
   });
-  return code == DCG_OK && in_python ? DCG_UNSUPPORTED : code;
 }
 
 extern "C" int dcg_solver_read(const dcg_solver *solver, dcg_read *read) {

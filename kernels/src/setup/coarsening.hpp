@@ -19,6 +19,7 @@
 #include <unordered_map>
 
 #include "core/cell_kinds.hpp"
+#include "core/region.hpp"
 #include "setup/coarsen.hpp"
 #include "setup/transmissibility.hpp"
 
@@ -86,10 +87,10 @@ class Coarsening {
 
   // faces.cpp
   void add_structured();
-  void add_rows(int64_t k, int64_t j, std::vector<Edge> &edges);
+  void add_rows(int64_t k, int64_t j, std::vector<Edge> &edges, std::vector<float> &buffer);
   void add_row_along(int64_t row, int64_t here, std::vector<Edge> &edges);
   FaceTransmissibility face_or_edge(int64_t u, int64_t v, float w, int axis, int side_u, int side_v, std::vector<Edge> &edges) const;
-  void add_dirichlet_rows(int64_t k, int64_t j);
+  void add_dirichlet_rows(int64_t k, int64_t j, std::vector<float> &buffer);
   void below_row(const int64_t at[2], int axis, int64_t here, float *out) const;
   void add_blocks(std::vector<std::vector<Edge>> &edges);
   void join_full(int64_t index, int axis, int high);
@@ -102,19 +103,15 @@ class Coarsening {
   template <class Body>
   void for_blocks(Body &&body) {
     const Box &box = coarse.box;
-#pragma omp parallel for num_threads(threads) schedule(static) if (box.cells() > 2048)
-    for (int64_t row = 0; row < box.n[0] * box.n[1]; ++row)
-      for (int64_t i = 0; i < box.n[2]; ++i) {
-        const int64_t k = row / box.n[1], j = row % box.n[1];
-        body(Block{k, j, i, box.at(k, j, i)});
-      }
+    for_rows([&](int64_t k, int64_t j) {
+      for (int64_t i = 0; i < box.n[2]; ++i) body(Block{k, j, i, box.at(k, j, i)});
+    });
   }
 
   template <class Body>
   void for_rows(Body &&body) {
     const Box &box = coarse.box;
-#pragma omp parallel for num_threads(threads) schedule(static) if (box.cells() > 2048)
-    for (int64_t row = 0; row < box.n[0] * box.n[1]; ++row) body(row / box.n[1], row % box.n[1]);
+    parallel_for(box.n[0] * box.n[1], box.cells() > 2048, threads, [&](int64_t row) { body(row / box.n[1], row % box.n[1]); });
   }
 
   int64_t block_of(int64_t index) const {

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "core/region.hpp"
 #include "setup/level.hpp"
 
 namespace dcg {
@@ -11,8 +12,8 @@ namespace dcg {
 template <class Body>
 void for_unknowns(const Level &level, int threads, Body &&body) {
   const Box &box = level.box;
-#pragma omp parallel for num_threads(threads) schedule(static) if (box.cells() > 4096)
-  for (int64_t row = 0; row < box.n[0] * box.n[1]; ++row) body(row, box.at(row / box.n[1], row % box.n[1]), box.n[2]);
+  parallel_for(box.n[0] * box.n[1], box.cells() > 4096, threads,
+               [&](int64_t row) { body(row, box.at(row / box.n[1], row % box.n[1]), box.n[2]); });
   for (int64_t e = 0; e < level.secondary; ++e) body(int64_t{-1}, box.size + e, int64_t{1});
 }
 

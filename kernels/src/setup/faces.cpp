@@ -48,8 +48,9 @@ template <class Fine>
 void Coarsening<Fine>::add_structured() {
   std::vector<std::vector<Edge>> edges(threads);
   if constexpr (std::is_same_v<Fine, VariableFine>) {
-    for_rows([&](int64_t k, int64_t j) { add_rows(k, j, edges[omp_get_thread_num()]); });
-    for_rows([&](int64_t k, int64_t j) { add_dirichlet_rows(k, j); });
+    std::vector<std::vector<float>> buffers(threads);
+    for_rows([&](int64_t k, int64_t j) { add_rows(k, j, edges[omp_get_thread_num()], buffers[omp_get_thread_num()]); });
+    for_rows([&](int64_t k, int64_t j) { add_dirichlet_rows(k, j, buffers[omp_get_thread_num()]); });
   } else {
     add_blocks(edges);
   }
@@ -58,8 +59,7 @@ void Coarsening<Fine>::add_structured() {
 
 // Faces on the high side of a row of blocks, row by row of fine cells.
 template <class Fine>
-void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &edges) {
-  static thread_local std::vector<float> buffer;
+void Coarsening<Fine>::add_rows(int64_t k, int64_t j, std::vector<Edge> &edges, std::vector<float> &buffer) {
   const int64_t n = fine.box.n[2], length = fine.box.stride;
   buffer.resize(3 * length);
   float *g = buffer.data(), *low = g + length, *high = low + length;
@@ -124,8 +124,7 @@ FaceTransmissibility Coarsening<Fine>::face_or_edge(int64_t u, int64_t v, float 
 
 // Dirichlet couplings and shift of a row of blocks; then its weights of the prolongation.
 template <class Fine>
-void Coarsening<Fine>::add_dirichlet_rows(int64_t k, int64_t j) {
-  static thread_local std::vector<float> buffer;
+void Coarsening<Fine>::add_dirichlet_rows(int64_t k, int64_t j, std::vector<float> &buffer) {
   const AxisCoarsening &mz = fine.coarsening[0], &my = fine.coarsening[1], &mx = fine.coarsening[2];
   const int64_t n = fine.box.n[2], blocks = coarse.box.n[2], here = coarse.box.at(k, j), at[2] = {k, j};
   for (int axis = 0; axis < 3; ++axis) {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/cell_kinds.hpp"
+#include "core/checks.hpp"
 #include "core/clones.hpp"
 #include "core/error.hpp"
 #include "setup/finest.hpp"
@@ -12,6 +14,7 @@ namespace dcg {
 
 namespace {
 
+constexpr double kFinite = std::numeric_limits<double>::max();
 constexpr double kMostShift = 1e20;  // of the largest weight: a shift above it fixes the value as well, and single precision holds its inverse
 
 template <class Body>
@@ -142,15 +145,25 @@ void copy_weights(Level &level, const dcg_operator &op, double scale, int thread
 
 Largest largest(const dcg_operator &op, int threads) {
   double weight = 0.0, shift = 0.0;
+  int64_t illegal = 0;
+  if (!(op.unit > 0.0)) check_weights(op);
   for (int a = 0; a < 3; ++a) {
     if (!op.weights[a]) continue;
     int64_t n = 1;
     for (int b = 0; b < 3; ++b) n *= op.shape[b] + (a == b);
-#pragma omp parallel for num_threads(threads) reduction(max : weight)
-    for (int64_t i = 0; i < n; ++i) weight = std::max(weight, op.weights[a][i]);
+#pragma omp parallel for num_threads(threads) reduction(max : weight) reduction(+ : illegal)
+    for (int64_t i = 0; i < n; ++i) {
+      const double w = op.weights[a][i];
+      illegal += !(w >= 0.0 && w <= kFinite), weight = std::max(weight, w);
+    }
   }
-  if (weight == 0.0 && op.shift)
-    for (int64_t i = 0; i < op.shape[0] * op.shape[1] * op.shape[2]; ++i) shift = std::max(shift, op.shift[i]);
+  require(illegal == 0, "weights: finite numbers >= 0 are needed at every face");
+  if (op.shift) {
+    const int64_t n = count_cells(op.shape);
+#pragma omp parallel for num_threads(threads) reduction(max : shift) reduction(+ : illegal)
+    for (int64_t i = 0; i < n; ++i) illegal += !(std::fabs(op.shift[i]) <= kFinite), shift = std::max(shift, op.shift[i]);
+  }
+  require(illegal == 0, "shift: finite numbers are needed in every cell");
   return {weight, shift};
 }
 

@@ -6,7 +6,7 @@
 
 namespace dcg {
 
-// The largest face weight, and the largest shift; 0 where there are none.
+// The largest face weight, and the largest shift; 0 where there are none. Refuses weights that are negative or not finite, and such shifts.
 struct Largest {
   double weight = 0.0, shift = 0.0;
 };

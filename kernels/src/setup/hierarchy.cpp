@@ -18,13 +18,6 @@ void lend_vectors(Level &finest) {
 
 }  // namespace
 
-void check(const dcg_operator &op) {
-  require(op.shape[0] > 0 && op.shape[1] > 0 && op.shape[2] > 0, "shape: every size must be at least 1");
-  require(op.cells, "cells must not be NULL");
-  require(op.unit > 0.0 || op.weights[2], "weights: those across x must not be NULL where unit is 0");
-  require(!(op.unit > 0.0 && op.shift), "shift: only with weights");
-}
-
 void check(const dcg_parameters &w) {
   for (const int32_t s : w.sweeps) require(s >= 1 && s <= DCG_SWEEPS, "sweeps: 1 to 4 are needed");
   for (const auto &level : w.omega)

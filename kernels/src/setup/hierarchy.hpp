@@ -4,14 +4,14 @@
 #include <memory>
 #include <vector>
 
+#include "core/checks.hpp"
 #include "setup/finest.hpp"
 
 namespace dcg {
 
 constexpr int64_t kDirect = 64;  // unknowns that are solved for directly
 
-// Refuse an operator or parameters that set_up() cannot work with.
-void check(const dcg_operator &op);
+// Refuses parameters that set_up() cannot work with.
 void check(const dcg_parameters &parameters);
 
 struct Hierarchy {

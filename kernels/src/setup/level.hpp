@@ -28,8 +28,7 @@ class Field {
       const size_t bytes = sizeof(T) * n, skip = bytes < kHuge ? 0 : kStagger * (count++ % kPlaces);
       size_t whole = (bytes + skip + 63) / 64 * 64;
       const bool large = whole >= kHuge;
-      char *block = large ? take_block(whole) : static_cast<char *>(std::aligned_alloc(64, whole));
-      if (!block) throw std::bad_alloc();
+      char *block = large ? take_block(whole) : static_cast<char *>(allocate(64, whole));
       block_ = {block, GiveBack{large ? whole : 0}};
       data_ = reinterpret_cast<T *>(block + skip);
       capacity_ = n;
