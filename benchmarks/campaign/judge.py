@@ -77,8 +77,12 @@ def ratio(system: System, claim: Claim, b: np.ndarray, x: np.ndarray) -> np.long
         size = norm(rows.apply(system.x0))  # what PETSc's test for convergence takes then
     readings = [over(norm(residual), tolerance(system, size) + slack(system, claim, b, x))]
     projected = claim.projected
-    for roundings in (0, ROUNDED_TO_SINGULAR) if rows.symmetric else ():
+    for roundings in (0, ROUNDED_TO_SINGULAR):
         singular = rows.singular(roundings)
+        if not rows.symmetric:
+            singular &= (
+                np.bincount(rows.component) == 1
+            )  # rows that are zero; of others the left null vector is not known
         if not singular.any() or (roundings and projected == 0.0):
             continue
         consistent = rows.projected(b, singular)

@@ -12,13 +12,13 @@ LARGEST = 1e305
 
 
 def right_hand_side(
-    rng: np.random.Generator, tags: Tags, rows: Rows, scaled: bool = True
+    rng: np.random.Generator, tags: Tags, rows: Rows, wide: bool = True
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """b over the rows, and an x that solves it to rounding where one is known."""
+    """b over the rows, and an x that solves it to rounding where one is known; wide: some are scaled by powers of ten."""
     n, at = rows.size, np.arange(rows.size)
     kind = pick(
         rng, random=4, ones=1, tenth=1, smooth=1, one_entry=1, known=3, zero=0.7, large_mean=1, tiny_part=0.7,
-        consistent=2, nearly_consistent=0.7, wide=0.5,
+        consistent=2, nearly_consistent=0.7, many_sizes=0.5,
     )  # fmt: skip
     known = None
     b = rng.standard_normal(n)
@@ -39,15 +39,15 @@ def right_hand_side(
     elif kind == "large mean":
         b += exponent(rng, 0, 12)
     elif kind == "tiny part":
-        b = np.where(rng.random(n) < 0.5, 1e-300, b)
+        b = np.where(rng.random(n) < 0.5, 1e-300 if wide else 1e-100, b)
     elif kind in ("consistent", "nearly consistent"):
         b = rows.projected(b, rows.singular()).astype(np.float64)
         if kind == "nearly consistent":
             b += np.abs(b).max() * exponent(rng, -16, -10)
-    elif kind == "wide":
-        b *= 10 ** rng.uniform(-150, 0, n)
+    elif kind == "many sizes":
+        b *= 10 ** rng.uniform(-150 if wide else -100, 0, n)
     tags["b"] = kind
-    if scaled and rng.random() < 0.2:
+    if wide and rng.random() < 0.2:
         power = float(rng.uniform(-300, 300))
         most = float(np.abs(b).max()) or 1.0
         if most * 10**power > LARGEST:
@@ -57,7 +57,9 @@ def right_hand_side(
     return b, known
 
 
-def guess(rng: np.random.Generator, tags: Tags, n: int, known: np.ndarray | None) -> np.ndarray | None:
+def guess(
+    rng: np.random.Generator, tags: Tags, n: int, known: np.ndarray | None, wide: bool = True
+) -> np.ndarray | None:
     kind = pick(rng, none=6, random=1, good=2, exact=0.5, constant=0.7, large=0.7, huge=0.4)
     if kind in ("good", "exact") and (known is None or not np.isfinite(known).all()):
         kind = "none"
@@ -70,9 +72,8 @@ def guess(rng: np.random.Generator, tags: Tags, n: int, known: np.ndarray | None
         return known
     if kind == "constant":
         return np.full(n, exponent(rng, -6, 6))
-    return rng.standard_normal(n) * (
-        exponent(rng, 2, 12) if kind == "large" else exponent(rng, 12, 300) if kind == "huge" else 1
-    )
+    sizes = {"random": (0, 0), "large": (2, 12), "huge": (12, 300 if wide else 100)}
+    return rng.standard_normal(n) * exponent(rng, *sizes[kind])
 
 
 def tolerances(rng: np.random.Generator, tags: Tags, b: np.ndarray) -> tuple[float, float]:

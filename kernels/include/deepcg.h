@@ -384,6 +384,7 @@ DCG_API int dcg_parameters_classical(dcg_parameters *parameters);
 typedef struct dcg_solver dcg_solver;
 
 DCG_API int dcg_solver_create(dcg_solver **solver);
+/* Within a callback of its own solve, the session goes when the solve ends; the result's residuals are then NULL. */
 DCG_API void dcg_solver_destroy(dcg_solver *solver);
 
 /* Options, by name, as text. rounding, scaling and keep_uncoupled count from the next matrix on, all others from the next solve on.

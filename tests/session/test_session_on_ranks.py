@@ -218,6 +218,27 @@ def test_an_operator_over_the_cells_of_each_box(name):
     parts.close()
 
 
+@pytest.mark.parametrize("cuts", CUTS)
+def test_the_judge_keeps_the_matrix_that_was_given(cuts):
+    """Anchors of 1e-8 of the diagonal on one rank, couplings that differ by rounding and a stray entry across ranks; and row sums of single
+    precision, on components that are singular and on others."""
+    A = over_all_cells(problems()["jumps"], 1.0).tocsr()
+    rng = np.random.default_rng(9)
+    weak = over_all_cells(problems()["closed"], 1.0) + 1e-8 * sp.diags_array((np.arange(A.shape[0]) < 40) * 6.0)
+    rough = sp.csr_array((A.data * (1 + 1e-12 * rng.uniform(-1, 1, A.nnz)), A.indices, A.indptr), A.shape)
+    stray = sp.coo_array(([1e-14, 1e-14], ([3, 2500], [2500, 3])), A.shape)
+    for matrix, rtol in ((weak, 1e-6), ((rough + stray).tocsr(), 1e-11)):
+        b = matrix @ rng.standard_normal(A.shape[0])
+        x, result = Cut(SHAPE, CUTS[cuts], rtol=rtol).set_grid().matrix(matrix.tocsr()).solve(b)
+        assert result.reason == 0 and np.linalg.norm(b - matrix @ x) <= 1.01 * rtol * np.linalg.norm(b)
+    for name in ("closed", "jumps"):
+        single = (over_all_cells(problems()[name], 1.0) / 3).astype(np.float32).astype(float)
+        b = rng.standard_normal(A.shape[0])
+        x, result = Cut(SHAPE, CUTS[cuts], rtol=1e-6, rounding=6e-8).set_grid().matrix(single.tocsr()).solve(b)
+        assert result.reason == 0 and (result.projected > 0.0) == (name == "closed")
+        assert np.linalg.norm(b - single @ x) <= 1.01 * np.hypot(1e-6 * np.linalg.norm(b), result.projected)
+
+
 def watched(stop_at, fails=False):
     """Two ranks of which the second one has an observer, which stops, or fails, at an iteration."""
     problem = Poisson(np.zeros((10, 9), np.uint8), boundary="open")
@@ -255,24 +276,3 @@ def test_where_one_ranks_observer_fails_all_are_told():
     assert "another process's observer failed" in texts[0]
     assert "observe returned error code 1" in texts[1]
     assert seen == [0, 1, 2]
-
-
-@pytest.mark.parametrize("cuts", CUTS)
-def test_the_judge_keeps_the_matrix_that_was_given(cuts):
-    """Anchors of 1e-8 of the diagonal on one rank, couplings that differ by rounding and a stray entry across ranks; and row sums of single
-    precision, on components that are singular and on others."""
-    A = over_all_cells(problems()["jumps"], 1.0).tocsr()
-    rng = np.random.default_rng(9)
-    weak = over_all_cells(problems()["closed"], 1.0) + 1e-8 * sp.diags_array((np.arange(A.shape[0]) < 40) * 6.0)
-    rough = sp.csr_array((A.data * (1 + 1e-12 * rng.uniform(-1, 1, A.nnz)), A.indices, A.indptr), A.shape)
-    stray = sp.coo_array(([1e-14, 1e-14], ([3, 2500], [2500, 3])), A.shape)
-    for matrix, rtol in ((weak, 1e-6), ((rough + stray).tocsr(), 1e-11)):
-        b = matrix @ rng.standard_normal(A.shape[0])
-        x, result = Cut(SHAPE, CUTS[cuts], rtol=rtol).set_grid().matrix(matrix.tocsr()).solve(b)
-        assert result.reason == 0 and np.linalg.norm(b - matrix @ x) <= 1.01 * rtol * np.linalg.norm(b)
-    for name in ("closed", "jumps"):
-        single = (over_all_cells(problems()[name], 1.0) / 3).astype(np.float32).astype(float)
-        b = rng.standard_normal(A.shape[0])
-        x, result = Cut(SHAPE, CUTS[cuts], rtol=1e-6, rounding=6e-8).set_grid().matrix(single.tocsr()).solve(b)
-        assert result.reason == 0 and (result.projected > 0.0) == (name == "closed")
-        assert np.linalg.norm(b - single @ x) <= 1.01 * np.hypot(1e-6 * np.linalg.norm(b), result.projected)

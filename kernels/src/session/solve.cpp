@@ -19,16 +19,6 @@ constexpr int kUseless = 80;        // powers of two by which A x may exceed b b
 constexpr double kRoundingOfB = 1e-15;  // of ||b||: what rounding leaves of a b that lies in the null space
 constexpr double kConsistent = 1e-12;   // of ||b||: what rounding leaves of b outside the range of A
 
-// Its callbacks are refused what would change the session.
-class Solving {
- public:
-  explicit Solving(dcg_solver &s) : s_(s) { s_.solving = true; }
-  ~Solving() { s_.solving = false; }
-
- private:
-  dcg_solver &s_;
-};
-
 int32_t window_of(const dcg_solver &s) { return static_cast<int32_t>(std::min<int64_t>(s.settings.window, std::numeric_limits<int32_t>::max())); }
 
 // What a pass over a vector over rows tells. Only unknowns and rows that are diagonal only count.
@@ -266,7 +256,6 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
   return guarded([&] {
     require(solver && b && x && b != x, "solver, b and x must not be NULL, nor b be x");
     dcg_solver &s = *solver;
-    s.need_idle();
     const Solving solving(s);
     s.set_up();
     const double started = now();
@@ -314,7 +303,7 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
     result->reason = run.reason, result->text = reason_text(run.reason), result->iterations = run.iterations;
     result->fallbacks = run.fallbacks, result->condition = run.condition;
     const double unreachable = rhs.negligible(system.unreachable) ? 0.0 : system.unreachable;
-    result->residuals = s.residuals.data(), result->projected = (rhs.projected + unreachable) / scale;
+    result->residuals = s.destroyed ? nullptr : s.residuals.data(), result->projected = (rhs.projected + unreachable) / scale;
     result->setup_seconds = s.setup_seconds, result->solve_seconds = now() - started;
   });
 }
