@@ -17,7 +17,7 @@ import numpy as np
 
 import deepcg
 from benchmarks.paths import ROOT
-from deepcg.io.model_file import write_atomically
+from deepcg.io.files import write_atomically
 
 
 def machine() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.paths import RESULTS
 from benchmarks.records.journal import Journal
-from deepcg.io.model_file import write_atomically
+from deepcg.io.files import write_atomically
 
 FORMAT = "deepcg-bench 1"
 IDENTITY = ("case", "rtol", "cores", "peer", "mode")

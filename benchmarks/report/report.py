@@ -15,7 +15,7 @@ from benchmarks.report import comparisons, experiments, pictures
 from benchmarks.report.markdown import table
 from benchmarks.report.page import page
 from benchmarks.report.section import Section
-from deepcg.io.model_file import write_atomically
+from deepcg.io.files import write_atomically
 
 RULE = (
     "Everybody gets the same b, the same initial guess, the same cores, float64 answers, and has solved when "

@@ -18,7 +18,7 @@ from benchmarks.records.learned import compared
 from benchmarks.records.results import measured
 from benchmarks.report import own_tables, peer_tables, petsc_tables, pictures, reliability_tables
 from benchmarks.studies import roofline as rooflines
-from deepcg.io.model_file import write_atomically
+from deepcg.io.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ..io.files import check_writable
+
 
 class Numbers(click.ParamType):
     """Integers with commas between them."""
@@ -37,3 +39,7 @@ def check_target(option: str, path: Path | None, suffix: str, force: bool) -> No
         raise ValueError(f"{option}: {str(path)!r} given; a file name that ends in {suffix} is needed")
     if path.exists() and not force:
         raise FileExistsError(f"{option}: {path} exists; nothing is overwritten unasked (--force replaces it)")
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise type(error)(f"{option}: {error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,16 +84,14 @@ def solve(ctx: click.Context, source, size, dim, up, grid, rounding, rhs, output
     if residuals:
         worst = max(residuals, key=lambda residual: residual.relative)
         click.echo(f"True residual, recomputed{', the worst' if len(residuals) > 1 else ''}: {worst.text}")
-    if output is not None:
-        from ..io.vtk import write_vtk
-
-        fields = {}
-        for (suffix, b, one, _), residual in zip(vectors, residuals, strict=True):
-            for name, values in (("residual", residual.values), ("b", b), ("x", one)):
-                fields[name + suffix] = values.reshape(problem.shape)
-        click.echo(f"Written: {write_vtk(output, problem, fields, overwrite=force)}")
-    if save_x is not None:
-        click.echo(f"Written: {_save_npy(save_x, x, force)}")
+    fields = {}
+    for (suffix, b, one, _), residual in zip(vectors, residuals, strict=True):
+        for name, values in (("residual", residual.values), ("b", b), ("x", one)):
+            fields[name + suffix] = values.reshape(problem.shape)
+    _write(
+        (save_x, lambda: _save_npy(save_x, x, force)),
+        (output, lambda: _save_vtk(output, problem, fields, force)),
+    )
     ctx.exit(0 if info == 0 else 1)
 
 
@@ -162,12 +161,31 @@ def _norm(v: np.ndarray, problem: Poisson) -> float:
     return float(np.linalg.norm(cells if problem.layout.of_matrix else cells[problem.grid.fluid]))
 
 
+def _write(*writers: tuple[Path | None, Callable[[], Path]]) -> None:
+    """Write what was asked for. Where one file cannot be written the other one still is: the solve may have taken hours."""
+    failed = None
+    for path, write in writers:
+        try:
+            if path is not None:
+                click.echo(f"Written: {write()}")
+        except OSError as error:
+            failed = failed or error
+    if failed:
+        raise failed
+
+
+def _save_vtk(path: Path, problem: Poisson, fields: dict[str, np.ndarray], force: bool) -> Path:
+    from ..io.vtk import write_vtk
+
+    return write_vtk(path, problem, fields, overwrite=force)
+
+
 def _save_npy(path: Path, x: np.ndarray, force: bool) -> Path:
     import io
 
     import numpy as np
 
-    from ..io.model_file import write_atomically
+    from ..io.files import write_atomically
 
     content = io.BytesIO()
     np.save(content, x)

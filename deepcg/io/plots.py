@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..problem.grid import FLUID, OPEN, SOLID
-from . import model_file
+from .files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -235,6 +235,6 @@ class _drawing:
                 content, suffix = io.BytesIO(), self._path.suffix.lower()[1:]
                 undated = {} if suffix == "png" else {"Date" if suffix == "svg" else "CreationDate": None}
                 self._figure.savefig(content, format=suffix, dpi=160, metadata=undated)
-                model_file.write_atomically(self._path, content.getvalue(), self._overwrite)
+                write_atomically(self._path, content.getvalue(), self._overwrite)
         finally:
             self._style.__exit__(None, None, None)

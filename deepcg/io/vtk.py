@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..problem.grid import Grid
 from ..problem.poisson import Poisson
 from .extras import import_mesh_extra
+from .files import replacing
 
 
 def write_vtk(
@@ -70,18 +70,13 @@ def write_vtk(
     nodes = [o + np.concatenate([[0.0], np.cumsum(h)]) for o, h in zip(corner, grid.widths, strict=True)]
     if grid.ndim == 2:
         nodes.insert(0, np.array([0.0, min(h.min() for h in grid.widths)]))
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path}: exists; nothing is overwritten unasked (overwrite=True or --force)")
     vtk = import_mesh_extra("pyevtk.vtk")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        # pyevtk adds the suffix itself, so the file gets its name in a folder of its own and then moves
-        written = _write_rectilinear(vtk, Path(folder) / path.stem, nodes[::-1], data)
-        os.replace(written, path)
+    with replacing(path, overwrite) as beside:
+        _write_rectilinear(vtk, beside.with_suffix(""), nodes[::-1], data)  # pyevtk adds the suffix itself
     return path
 
 
-def _write_rectilinear(vtk: ModuleType, stem: Path, nodes: Sequence[NDArray], data: Mapping[str, NDArray]) -> str:
+def _write_rectilinear(vtk: ModuleType, stem: Path, nodes: Sequence[NDArray], data: Mapping[str, NDArray]) -> None:
     """The file's header, then every array behind its length; nodes in the order x, y, z."""
     start, end = (0, 0, 0), tuple(x.size - 1 for x in nodes)
     axes = dict(zip("xyz", nodes, strict=True))
@@ -106,7 +101,6 @@ def _write_rectilinear(vtk: ModuleType, stem: Path, nodes: Sequence[NDArray], da
         file.save()
     finally:
         file.xml.stream.close()
-    return file.getFileName()
 
 
 def _check_name(name: Any) -> str:

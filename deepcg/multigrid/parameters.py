@@ -98,6 +98,10 @@ class Parameters:
             They are not what this network has, or out of bounds.
         """
         try:
+            if unknown := tensors.keys() - _SHAPES.keys():
+                raise ValueError(f"{', '.join(sorted(unknown))}: unknown")
+            if not np.isin(tensors["sweeps"], np.arange(1, SWEEPS + 1)).all():
+                raise ValueError(f"sweeps: whole numbers from 1 to {SWEEPS} are needed")
             return cls(**{name: tensors[name] for name in _SHAPES}, local=True)
         except (KeyError, ValueError) as error:
             raise model_file.ModelFileError(

@@ -6,6 +6,7 @@ stopped.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..io import model_file
+from ..io.files import write_atomically
 
 
 def learning_rate(largest: float, step: int, steps: int, warm_up: int = 100) -> float:
@@ -112,9 +114,9 @@ class TrainingLoop(ABC):
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 tensors[f"adam.{key}.{name}"] = value.contiguous().clone()
-        run = {"training": asdict(self.training), "step": self.step, "history": asdict(self.history)}
-        content = save(tensors, metadata={"run": json.dumps(run)})
-        model_file.write_atomically(path, content, overwrite=True)
+        run = json.dumps({"training": asdict(self.training), "step": self.step, "history": asdict(self.history)})
+        content = save(tensors, metadata={"run": run, "hash": _checkpoint_hash(run, tensors)})
+        write_atomically(path, content, overwrite=True)
 
     @classmethod
     def resume(cls, path: Path, device: str = "cpu") -> Any:
@@ -123,10 +125,13 @@ class TrainingLoop(ABC):
 
         try:
             with safe_open(path, framework="torch") as stream:
-                run = json.loads((stream.metadata() or {})["run"])
+                metadata = stream.metadata() or {}
                 tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
+            if _checkpoint_hash(metadata["run"], tensors) != metadata["hash"]:
+                raise ValueError("its contents do not match its hash")
+            run = json.loads(metadata["run"])
             trainer = cls.from_saved(run["training"], device)
-        except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise model_file.ModelFileError(f"{path}: not a training checkpoint ({error!r})") from error
         names = {f"network.{name}": name for name in trainer.network.state_dict()}
         trainer.network.load_state_dict({name: tensors[key] for key, name in names.items()})
@@ -142,3 +147,9 @@ class TrainingLoop(ABC):
                 trainer.optimiser.state[parameter] = state
         trainer.step, trainer.history = run["step"], History(**run["history"])
         return trainer
+
+
+def _checkpoint_hash(run: str, tensors: dict[str, torch.Tensor]) -> str:
+    """Over the run's description, and its weights and optimiser state."""
+    of_tensors = model_file.tensors_hash({name: value.detach().cpu().numpy() for name, value in tensors.items()})
+    return hashlib.sha256(f"{of_tensors} {run}".encode()).hexdigest()[:16]

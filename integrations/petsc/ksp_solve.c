@@ -3,6 +3,8 @@
 
 #include "ksp_deepcg.h"
 
+#include <float.h>
+
 #define CONSISTENT 1e-12 /* of ||b||: what rounding leaves outside the range */
 
 /* The iterations see sign A x = sign b, which is positive (semi-)definite. */
@@ -17,6 +19,8 @@ typedef struct {
   PetscBool      placed_in, placed_out, started, has_z;
   PC_Deepcg     *singular; /* whose solver knows what no x can change in b - A x; NULL: nothing, or nobody knows */
   PetscReal      removed;  /* 2-norm of what that was in the last residual */
+  Vec            given;  /* the right-hand side where vec_rhs is `scale` times it; else NULL */
+  PetscReal      scale;
   PetscErrorCode code; /* of the function that failed */
 } Solve;
 
@@ -192,7 +196,7 @@ static int Observe(void *context, int64_t iteration, double norm, const double *
 
   PetscFunctionBegin;
   ksp->its   = (PetscInt)iteration;
-  ksp->rnorm = norm;
+  ksp->rnorm = norm /= solve->scale;
   Kept(PetscObjectStateIncrease((PetscObject)ksp->vec_sol)); /* whose array the kernels write */
   Kept(KSPLogResidualHistory(ksp, norm));
   Kept(KSPMonitor(ksp, ksp->its, norm));
@@ -337,10 +341,49 @@ static KSPConvergedReason ReasonOf(const dcg_report *report, KSPConvergedReason 
   }
 }
 
+/* Squares of a very small or large b under- or overflow: the solve is then for a power of two times b and x. */
+static PetscErrorCode ScaleVectors(Solve *solve)
+{
+  KSP       ksp = solve->ksp;
+  PetscReal most;
+
+  PetscFunctionBegin;
+  PetscCall(VecNorm(ksp->vec_rhs, NORM_INFINITY, &most));
+  if (most == 0.0 || PetscIsInfOrNanReal(most) || (most > 1e-100 && most < 1e100)) PetscFunctionReturn(PETSC_SUCCESS);
+  solve->scale = exp2(-ilogb(most));
+  solve->given = ksp->vec_rhs;
+  PetscCall(VecDuplicate(solve->given, &ksp->vec_rhs));
+  PetscCall(VecCopy(solve->given, ksp->vec_rhs));
+  PetscCall(VecScale(ksp->vec_rhs, solve->scale));
+  PetscCall(VecScale(ksp->vec_sol, solve->scale));
+  ksp->abstol *= solve->scale;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode UnscaleVectors(Solve *solve)
+{
+  KSP         ksp = solve->ksp;
+  KSP_Deepcg *kd  = (KSP_Deepcg *)ksp->data;
+  PetscReal   before, after;
+
+  PetscFunctionBegin;
+  if (!solve->given) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(VecDestroy(&ksp->vec_rhs));
+  ksp->vec_rhs = solve->given;
+  solve->given = NULL;
+  ksp->abstol /= solve->scale, ksp->rnorm /= solve->scale, kd->projected /= solve->scale;
+  PetscCall(VecNorm(ksp->vec_sol, NORM_INFINITY, &before));
+  PetscCall(VecScale(ksp->vec_sol, 1.0 / solve->scale));
+  PetscCall(VecNorm(ksp->vec_sol, NORM_INFINITY, &after));
+  if (PetscIsInfOrNanReal(after)) ksp->reason = KSP_DIVERGED_NANORINF; /* beyond the range of PetscReal */
+  else if (before > 0.0 && after < DBL_MIN) ksp->reason = KSP_DIVERGED_BREAKDOWN; /* below it */
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode KSPDeepcgSolve(KSP ksp)
 {
   KSP_Deepcg        *kd = (KSP_Deepcg *)ksp->data;
-  Solve              solve = {.ksp = ksp, .in = ksp->work[0], .out = ksp->work[1], .sign = 1.0};
+  Solve              solve = {.ksp = ksp, .in = ksp->work[0], .out = ksp->work[1], .sign = 1.0, .scale = 1.0};
   dcg_krylov_options options = {{DCG_FCG, DCG_JACOBI_CG}, (int32_t)kd->window, 0, 0, ksp->max_it, -1.0, 0.0};
   dcg_system         system = {0, &solve, Product, Residual, NULL, Precondition, NULL, NULL, NULL, NULL, Judge, Observe, InverseDiagonal, NULL};
   dcg_report        *report = NULL;
@@ -363,6 +406,7 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
     system.run       = Run;
     options.chain[0] = DCG_COMPILED, options.chain[1] = DCG_FCG, options.chain[2] = DCG_JACOBI_CG;
   }
+  PetscCall(ScaleVectors(&solve));
   PetscCall(FindSign(&solve));
   PetscCall(VecGetLocalSize(ksp->vec_sol, &n));
   system.n = solve.n = n;
@@ -382,6 +426,7 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
   PetscCall(VecRestoreArray(ksp->work[2], &r));
   PetscCall(VecRestoreArray(ksp->vec_sol, &x));
   if (code) { /* the user may go on with this KSP */
+    PetscCall(UnscaleVectors(&solve));
     PetscCall(Reset(&solve));
     PetscCall(VecDestroy(&solve.z));
     PetscCall(VecDestroy(&solve.inverse));
@@ -394,6 +439,7 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
   ksp->rnorm  = report->residuals[report->count - 1]; /* of the x that is left, which may be an earlier one */
   ksp->reason = ReasonOf(report, ksp->reason);
   PetscCall(JudgeInconsistent(&solve));
+  PetscCall(UnscaleVectors(&solve));
   dcg_report_destroy(report);
   PetscCall(VecDestroy(&solve.z));
   PetscCall(VecDestroy(&solve.inverse));

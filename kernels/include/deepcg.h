@@ -384,6 +384,7 @@ DCG_API int dcg_parameters_classical(dcg_parameters *parameters);
 typedef struct dcg_solver dcg_solver;
 
 DCG_API int dcg_solver_create(dcg_solver **solver);
+/* Within a callback of its own solve, the session goes when the solve ends; the result's residuals are then NULL. */
 DCG_API void dcg_solver_destroy(dcg_solver *solver);
 
 /* Options, by name, as text. rounding, scaling and keep_uncoupled count from the next matrix on, all others from the next solve on.
@@ -463,7 +464,8 @@ typedef struct {
 /* NULL: the model again. The context must stay. */
 DCG_API int dcg_solver_set_preconditioner(dcg_solver *solver, const dcg_preconditioner *preconditioner);
 
-/* Sees the guess and x after every iteration, over rows; a nonzero *stop ends the solve. Compiled iterations are not taken then. */
+/* Sees the guess and x after every iteration, over rows; a nonzero *stop ends the solve. Compiled iterations are not taken then. Of several
+ * processes some may have one: where one of them stops, all do. */
 typedef struct {
   void *context;
   int (*observe)(void *context, int64_t iteration, double norm, const double *x, int32_t *stop);

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from benchmarks.peers.registry import PEERS, Peer
 from benchmarks.plans import FRESH, KEPT, WARM, Entry, Plan, peers
 from benchmarks.records.journal import Journal, JournalBusy
 from benchmarks.records.results import gather, load, median, save
+from benchmarks.runner import workbench
 from benchmarks.runner.runner import Runner, Wear, key
-from benchmarks.runner.workbench import wait_until_idle
 from benchmarks.systems.cases import Case, sequence
 from deepcg.scenes import gallery
 
@@ -64,21 +63,38 @@ def test_peers_take_turns_and_every_run_is_kept(tmp_path):
     assert load(save(tmp_path / "r.json", results)) == json.loads(json.dumps(results))
 
 
-def _spin(stop):
-    while time.monotonic() < stop:
-        pass
+class SpinningProcess:
+    """The clocks of a process whose thread spins until `stop`; `sleep` is all that lets time go by."""
+
+    def __init__(self, stop):
+        self.now, self.used, self.stop = 100.0, 0.0, 100.0 + stop
+
+    def sleep(self, seconds):
+        self.used += max(0.0, min(seconds, self.stop - self.now))
+        self.now += seconds
+
+    def monotonic(self):
+        return self.now
+
+    perf_counter = monotonic
+
+    def process_time(self):
+        return self.used
 
 
-def test_a_run_waits_for_threads_that_still_spin():
-    stop = time.monotonic() + 0.3
-    spinning = threading.Thread(target=_spin, args=(stop,))
-    spinning.start()
-    wait_until_idle()
-    assert time.monotonic() >= stop
-    spinning.join()
-    started = time.monotonic()
-    wait_until_idle()
-    assert time.monotonic() - started < 0.2
+@pytest.mark.parametrize(
+    ("stop", "waited"),
+    [(0.0, workbench.GLANCE), (0.3, 0.3 + workbench.GLANCE), (1e9, 2.0)],
+    ids=["idle", "a while", "always"],
+)
+def test_a_run_waits_for_threads_that_still_spin(stop, waited, monkeypatch):
+    process = SpinningProcess(stop)
+    monkeypatch.setattr(workbench, "time", process)
+    workbench.wait_until_idle()
+    assert process.now - 100.0 == pytest.approx(waited, abs=1.001 * workbench.GLANCE)
+
+
+def test_a_peer_is_told_how_many_threads_it_has():
     assert PEERS["AMGCL SA-PCG"].environment(2)["OPENBLAS_NUM_THREADS"] == "1"
 
 

@@ -141,6 +141,23 @@ def test_a_weak_anchor_costs_no_iterations(how, anchor):
 
 
 @pytest.mark.parametrize("native", ["1", "0"])
+@pytest.mark.parametrize("scale", [1e-300, 1e-180, 1e150, 1e300])
+def test_any_scale_of_b(scale, native):
+    """PETSc's norms under- and overflow there; a guess, the history and the tolerance are those of b."""
+    problem, rng = open_box(8), np.random.default_rng(3)
+    A, b, guess = problem.matrix(), rng.standard_normal(512), rng.standard_normal(512)
+    ksp = solver(A, problem.shape, ksp_deepcg_native=native, ksp_atol="0")
+    ksp.setConvergenceHistory()
+    for x0 in (None, scale * guess):
+        x = run(ksp, scale * b, x0) / scale
+        assert ksp.getConvergedReason() > 0 and 0 < ksp.getIterationNumber() <= 12
+        assert relative_residual(A, x, b) <= 1.1 * RTOL
+        assert ksp.getResidualNorm() / scale == pytest.approx(np.linalg.norm(b - A @ x), rel=1e-3)
+    assert ksp.getConvergenceHistory()[0] / scale == pytest.approx(np.linalg.norm(b), rel=1e-9)
+    assert ksp.getTolerances()[1] == 0.0
+
+
+@pytest.mark.parametrize("native", ["1", "0"])
 def test_tolerances_that_rounding_forbids_end_with_a_reason(native):
     problem = open_box(9)
     b = np.random.default_rng(5).standard_normal(problem.size)

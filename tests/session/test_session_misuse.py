@@ -174,6 +174,25 @@ def test_callbacks_may_read_the_session_but_not_change_it():
     assert session.solve(b)[1].reason == 0  # idle again
 
 
+def test_a_session_that_its_own_callback_destroys_goes_when_the_solve_ends():
+    A, seen = matrix(), []
+    session, calls, observer = Session(rtol=1e-8, model="jacobi").grid(*SHAPE).matrix(A), Callbacks(), Observer()
+
+    def observe(iteration, norm, x, stop):
+        seen.append(iteration)
+        if iteration == 2:
+            native.destroy(session._handle, "solver")
+
+    calls.serve(observer, "observe", observe)
+    session.call("set_observer", ctypes.byref(observer))
+    b = np.random.default_rng(1).standard_normal(600)
+    with calls.kept():
+        x, result = session.solve(b)
+    session._handle = None  # which is gone
+    assert result.reason == 0 and len(seen) == result.iterations + 1 and not result.residuals
+    assert np.linalg.norm(b - A @ x) <= 1.1e-8 * np.linalg.norm(b)
+
+
 def test_windows_larger_than_any_memory_are_as_long_as_the_solve():
     b = np.ones(600)
     answers = [

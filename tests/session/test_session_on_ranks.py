@@ -1,5 +1,6 @@
 """A solver session on many ranks, which are threads here: the answers and iterations of one process, whatever the cuts."""
 
+import ctypes
 import itertools
 
 import numpy as np
@@ -9,6 +10,9 @@ import scipy.sparse as sp
 from deepcg import FLUID, SOLID, Poisson
 from deepcg.multigrid.parameters import Parameters
 from deepcg.native import library as native
+from deepcg.native.callbacks import Callbacks
+from deepcg.native.constants import STOPPED
+from deepcg.native.session import Observer
 from tests.session.test_session import RTOL, judge, over_all_cells
 from tests.support.ranks import Crowd, OnRanks, Rank, on_all, ranks_of
 from tests.support.session import Session
@@ -233,3 +237,42 @@ def test_the_judge_keeps_the_matrix_that_was_given(cuts):
         x, result = Cut(SHAPE, CUTS[cuts], rtol=1e-6, rounding=6e-8).set_grid().matrix(single.tocsr()).solve(b)
         assert result.reason == 0 and (result.projected > 0.0) == (name == "closed")
         assert np.linalg.norm(b - single @ x) <= 1.01 * np.hypot(1e-6 * np.linalg.norm(b), result.projected)
+
+
+def watched(stop_at, fails=False):
+    """Two ranks of which the second one has an observer, which stops, or fails, at an iteration."""
+    problem = Poisson(np.zeros((10, 9), np.uint8), boundary="open")
+    cut, seen, calls, observer = Cut((10, 9), ((4,), ()), rtol=RTOL).set_grid(), [], Callbacks(), Observer()
+
+    def observe(iteration, norm, x, stop):
+        seen.append(iteration)
+        if iteration == stop_at and fails:
+            raise ArithmeticError("of rank 1")
+        stop[0] = iteration == stop_at
+
+    calls.serve(observer, "observe", observe)
+    cut.sessions[1].call("set_observer", ctypes.byref(observer))
+    cut.kept = calls, observer
+    return cut.matrix(problem.matrix()), problem, seen
+
+
+@pytest.mark.parametrize("stop_at", [0, 3])
+def test_where_one_rank_stops_all_do(stop_at):
+    cut, problem, seen = watched(stop_at)
+    _, result = cut.solve(np.ones(problem.size))
+    assert (result.reason, result.iterations) == (STOPPED, stop_at)
+    assert seen == list(range(stop_at + 1))
+    cut, problem, seen = watched(stop_at=None)
+    x, result = cut.solve(np.ones(problem.size))
+    judge(problem.matrix(), x, np.ones(problem.size), result)
+    assert seen == list(range(result.iterations + 1))
+
+
+def test_where_one_ranks_observer_fails_all_are_told():
+    cut, problem, seen = watched(2, fails=True)
+    with pytest.raises(native.KernelError) as caught:
+        cut.solve(np.ones(problem.size))
+    texts = {rank: str(error) for rank, error in caught.value.of_ranks.items()}
+    assert "another process's observer failed" in texts[0]
+    assert "observe returned error code 1" in texts[1]
+    assert seen == [0, 1, 2]

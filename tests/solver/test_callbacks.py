@@ -1,7 +1,10 @@
 """What a callback may do to the solver whose solve it sees; copies of a problem that was solved."""
 
 import copy
+import os
 import pickle
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -55,6 +58,49 @@ def test_a_solver_that_a_callback_lets_go_of_ends_its_solve():
     x, info = held[0].solve(b, callback=lambda x: held.clear())
     assert int(info) == 0 and not held
     judge(box(), x, b)
+
+
+@pytest.mark.parametrize("model", ["auto", "jacobi", lambda r: 0.1 * r])
+def test_an_interrupt_within_a_callback_leaves_a_solver_that_works(model):
+    b = right_hand_side()
+    solver = deepcg.Solver(box(), model=model, rtol=RTOL)
+    expected, info = solver.solve(b)
+    for at in (1, 2, info.iterations):
+        seen = []
+
+        def interrupt(x, seen=seen, at=at):
+            seen.append(1)
+            if len(seen) == at:
+                signal.raise_signal(signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            solver.solve(b, callback=interrupt)
+        assert np.array_equal(solver.solve(b)[0], expected)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("model", ["auto", "jacobi", lambda r: 0.1 * r])
+def test_an_interrupt_at_any_moment_leaves_a_solver_that_works(model):
+    """A thread sends it while the solve begins, runs or has ended: it is raised, and the solver works."""
+    b = right_hand_side()
+    solver = deepcg.Solver(box(), model=model, rtol=RTOL)
+    expected, _ = solver.solve(b)
+    for _ in range(5):
+        begun = threading.Event()
+
+        def interrupt(begun=begun):
+            begun.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            begun.set()
+            solver.solve(b)
+            thread.join()
+            signal.pthread_sigmask(signal.SIG_BLOCK, [])  # a handler that is due is called now
+        thread.join()
+        assert np.array_equal(solver.solve(b)[0], expected)
 
 
 @pytest.mark.parametrize("of_matrix", [False, True])

@@ -74,6 +74,21 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
         DCDMTrainer.resume(path)
 
 
+def test_any_altered_byte_of_a_checkpoint_is_noticed(tmp_path):
+    path, altered = tmp_path / "whole.checkpoint", tmp_path / "altered.checkpoint"
+    DCDMTrainer(TINY).save_checkpoint(path)
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    assert DCDMTrainer.resume(path).step == 0
+    for at in (8 + whole[8:].index(b'"step') + 10, 8 + length, 8 + length + 1001, len(whole) - 1):
+        altered.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(ModelFileError, match="not a training checkpoint"):
+            DCDMTrainer.resume(altered)
+    altered.write_bytes(whole[:-1])
+    with pytest.raises(ModelFileError, match="not a training checkpoint"):
+        DCDMTrainer.resume(altered)
+
+
 @pytest.mark.parametrize("text", ["32", "32:10", "a:b:c", "2:10:4", "32:0:4", "32:10:0"])
 def test_bad_stages(text):
     with pytest.raises(ValueError, match="stage: "):

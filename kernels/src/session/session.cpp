@@ -103,7 +103,10 @@ extern "C" int dcg_solver_create(dcg_solver **solver) {
   });
 }
 
-extern "C" void dcg_solver_destroy(dcg_solver *solver) { delete solver; }
+extern "C" void dcg_solver_destroy(dcg_solver *solver) {
+  if (solver && solver->solving) solver->destroyed = true;
+  else delete solver;
+}
 
 extern "C" int dcg_solver_set_option(dcg_solver *solver, const char *name, const char *value) {
   return guarded([&] {

@@ -21,6 +21,7 @@ struct dcg_solver {
 
   dcg_preconditioner preconditioner{};  // the caller's own, where `apply` is not NULL
   dcg_observer observer{};
+  bool observed = false;  // the solve: on some rank
 
   // what was read: NULL before the first matrix. Sessions may share it, and what a solve makes of it
   std::shared_ptr<dcg::Reading> reading;
@@ -43,7 +44,7 @@ struct dcg_solver {
 
   std::vector<double> inverse_diagonal;  // over cells; empty: not asked for yet
 
-  bool solving = false;
+  bool solving = false, destroyed = false;  // destroyed: by a callback; the session goes when the call ends
   // of the last solve
   std::vector<double> residuals;
   std::vector<double> r, z, rhs, seen;  // over cells; over rows: what the observer sees
@@ -90,6 +91,19 @@ struct dcg_solver {
 namespace dcg {
 
 double now();  // seconds
+
+// While a call lives that calls back. The callbacks are refused what would change the session.
+class Solving {
+ public:
+  explicit Solving(dcg_solver &s) : s_(s) { s_.need_idle(), s_.solving = true; }
+  ~Solving() {
+    s_.solving = false;
+    if (s_.destroyed) delete &s_;
+  }
+
+ private:
+  dcg_solver &s_;
+};
 
 // As many OpenMP threads as an option says, while this lives; 0: as they are.
 class Threads {

@@ -19,16 +19,6 @@ constexpr int kUseless = 80;        // powers of two by which A x may exceed b b
 constexpr double kRoundingOfB = 1e-15;  // of ||b||: what rounding leaves of a b that lies in the null space
 constexpr double kConsistent = 1e-12;   // of ||b||: what rounding leaves of b outside the range of A
 
-// Its callbacks are refused what would change the session.
-class Solving {
- public:
-  explicit Solving(dcg_solver &s) : s_(s) { s_.solving = true; }
-  ~Solving() { s_.solving = false; }
-
- private:
-  dcg_solver &s_;
-};
-
 int32_t window_of(const dcg_solver &s) { return static_cast<int32_t>(std::min<int64_t>(s.settings.window, std::numeric_limits<int32_t>::max())); }
 
 // What a pass over a vector over rows tells. Only unknowns and rows that are diagonal only count.
@@ -175,7 +165,20 @@ class CellSystem : public LinearSystem {
     return result != DCG_CG_BREAKDOWN;
   }
   bool observe(int64_t iteration, double norm, const double *x) override {
-    if (!s.observer.observe) return true;
+    if (!s.observed) return true;
+    int32_t stop = 0;
+    const int code = s.observer.observe ? show(iteration, norm, x, &stop) : 0;
+    double said = code ? kFailed : stop != 0;
+    if (s.ranks()) said = s.ranks()->maximum(said);  // all ranks go on, or none
+    check_callback("observe", code);
+    if (said == kFailed) throw std::runtime_error("observe: another process's observer failed");
+    return said == 0.0;
+  }
+
+ private:
+  static constexpr double kFailed = 2.0;
+
+  int show(int64_t iteration, double norm, const double *x, int32_t *stop) {
     const double *rows = x;
     if (!s.direct() || unit / scale != 1.0 || !s.reading->lone().row.empty()) {
       s.seen.resize(s.reading->rows());
@@ -183,12 +186,9 @@ class CellSystem : public LinearSystem {
       s.solve_lone_rows(b, s.seen.data());
       rows = s.seen.data();
     }
-    int32_t stop = 0;
-    check_callback("observe", s.observer.observe(s.observer.context, iteration, norm / scale, rows, &stop));
-    return !stop;
+    return s.observer.observe(s.observer.context, iteration, norm / scale, rows, stop);
   }
 
- private:
   dcg_solver &s;
   const double *const b, scale, unit;  // b over rows; it is multiplied by `scale`, x by scale / unit and A by `unit`, powers of two
   const int32_t threads;
@@ -225,7 +225,7 @@ dcg_krylov_options options_of(const dcg_solver &s, bool in_units_of_a) {
   const bool own = s.preconditioner.apply, fcg = s.settings.method == "dcd";
   const bool compiled = own ? s.preconditioner.run != nullptr : s.levels && !(fcg && s.messages);  // the kernels keep windows on one rank only
   int32_t *method = options.chain;
-  if (compiled && !in_units_of_a && !s.observer.observe) *method++ = DCG_COMPILED;
+  if (compiled && !in_units_of_a && !s.observed) *method++ = DCG_COMPILED;
   *method++ = fcg ? DCG_FCG : !own || s.preconditioner.trusted ? DCG_CG : DCG_FLEXIBLE_CG;
   *method = DCG_JACOBI_CG;
   options.window = window_of(s), options.threads = static_cast<int32_t>(s.settings.threads);
@@ -256,12 +256,13 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
   return guarded([&] {
     require(solver && b && x && b != x, "solver, b and x must not be NULL, nor b be x");
     dcg_solver &s = *solver;
-    s.need_idle();
     const Solving solving(s);
     s.set_up();
     const double started = now();
     const Threads threads(s.settings.threads);
     s.prepare_solve();
+    s.observed = s.observer.observe != nullptr;
+    if (s.ranks()) s.observed = s.ranks()->maximum(s.observed) > 0.0;
     const Scan of_b = scan(s, b, "b"), of_x = scan(s, x, "x");
     // binary exponents of A, b and A x, whose products may over- or underflow
     const int of_a = s.norm_bound > 0.0 ? std::ilogb(s.norm_bound) : 0;
@@ -302,7 +303,7 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
     result->reason = run.reason, result->text = reason_text(run.reason), result->iterations = run.iterations;
     result->fallbacks = run.fallbacks, result->condition = run.condition;
     const double unreachable = rhs.negligible(system.unreachable) ? 0.0 : system.unreachable;
-    result->residuals = s.residuals.data(), result->projected = (rhs.projected + unreachable) / scale;
+    result->residuals = s.destroyed ? nullptr : s.residuals.data(), result->projected = (rhs.projected + unreachable) / scale;
     result->setup_seconds = s.setup_seconds, result->solve_seconds = now() - started;
   });
 }

@@ -188,7 +188,7 @@ void dcg_solver::iterate(int32_t window, double *x, double *residual, double tar
 extern "C" int dcg_solver_apply(dcg_solver *solver, const double *r, double *z) {
   return guarded([&] {
     require(solver && r && z && r != z, "solver, r and z must not be NULL, nor r be z");
-    solver->need_idle();
+    const Solving solving(*solver);
     solver->set_up();
     solver->apply(r, z);
   });
@@ -198,7 +198,7 @@ extern "C" int dcg_solver_iterate(dcg_solver *solver, int32_t window, double *x,
                                   double *steps, int64_t *iterations, int32_t *result) {
   return guarded([&] {
     require(solver && x && r && iterations && result && ((history && steps) || maxiter == 0), "no argument may be NULL");
-    solver->need_idle();
+    const Solving solving(*solver);
     solver->set_up();
     solver->iterate(window, x, r, target, maxiter, history, steps, iterations, result);
   });
