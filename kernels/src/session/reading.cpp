@@ -11,7 +11,6 @@
 #include "core/checks.hpp"
 #include "core/error.hpp"
 #include "matrix/row_passes.hpp"
-#include "matrix/scan.hpp"
 #include "session/box_operator.hpp"
 #include "session/null_space.hpp"
 

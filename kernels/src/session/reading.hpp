@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "matrix/scan.hpp"
 #include "session/placement.hpp"
 #include "session/scaling.hpp"
 #include "session/settings.hpp"
@@ -55,6 +56,7 @@ class Reading {
   const dcg_matrix_result &facts() const { return facts_; }
   const Placement &placement() const { return placement_; }
   const LoneRows &lone() const { return lone_; }
+  double unheld() const { return scan_ ? scan_->unheld : 0.0; }  // of the diagonal: what sums of rows may lack in op, corrections included
   const Scaling &scaling() const { return scaling_; }  // of the matrix that op stands for
   const RowNumbers *numbers() const { return numbers_.get(); }  // NULL: there is one process
   int64_t rows() const { return rows_; }

@@ -137,7 +137,10 @@ class CellSystem : public LinearSystem {
     x = in_units_of_a(x);
     const double norm = finish_residual(s.box->residual(b, x, r, threads), x, r);
     if (!(measure(r, norm) <= 2.0 * target) || !is_rounding_felt(x)) return norm;
-    return finish_residual(s.box->extended_residual(b, x, r), x, r);
+    double of_diagonal;  // what sums of rows may lack counts against x
+    const double extended = finish_residual(s.box->extended_residual(b, x, r, &of_diagonal), x, r);
+    if (s.ranks()) of_diagonal = s.ranks()->allreduce(of_diagonal);
+    return extended + s.reading->unheld() * std::sqrt(of_diagonal);
   }
   double measure(const double *r, double norm) override { return s.reading->scaling().empty() ? norm : s.norm2(r); }
   void project(double *v) override { s.null_space->project(v); }
