@@ -1,6 +1,7 @@
 # make demo    solve the bunny's plume with the shipped network: table, pictures, VTK file in out/
 # make test    the test suite;   make test-all   with the slow tests
 # Both set up what they need: a virtual environment in .venv and the compiled kernels.
+# make sanitize   the kernels' and sessions' tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc); ten minutes on two cores
 # make petsc   the PETSc plugin: installs PETSc and MPI where they are not there, builds deepcg/libdeepcg_petsc.so and petsc4py
 #              (for another PETSc than the system's: PETSC_DIR=... PKG_CONFIG_PATH=$$PETSC_DIR/$$PETSC_ARCH/lib/pkgconfig)
 # make install PREFIX=/usr/local   header, library, models and pkg-config file, for programs in C (integrations/c); no Python needed
@@ -20,7 +21,7 @@ TORCH := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo "torch>=2.6" || e
 
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: all setup build petsc install demo test test-all lint format bench bench-full bench-peers campaign results clean
+.PHONY: all setup build petsc install demo test test-all sanitize lint format bench bench-full bench-peers campaign results clean
 
 all: setup
 
@@ -66,6 +67,12 @@ test: setup petsc
 
 test-all: setup petsc
 	$(BIN)/python -m pytest
+
+sanitize: setup
+	@$(MAKE) --no-print-directory -C kernels sanitized
+	sh ./sanitize.sh $(BIN)/python -m pytest -m "not slow" -p no:cacheprovider tests/kernels/test_c_api.py tests/kernels/test_model_kernel.py \
+	  tests/kernels/test_model_readers.py tests/kernels/test_native.py tests/kernels/test_ranks.py tests/kernels/test_fork.py tests/session \
+	  tests/problem/test_matrix_kernel.py tests/krylov
 
 lint: setup
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from deepcg.io import model_file
 from deepcg.multigrid import parameters
 from deepcg.native import library as native
 from deepcg.native.constants import MODEL_FORMAT, UNSUPPORTED
+from tests.kernels.test_model_kernel import Model
 
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason="the kernels are not built")
 
@@ -154,16 +155,6 @@ class Mutator:
             header["__metadata__"]["deepcg"][:-1] + ', "more": ' + text.decode("latin-1") + "}"
         )
         return whole(json.dumps(header, ensure_ascii=bool(self.rng.integers(2))).encode(), data)
-
-
-class Model(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char * 64),
-        ("architecture", ctypes.c_char * 32),
-        ("hash", ctypes.c_char * 20),
-        ("dimension", ctypes.c_int32),
-        ("format", ctypes.c_int32),
-    )
 
 
 def read_in_c(path):

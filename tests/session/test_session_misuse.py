@@ -87,7 +87,7 @@ def test_columns_of_other_processes_that_do_not_exist_are_refused():
     kept[4][-1] = 8
     with pytest.raises(native.ArgumentError, match=r"row 7 .* column 8 of the second block; .* below 8"):
         native.call("dcg_matrix_scan_rows", *arguments)
-    native.call("dcg_matrix_scan_destroy", scan)
+    native.destroy(scan, "matrix_scan")
 
 
 def test_another_pattern_that_is_said_to_be_the_same_is_read_as_it_is():
