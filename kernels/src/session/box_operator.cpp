@@ -1,6 +1,5 @@
 #include "session/box_operator.hpp"
 
-#include <cmath>
 
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
@@ -88,24 +87,17 @@ void BoxOperator::diagonal(double *d) const {
     if (seam.kind == kSolid && local_.unit > 0.0) d[seam.cell] -= seam.weight;
 }
 
-double BoxOperator::extended_residual(const double *b, const double *x, double *r, double *of_diagonal) {
+double BoxOperator::extended_residual(const double *b, const double *x, double *r) {
   const int64_t cells = local_.shape[0] * local_.shape[1] * local_.shape[2];
   std::vector<long double> sum(cells, 0.0L);
-  double square_of_diagonal = 0.0;
-#pragma omp parallel for schedule(static) reduction(+ : square_of_diagonal) if (cells > 16384)
+#pragma omp parallel for schedule(static) if (cells > 16384)
   for (int64_t u = 0; u < cells; ++u) {
     if (local_.cells[u] != kFluid) continue;
     const long double here = x[u];
     sum[u] = b[u];
-    double diagonal = local_.shift ? local_.shift[u] : 0.0;
-    sum[u] -= diagonal * here;
-    for_faces(u, [&](double weight, int64_t there) {
-      sum[u] -= weight * (here - (there < 0 ? 0.0L : x[there]));
-      diagonal += weight;
-    });
-    square_of_diagonal += std::pow(diagonal * x[u], 2);
+    if (local_.shift) sum[u] -= local_.shift[u] * here;
+    for_faces(u, [&](double weight, int64_t there) { sum[u] -= weight * (here - (there < 0 ? 0.0L : x[there])); });
   }
-  *of_diagonal = square_of_diagonal;
   if (!seams_.empty()) fetch(x, beyond_.data());
   for (size_t s = 0; s < seams_.size(); ++s) {  // as in mend
     const Seam &seam = seams_[s];

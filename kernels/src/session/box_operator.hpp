@@ -23,9 +23,8 @@ class BoxOperator {
   // r = b - A x; this box's part of r . r.
   double residual(const double *b, const double *x, double *r, int32_t threads);
 
-  // The same with sums in extended precision, for what double precision cannot tell from 0: no faster than it must be. *of_diagonal becomes the
-  // square of this box's part of ||diag(A) x||_2.
-  double extended_residual(const double *b, const double *x, double *r, double *of_diagonal);
+  // The same with sums in extended precision, for what double precision cannot tell from 0: no faster than it must be.
+  double extended_residual(const double *b, const double *x, double *r);
 
   void diagonal(double *d) const;  // of A, where there is an unknown
 

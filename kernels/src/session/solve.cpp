@@ -126,6 +126,7 @@ class RightHandSide {
 class CellSystem : public LinearSystem {
  public:
   double target = 0.0;       // near which the residual's own rounding is looked at
+  double uncertain = 0.0;    // what the operator may lack of A's product with x counts against it there
   double unreachable = 0.0;  // the norm of what the last residual had along the null space, where the operator stands for an A that is not quite singular
 
   CellSystem(dcg_solver &s, const double *b, double scale, double unit)
@@ -137,13 +138,19 @@ class CellSystem : public LinearSystem {
   double residual(const double *b, const double *x, double *r) override {
     x = in_units_of_a(x);
     const double norm = finish_residual(s.box->residual(b, x, r, threads), x, r);
+    uncertain = 0.0;
     if (!(measure(r, norm) <= 2.0 * target) || !is_rounding_felt(x)) return norm;
-    double of_diagonal;  // what sums of rows may lack counts against x
-    const double extended = finish_residual(s.box->extended_residual(b, x, r, &of_diagonal), x, r);
-    if (s.ranks()) of_diagonal = s.ranks()->allreduce(of_diagonal);
-    return extended + s.reading->unheld() * std::sqrt(of_diagonal);
+    const double extended = finish_residual(s.box->extended_residual(b, x, r), x, r);
+    if (const double unheld = s.reading->unheld(); unheld > 0.0) {
+      const double *inverse = s.find_inverse_diagonal();
+      std::vector<double> product(n, 0.0);
+      for (int64_t u = 0; u < n; ++u)
+        if (inverse[u] != 0.0) product[u] = x[u] / inverse[u];
+      uncertain = unheld * s.norm2(product.data());
+    }
+    return s.reading->scaling().empty() ? extended + uncertain : extended;
   }
-  double measure(const double *r, double norm) override { return s.reading->scaling().empty() ? norm : s.norm2(r); }
+  double measure(const double *r, double norm) override { return s.reading->scaling().empty() ? norm : s.norm2(r) + uncertain; }
   void project(double *v) override { s.null_space->project(v); }
   void precondition(const double *r, double *z) override {
     s.precondition(r, z);
