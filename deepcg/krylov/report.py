@@ -16,10 +16,10 @@ class SolveInfo(int):
     Attributes
     ----------
     reason : str
-        "converged", "attainable accuracy", "maximum number of iterations" or "breakdown: ...".
+        "converged", "attainable accuracy", "maximum number of iterations", "stalled: ..." or "breakdown: ...".
     iterations : int
     residuals : list of float
-        ||b - A x||_2 from the initial guess on.
+        ||b - A x||_2 from the initial guess on; the last one is that of the x that is returned, the best one where the solve did not converge.
     setup_seconds, solve_seconds : float
     model, method : str
     fallbacks : int

@@ -1,9 +1,8 @@
 /* A solve by the kernels' Krylov iterations (dcg_krylov): what they need of PETSc, as functions. The vectors in between are arrays. */
+#include <float.h>
 #include <string.h>
 
 #include "ksp_deepcg.h"
-
-#include <float.h>
 
 #define CONSISTENT 1e-12 /* of ||b||: what rounding leaves outside the range */
 

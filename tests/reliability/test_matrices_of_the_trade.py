@@ -102,6 +102,23 @@ def test_a_matrix_scaled_on_both_sides(path):
     held(A, PATHS[path](A, b, (20, 20)), b)
 
 
+@pytest.mark.parametrize("kept", ["eliminated", "one-sided"])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_rows_that_are_diagonal_only_in_a_matrix_scaled_on_both_sides(scale, kept):
+    """Their values are those of A as it was given, and so is what other rows have of them."""
+    rng = np.random.default_rng(3)
+    fixed = rng.random(400) < 0.05
+    inside = sp.diags_array(np.where(fixed, 0.0, 1.0))
+    L = open_box(20)
+    L = sp.csr_array(inside @ L + sp.diags_array(np.where(fixed, 4.0, 0.0)))
+    if kept == "eliminated":
+        L = sp.csr_array(L @ inside + sp.diags_array(np.where(fixed, 4.0, 0.0)))
+    L.eliminate_zeros()
+    d = 10 ** rng.uniform(-1, 1, 400)
+    A, b = sp.csr_array(scale * (sp.diags_array(d) @ L @ sp.diags_array(d))), rng.standard_normal(400)
+    held(A, by_solve(A, b, (20, 20)), b)
+
+
 def test_an_indefinite_matrix_is_found_out():
     A, b = sp.csr_array(open_box(20) - 0.5 * sp.eye_array(400)), np.ones(400)
     try:

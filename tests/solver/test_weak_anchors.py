@@ -101,9 +101,16 @@ def test_nothing_to_solve(model, path):
         assert info == 0 and info.iterations == 0 and not x.any()
 
 
+def test_a_constant_b_over_many_cells():
+    """The rounding of its mean grows with the cells."""
+    for shape, boundary in (((1, 572), "periodic"), ((97, 211), "wall"), ((23, 29, 31), "wall")):
+        x, info = solve(Poisson(np.zeros(shape, np.uint8), boundary=boundary), np.full(shape, 0.1))
+        assert info == 0 and info.iterations == 0 and not x.any()
+
+
 def test_a_b_that_is_more_than_rounding_is_not_dropped():
     problem, b = Poisson(np.zeros((16, 16), np.uint8)), np.full((16, 16), 0.1)
-    b[3, 3] += 1e-12
+    b[3, 3] += 1e-13
     x, info = solve(problem, b)
     assert info.iterations > 0 and x.any()
 

@@ -154,9 +154,16 @@ void KrylovState::look_for_floor(double claimed, bool drifted) {
   }
 }
 
+bool KrylovState::find_diagonal(const double *&inverse) const {
+  inverse = system_.elsewhere() ? nullptr : system_.inverse_diagonal();
+  double missing = !inverse && (system_.n > 0 || system_.elsewhere());
+  system_.sum(&missing, 1);  // a rank without rows has none, and cannot tell
+  return missing == 0.0;
+}
+
 bool KrylovState::near_rounding() const {
-  const double *inverse = system_.elsewhere() ? nullptr : system_.inverse_diagonal();
-  if (!inverse) return true;
+  const double *inverse;
+  if (!find_diagonal(inverse)) return true;
   double largest = 0.0;
   for (int64_t i = 0; i < system_.n; ++i) largest = std::max(largest, inverse[i] != 0.0 ? std::fabs(1.0 / inverse[i]) : 0.0);
   system_.sum(&largest, 1);  // of several ranks: more than the largest, which does no harm
@@ -174,8 +181,8 @@ double KrylovState::magnitude() {
 }
 
 bool KrylovState::magnitudes(const double *v, std::vector<double> &rows) {
-  const double *inverse = system_.elsewhere() ? nullptr : system_.inverse_diagonal();
-  if (!inverse) return false;
+  const double *inverse;
+  if (!find_diagonal(inverse)) return false;
   std::vector<double> sizes(system_.n);
   rows.resize(std::max<int64_t>(system_.n, 1));
   for (int64_t i = 0; i < system_.n; ++i) sizes[i] = std::fabs(v[i]);

@@ -71,6 +71,7 @@ class KrylovState {
   void record(double norm);
   void keep(double norm);   // x, where it is the best so far
   double go_back();         // to it; what is recorded of it
+  bool find_diagonal(const double *&inverse) const;  // false: not known on some rank
   bool near_rounding() const;  // whether r may be of the size of rounding, by a bound that needs no product
   double magnitude();       // || |A| |x| + |b| ||_2; negative: not known
   bool magnitudes(const double *v, std::vector<double> &rows);  // |A| |v|, off-diagonals <= 0; false: not known

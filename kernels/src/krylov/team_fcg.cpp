@@ -12,6 +12,8 @@ namespace dcg {
 
 namespace {
 
+constexpr double kAgain = 1e-2;  // of the decrease of ||e||_A^2 by the new step: an earlier direction that promises more is stepped along again
+
 // Every thread has its own; they share `kept` and the vectors. The scalars are those of conjugate gradients; beta is the latest direction's factor.
 class TeamFcg {
  public:
@@ -36,11 +38,15 @@ class TeamFcg {
   void orthogonalise() {
     const float *z = finest_.x.data(), *b = finest_.b.data();
     const int64_t earlier = window_.count();
-    factors_.assign(earlier, 0.0);
+    factors_.assign(earlier, 0.0), left_.assign(earlier, 0.0);
     for (int64_t n = 0; n < earlier; ++n) {
-      double overlap = 0.0;
-      mine_.each([&](int64_t at, int64_t length) { overlap += rows_.dot_wide(length, z + at, before(n).product.data() + at); });
+      double overlap = 0.0, slope = 0.0;
+      mine_.each([&](int64_t at, int64_t length) {
+        overlap += rows_.dot_wide(length, z + at, before(n).product.data() + at);
+        slope += rows_.dot_wide(length, b + at, before(n).direction.data() + at);
+      });
       factors_[n] = team_.sum(overlap) / before(n).curvature;
+      left_[n] = team_.sum(slope);
     }
     if (team_.rank == 0) make_room();
     team_.barrier();
@@ -72,6 +78,9 @@ class TeamFcg {
 
   void advance() {
     if (team_.rank == 0) now().curvature = curvature_;
+    for (int64_t n = 0; n < window_.count(); ++n)
+      if (left_[n] * left_[n] / before(n).curvature > kAgain * slope_ * slope_ / curvature_)
+        mine_.advance(left_[n] / (cg.scale * mine_.scale() * before(n).curvature), before(n).direction.data(), cg.scale);
     cg.beta = window_.count() ? factors_[0] : 0.0;
     const double square = mine_.advance(cg.alpha, now().direction.data(), cg.scale);
     window_.keep();
@@ -98,7 +107,8 @@ class TeamFcg {
   const Team &team_;
   const KrylovRows mine_;
   Window window_;
-  std::vector<double> factors_;    // of the earlier directions in d, the latest first
+  std::vector<double> factors_;  // of the earlier directions in d, the latest first
+  std::vector<double> left_;     // r . d of the earlier directions d: 0 but for rounding, which counts where d is very smooth
   double slope_ = 0.0, curvature_ = 0.0;  // curvatures are of the level's operator, as the products
 };
 

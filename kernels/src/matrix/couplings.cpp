@@ -113,9 +113,10 @@ void read(const dcg_matrix &m, dcg_matrix_scan &scan, const uint8_t *kinds, doub
   const Padded padded(m.count);
   const Pattern pattern(box);
   int64_t wrapped[3] = {0, 0, 0}, dropped = 0;
+  double unheld = 0.0;
   const int threads = choose_threads(0);
   Thrown thrown;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : wrapped[:3], dropped) if (m.rows > 16384)
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : wrapped[:3], dropped) reduction(max : unheld) if (m.rows > 16384)
   for (int64_t row = 0; row < m.rows; ++row) thrown.keep([&] {
     const int64_t u = m.cell ? m.cell[row] : row;
     int64_t c[3];
@@ -146,12 +147,13 @@ void read(const dcg_matrix &m, dcg_matrix_scan &scan, const uint8_t *kinds, doub
       out.up[a][face_below(m.count, c, a) + face_step(m.count, a)] = r.side[2 * a + 1];
       wrapped[a] += r.wrapped >> a & 1;
     }
-    const double excess = r.sum.value();
-    out.excess[u] = std::fabs(excess) > kRowSum * r.diagonal ? excess : 0.0;
+    const double excess = r.sum.value(), size = std::fabs(excess);
+    out.excess[u] = size > kRowSum * r.diagonal ? excess : 0.0;
+    if (size <= kRowSum * r.diagonal && size > unheld * r.diagonal) unheld = size / r.diagonal;
     out.diagonal[u] = r.diagonal;
   });
   thrown.throw_again();
-  out.dropped = dropped;
+  out.dropped = dropped, scan.unheld = unheld;
   std::copy(wrapped, wrapped + 3, out.wraps);
 }
 

@@ -27,7 +27,10 @@ class Reader {
   dcg_matrix_result run() {
     scan.corrections.clear(), scan.row_sums.clear(), scan.asymmetric = false;
     find_sign();
-    if (ConstantCoefficient(faces, scan, processes).read(result)) return result;
+    if (ConstantCoefficient(faces, scan, processes).read(result)) {
+      scan.unheld = 2.0 * kEqual;
+      return result;
+    }
     clear();
     read_rows(m, scan, faces.kinds, result.sign, couplings, refusal);
     agree_on_axes();
@@ -38,6 +41,7 @@ class Reader {
       return std::tie(a.cell, a.column, a.value) < std::tie(b.cell, b.column, b.value);
     });
     if (!result.shifted && scan.row_sums.empty()) result.unit = find_one_weight(faces, result.open);
+    if (result.unit > 0.0) scan.unheld = 2.0 * kEqual;
     if (result.unit == 0.0) result.open = 0;
     return result;
   }

@@ -57,4 +57,5 @@ struct dcg_matrix_scan {
   // that dcg_matrix_read found, by cells; of `sign * A`, as the operator is
   std::vector<dcg::Correction> corrections;
   std::vector<dcg::RowSum> row_sums;
+  double unheld = 0.0;  // of the diagonal: the largest sum of a row that counts as 0, and is not
 };

@@ -1,5 +1,6 @@
 #include "session/box_operator.hpp"
 
+
 #include "core/cell_kinds.hpp"
 #include "core/error.hpp"
 #include "matrix/matrix.hpp"

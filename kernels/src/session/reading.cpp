@@ -11,7 +11,6 @@
 #include "core/checks.hpp"
 #include "core/error.hpp"
 #include "matrix/row_passes.hpp"
-#include "matrix/scan.hpp"
 #include "session/box_operator.hpp"
 #include "session/null_space.hpp"
 
@@ -76,6 +75,10 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &sett
     dcg_csr scaled = matrix;
     scaled.value[0] = values.data();
     read_values(scaled, grid, settings, messages, true);
+    for (int64_t k = 0; k < lone_.diagonal(); ++k) {  // of A itself again
+      const int64_t row = lone_.row[k];
+      lone_.inverse[k] *= scaling_.row[row] * scaling_.column[row];
+    }
   };
   try {
     read_values(matrix, grid, settings, messages, same_pattern);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kModerate = 332;      // powers of two up to which squares neither over- nor underflow: 1e100
 constexpr int kNothing = -1000000;  // the binary exponent of 0
+constexpr char kBeyondRange[] = "b: the solution is beyond the range of float64; scale A or b";
 constexpr double kFelt = 1e-3;     // of the target: rounding of the residual itself below it decides nothing
 constexpr int kUseless = 80;        // powers of two by which A x may exceed b before a guess x is nothing but rounding
 constexpr double kRoundingOfB = 1e-15;  // of ||b||: what rounding leaves of a b that lies in the null space
@@ -76,6 +77,10 @@ class RightHandSide {
       if (projected > 0.0 && s.settings.inconsistent == "error") refuse(projected / scale, reference / scale, s.null_space->count());
       const double before = reference;
       reference = s.norm2(values);
+      if (reference <= kConsistent * before) {  // the means had the rounding of a sum over all cells; now they are of small numbers
+        take_off(s, s.rhs.data());
+        reference = s.norm2(values);
+      }
       if (reference <= kRoundingOfB * before) {  // b is consistent to rounding: nothing is left of it
         std::fill(s.rhs.begin(), s.rhs.end(), 0.0);
         reference = 0.0;
@@ -121,6 +126,7 @@ class RightHandSide {
 class CellSystem : public LinearSystem {
  public:
   double target = 0.0;       // near which the residual's own rounding is looked at
+  double uncertain = 0.0;    // what the operator may lack of A's product with x counts against it there
   double unreachable = 0.0;  // the norm of what the last residual had along the null space, where the operator stands for an A that is not quite singular
 
   CellSystem(dcg_solver &s, const double *b, double scale, double unit)
@@ -132,10 +138,19 @@ class CellSystem : public LinearSystem {
   double residual(const double *b, const double *x, double *r) override {
     x = in_units_of_a(x);
     const double norm = finish_residual(s.box->residual(b, x, r, threads), x, r);
+    uncertain = 0.0;
     if (!(measure(r, norm) <= 2.0 * target) || !is_rounding_felt(x)) return norm;
-    return finish_residual(s.box->extended_residual(b, x, r), x, r);
+    const double extended = finish_residual(s.box->extended_residual(b, x, r), x, r);
+    if (const double unheld = s.reading->unheld(); unheld > 0.0) {
+      const double *inverse = s.find_inverse_diagonal();
+      std::vector<double> product(n, 0.0);
+      for (int64_t u = 0; u < n; ++u)
+        if (inverse[u] != 0.0) product[u] = x[u] / inverse[u];
+      uncertain = unheld * s.norm2(product.data());
+    }
+    return s.reading->scaling().empty() ? extended + uncertain : extended;
   }
-  double measure(const double *r, double norm) override { return s.reading->scaling().empty() ? norm : s.norm2(r); }
+  double measure(const double *r, double norm) override { return s.reading->scaling().empty() ? norm : s.norm2(r) + uncertain; }
   void project(double *v) override { s.null_space->project(v); }
   void precondition(const double *r, double *z) override {
     s.precondition(r, z);
@@ -242,12 +257,28 @@ void check_range(dcg_solver &s, CellSystem &system, double target, double to_cel
   for (int64_t u = 0; u < system.n; ++u) infinite += !std::isfinite(told[u]), rounded += told[u] != cells[u];
   double counts[] = {infinite, rounded};
   system.sum(counts, 2);
-  if (counts[0] > 0.0) throw std::invalid_argument("b: the solution is beyond the range of float64; scale A or b");
+  if (counts[0] > 0.0) throw std::invalid_argument(kBeyondRange);
   if (counts[1] == 0.0) return;
   s.r.resize(system.n);
   const double norm = system.measure(s.r.data(), system.residual(b, told.data(), s.r.data()));
   run.residuals.back() = norm;
   if (run.reason == DCG_CONVERGED && !(norm <= target)) run.reason = DCG_ATTAINABLE;
+}
+
+// The rows that are diagonal only: float64 may not hold b_i / a_ii.
+void judge_lone_rows(dcg_solver &s, const double *b, const double *x, double scale, double target, KrylovState &run) {
+  const LoneRows &lone = s.reading->lone();
+  if (!s.reading->facts().diagonal) return;
+  double sums[] = {0.0, 0.0};  // of squares of what is left; of values that are infinite
+  for (int64_t k = 0; k < lone.diagonal(); ++k) {
+    const int64_t row = lone.row[k];
+    sums[0] += std::pow(scale * (b[row] - x[row] / lone.inverse[k]), 2), sums[1] += !std::isfinite(x[row]);
+  }
+  if (s.ranks()) s.ranks()->allreduce(sums, 2);
+  if (sums[1] > 0.0) throw std::invalid_argument(kBeyondRange);
+  const double norm = std::hypot(run.residuals.back(), std::sqrt(sums[0]));
+  if (norm <= target || run.reason != DCG_CONVERGED) return;
+  run.reason = DCG_ATTAINABLE, run.residuals.back() = norm;
 }
 
 }  // namespace
@@ -296,6 +327,7 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
       if (scale != 1.0 || unit != 1.0 || !s.reading->scaling().empty()) check_range(s, system, options.target, scale / unit, rhs.values, cells, x, run);
     }
     s.solve_lone_rows(b, x);
+    judge_lone_rows(s, b, x, scale, options.target, run);
     s.residuals = run.residuals;
     for (double &residual : s.residuals) residual /= scale;
     if (!result) return;

@@ -77,7 +77,11 @@ void dcg_solver::rhs_to_cells(double scale, const double *b, double *cells, std:
   residual_to_cells(reading->facts().sign * scale, b, cells);
   if (!reading->facts().dropped) return;
   fixed.assign(reading->rows() + reading->ghosts(), 0.0);
-  for (int64_t k = 0; k < lone.diagonal(); ++k) fixed[lone.row[k]] = scale * b[lone.row[k]] * lone.inverse[k];
+  const double *times = reading->scaling().empty() ? nullptr : reading->scaling().column.data();
+  for (int64_t k = 0; k < lone.diagonal(); ++k) {
+    const int64_t row = lone.row[k];
+    fixed[row] = scale * b[row] * lone.inverse[k] / (times ? times[row] : 1.0);
+  }
   reading->fetch(fixed.data(), fixed.data() + reading->rows());
   add_fixed(-1.0, fixed.data(), cells);
 }

@@ -10,36 +10,38 @@ namespace dcg {
 
 namespace {
 
-// A over the unknowns in `direct`, row by row in double precision; the diagonal is summed again, for a singular component's
-// rows to cancel.
-std::vector<double> dense_matrix(const Level &level) {
-  const Box &box = level.box;
-  const int64_t n = static_cast<int64_t>(level.direct.size());
-  std::vector<int64_t> place(box.size + level.secondary, -1);
-  for (int64_t m = 0; m < n; ++m) place[level.direct[m]] = m;
-  std::vector<double> a(n * n, 0.0);
-  const auto couple = [&](int64_t u, int64_t v, double w) {
-    if (w > 0.0 && u >= 0 && v >= 0 && u != v) a[u * n + v] -= w, a[v * n + u] -= w, a[u * n + u] += w, a[v * n + v] += w;
-  };
-  for (int64_t m = 0; m < n; ++m) {
-    const int64_t u = level.direct[m];
-    if (level.constant) a[m * n + m] += level.stencil_type[u] & 7;
-    if (!level.constant) a[m * n + m] += level.shift[u];
-    for (int axis = 0; axis < 3; ++axis) {
-      if (!level.constant) a[m * n + m] += level.dirichlet[axis][u];
-      if (u >= box.size || box.n[axis] == 1) continue;
-      int64_t c[3];
-      box.coordinates(u, c);
-      const bool last = c[axis] + 1 == box.n[axis];
-      if (last && !level.periodic[axis]) continue;
-      const int64_t v = last ? u - (box.n[axis] - 1) * box.offset(axis) : u + box.offset(axis);
-      if (!level.constant) couple(m, place[v], level.weight[axis][u]);
-      if (level.constant && place[v] >= 0) a[m * n + place[v]] -= 1.0, a[place[v] * n + m] -= 1.0;
+// A over the unknowns in `direct`, as the network that it is: the weights between them, row by row, and the weight to a fixed value of each.
+struct Network {
+  int64_t n;
+  std::vector<double> weight, anchor;
+
+  explicit Network(const Level &level) : n(static_cast<int64_t>(level.direct.size())), weight(n * n, 0.0), anchor(n, 0.0) {
+    const Box &box = level.box;
+    std::vector<int64_t> place(box.size + level.secondary, -1);
+    for (int64_t m = 0; m < n; ++m) place[level.direct[m]] = m;
+    for (int64_t m = 0; m < n; ++m) {
+      const int64_t u = level.direct[m];
+      anchor[m] += level.constant ? level.stencil_type[u] & 7 : level.shift[u];
+      for (int axis = 0; axis < 3; ++axis) {
+        if (!level.constant) anchor[m] += level.dirichlet[axis][u];
+        if (u >= box.size || box.n[axis] == 1) continue;
+        int64_t c[3];
+        box.coordinates(u, c);
+        const bool last = c[axis] + 1 == box.n[axis];
+        if (last && !level.periodic[axis]) continue;
+        const int64_t v = last ? u - (box.n[axis] - 1) * box.offset(axis) : u + box.offset(axis);
+        couple(m, place[v], level.constant ? 1.0 : level.weight[axis][u]);
+        if (level.constant && place[v] >= 0) anchor[m] -= 1.0, anchor[place[v]] -= 1.0;  // which the type counts
+      }
     }
+    for (const Edge &e : level.edges) couple(place[e.low], place[e.high], e.weight);
   }
-  for (const Edge &e : level.edges) couple(place[e.low], place[e.high], e.weight);
-  return a;
-}
+
+ private:
+  void couple(int64_t u, int64_t v, double w) {
+    if (w > 0.0 && u >= 0 && v >= 0 && u != v) weight[u * n + v] += w, weight[v * n + u] += w;
+  }
+};
 
 // Takes v out of a symmetric matrix on both sides: G <- (I - v v^T) G (I - v v^T), v of unit length.
 void project_out(std::vector<double> &g, const std::vector<double> &v) {
@@ -68,25 +70,24 @@ void factorise(Level &level) {
   for (int64_t e = 0; e < level.secondary; ++e)
     if (level.omega_dinv[box.size + e] != 0.0f) level.direct.push_back(box.size + e);
   const int64_t n = static_cast<int64_t>(level.direct.size());
-  std::vector<double> a = dense_matrix(level);
+  Network network(level);
+  std::vector<double> &a = network.weight, &anchor = network.anchor;
 
-  // L D L^T, where a vanishing pivot (a singular component's last) is left out.
-  constexpr double kVanishing = 1e-11;
-  std::vector<double> pivot(n, 0.0), diagonal(n);
-  for (int64_t m = 0; m < n; ++m) diagonal[m] = a[m * n + m];
+  // L D L^T without a subtraction (Alfa, Xue and Ye 2002): eliminating an unknown leaves a network, in which all sums are of numbers >= 0. So a
+  // pivot is 0 where its component is singular and nowhere else, and is accurate however weak an anchor is. `a` becomes L below the diagonal.
+  std::vector<double> pivot(n, 0.0);
   for (int64_t m = 0; m < n; ++m) {
-    const double d = a[m * n + m];
-    if (!(d > kVanishing * diagonal[m])) {
-      for (int64_t r = m + 1; r < n; ++r) a[r * n + m] = 0.0;
-      continue;
-    }
+    double d = anchor[m];
+    for (int64_t r = m + 1; r < n; ++r) d += a[r * n + m];
+    if (!(d > 0.0)) continue;
     pivot[m] = 1.0 / d;
     for (int64_t r = m + 1; r < n; ++r) {
-      const double l = a[r * n + m] / d;
-      if (l == 0.0) continue;
-      for (int64_t s = m + 1; s <= r; ++s) a[r * n + s] -= l * a[s * n + m];
+      const double share = a[r * n + m] / d;
+      if (share == 0.0) continue;
+      anchor[r] += share * anchor[m];
+      for (int64_t s = m + 1; s < r; ++s) a[r * n + s] += share * a[s * n + m];
     }
-    for (int64_t r = m + 1; r < n; ++r) a[r * n + m] /= d;
+    for (int64_t r = m + 1; r < n; ++r) a[r * n + m] /= -d;
   }
   const auto backward = [&](std::vector<double> &y) {  // y <- L^-T y
     for (int64_t r = n - 1; r >= 0; --r)
