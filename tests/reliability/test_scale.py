@@ -76,3 +76,11 @@ def test_an_atol_that_is_denormal(atol):
     x, info = deepcg.solve(problem, b, rtol=0.0, atol=atol)
     true = residual(problem.matrix(), x, b) * float(np.linalg.norm(b * 1e190)) * 1e-190
     assert int(info) != 0 or true <= ALLOWED * atol
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-55, 1e55, 1e300])
+def test_the_preconditioner_serves_numbers_beyond_single_precision(size):
+    problem = deepcg.Poisson(np.zeros((9, 7), np.uint8), boundary="open")
+    M, r = deepcg.preconditioner(problem), np.random.default_rng(0).standard_normal(63)
+    z = M @ r
+    np.testing.assert_allclose((M @ (size * r)) / size, z, rtol=0, atol=1e-5 * np.abs(z).max())

@@ -1,8 +1,11 @@
 // The C interface of the multilevel network: set-up, one application, a whole solve.
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <memory>
 
+#include "core/checks.hpp"
 #include "core/error.hpp"
 #include "core/threads.hpp"
 #include "distributed/distributed_hierarchy.hpp"
@@ -19,6 +22,8 @@ struct dcg_multilevel : Hierarchy {
 };
 
 namespace {
+
+constexpr double kSmall = 1e-50;  // of r . z: from 1 over it on, or below it, single precision may not hold r
 
 void set_up(dcg_multilevel &m) {
   m.set_up();
@@ -78,17 +83,29 @@ extern "C" int dcg_multilevel_apply(dcg_multilevel *handle, const double *r, dou
     need_usable(*handle);
     if (handle->distributed) return handle->distributed->apply(r, z);
     Level &finest = *handle->levels[0];
-    with_team(handle->threads, [&](const Team &team) {
-      load_residual(finest, r, 1.0, team);
-      team.barrier();
-      handle->cycle.run(team);
-      const Box &box = finest.box;
-      const Range rows = team.part(box.n[0] * box.n[1]);
-      for (int64_t row = rows.begin; row < rows.end; ++row) {
-        const float *x = finest.x.data() + box.at(row / box.n[1], row % box.n[1]);
-        for (int64_t i = 0; i < box.n[2]; ++i) z[row * box.n[2] + i] = handle->inverse_scale * x[i];
-      }
-    });
+    const auto apply = [&](double scale) {  // to scale r; r . z times the square of that, as single precision has it
+      double product = 0.0;
+      const double back = 1.0 / scale;
+      with_team(handle->threads, [&](const Team &team) {
+        load_residual(finest, r, scale, team);
+        team.barrier();
+        const double mine = handle->cycle.run(team);
+        if (team.rank == 0) product = mine;
+        const Box &box = finest.box;
+        const Range rows = team.part(box.n[0] * box.n[1]);
+        for (int64_t row = rows.begin; row < rows.end; ++row) {
+          const float *x = finest.x.data() + box.at(row / box.n[1], row % box.n[1]);
+          for (int64_t i = 0; i < box.n[2]; ++i) z[row * box.n[2] + i] = handle->inverse_scale * x[i] * back;
+        }
+      });
+      return product;
+    };
+    const double product = apply(1.0);
+    if (product > kSmall && product < 1.0 / kSmall) return;
+    double largest = 0.0;  // r is 0, or beyond the range of single precision
+    for (int64_t u = 0; u < count_cells(handle->op.shape); ++u)
+      if (handle->op.cells[u] == DCG_FLUID) largest = std::max(largest, std::fabs(r[u]));
+    if (largest > 0.0 && largest <= std::numeric_limits<double>::max()) apply(std::exp2(-std::clamp(std::ilogb(largest), -1000, 1000)));
   });
 }
 
