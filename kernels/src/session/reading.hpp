@@ -56,8 +56,8 @@ class Reading {
   const dcg_matrix_result &facts() const { return facts_; }
   const Placement &placement() const { return placement_; }
   const LoneRows &lone() const { return lone_; }
-  // Of the diagonal: what op, corrections included, may lack of the rows, and what the rounding of R, A, C and x to their product leaves.
-  double unheld() const { return (scan_ ? scan_->unheld : 0.0) + (scaling_.empty() ? 0.0 : 8.0 * kEps); }
+  // Of the diagonal: what op, corrections included, may lack of the rows (of an operator, that its weights are rounded), and what the rounding of R, A, C and x to their product leaves.
+  double unheld() const { return (scan_ ? scan_->unheld : kEps) + (scaling_.empty() ? 0.0 : 8.0 * kEps); }
   const Scaling &scaling() const { return scaling_; }  // of the matrix that op stands for
   const RowNumbers *numbers() const { return numbers_.get(); }  // NULL: there is one process
   int64_t rows() const { return rows_; }
