@@ -63,7 +63,7 @@ struct LevelView {
 
   int direct;  // unknowns of the coarsest level
   const int *direct_unknown;
-  const float *inverse;
+  const double *inverse;
 };
 
 struct Levels {

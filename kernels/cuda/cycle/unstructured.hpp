@@ -98,9 +98,9 @@ template <class View>
 struct Direct {
   View v;
   DCG_BOTH void operator()(int m) const {
-    float sum = 0.0f;
+    double sum = 0.0;
     for (int n = 0; n < v.direct; ++n) sum += v.inverse[m * v.direct + n] * v.b[v.direct_unknown[n]];
-    v.x[v.direct_unknown[m]] = sum;
+    v.x[v.direct_unknown[m]] = static_cast<float>(sum);
   }
 };
 

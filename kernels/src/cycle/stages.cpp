@@ -150,9 +150,9 @@ void LevelStages::solve_directly() {
   Level &level = *level_;
   const int64_t n = static_cast<int64_t>(level.direct.size());
   for (int64_t r = 0; r < n; ++r) {
-    float sum = 0.0f;
+    double sum = 0.0;
     for (int64_t c = 0; c < n; ++c) sum += level.inverse[r * n + c] * level.b[level.direct[c]];
-    level.x[level.direct[r]] = sum;
+    level.x[level.direct[r]] = static_cast<float>(sum);
   }
   for (int64_t k = 0; k < level.box.n[0]; ++k)
     for (int64_t j = 0; j < level.box.n[1]; ++j) fill_periodic_ghosts(level, level.x.data(), k, j, {0, level.box.n[2]});

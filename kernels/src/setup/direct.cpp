@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "setup/coarsen.hpp"
@@ -114,7 +115,7 @@ void factorise(Level &level) {
     for (double &value : y) value /= std::sqrt(square);
     project_out(inverse, y);
   }
-  level.inverse.assign(inverse.begin(), inverse.end());
+  level.inverse = std::move(inverse);
 }
 
 }  // namespace dcg

@@ -148,7 +148,7 @@ struct Level {
 
   // The coarsest level's inverse, over `direct`.
   std::vector<int64_t> direct;
-  std::vector<float> inverse;
+  std::vector<double> inverse;  // a weak anchor leaves it a large constant, beside which single precision holds nothing else
 
   int64_t bytes() const {
     int64_t n = cells.bytes() + stencil_type.bytes() + diagonal.bytes() + omega_dinv.bytes() + x.bytes() + b.bytes() + shift.bytes();
@@ -157,7 +157,7 @@ struct Level {
       for (int s = 0; s < 2; ++s) n += interp_parent[a][s].bytes() + interp_neighbour[a][s].bytes();
     }
     return n + static_cast<int64_t>(8 * row_begin.capacity() + sizeof(Edge) * edges.capacity() + sizeof(Neighbour) * neighbours.capacity() +
-                                    sizeof(Entry) * unstructured.capacity() + 4 * inverse.capacity());
+                                    sizeof(Entry) * unstructured.capacity() + 8 * inverse.capacity());
   }
 
   int64_t row(int64_t k, int64_t j) const { return k * box.n[1] + j; }
