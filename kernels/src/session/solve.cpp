@@ -15,7 +15,7 @@ namespace {
 constexpr int kModerate = 332;      // powers of two up to which squares neither over- nor underflow: 1e100
 constexpr int kNothing = -1000000;  // the binary exponent of 0
 constexpr char kBeyondRange[] = "b: the solution is beyond the range of float64; scale A or b";
-constexpr double kFelt = 1e-3;     // of the target: rounding of the residual itself below it decides nothing
+constexpr double kFelt = 1e-2;     // of the target: rounding of the residual itself below it decides nothing
 constexpr int kUseless = 80;        // powers of two by which A x may exceed b before a guess x is nothing but rounding
 constexpr double kRoundingOfB = 1e-15;  // of ||b||: what rounding leaves of a b that lies in the null space
 constexpr double kConsistent = 1e-12;   // of ||b||: what rounding leaves of b outside the range of A
