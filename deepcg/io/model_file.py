@@ -110,10 +110,11 @@ def _parsed(text: str) -> Any:
     """JSON as `kernels/src/model/json.hpp` reads it: at most 64 levels, and no halves of surrogate pairs."""
     try:
         value = json.loads(text)
-        json.dumps(value, ensure_ascii=False).encode()
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if _depth(value) > DEEPEST:
+    if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:  # which takes longer than the reading
         raise ValueError("nested too deeply")
     return value
 
