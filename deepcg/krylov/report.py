@@ -64,10 +64,7 @@ class SolveInfo(int):
             f"{self.reason}: {self.model} with {self.method}, {self.iterations} iterations, residual {self.residuals[-1]:.2e} "
             f"({relative:.1e} of the initial), set-up {self.setup_seconds:.3g} s, solve {self.solve_seconds:.3g} s"
         )
-        if self.fallbacks:
-            line += f", {self.fallbacks} of the iterations by the classical fallback"
-        if self.projected:
-            line += f", {self.projected:.2e} taken off an inconsistent b"
+        line += remarks(self.fallbacks, self.projected, "an inconsistent b")
         return line
 
     def __repr__(self) -> str:
@@ -173,11 +170,14 @@ class SolveInfos(int):
             f"{head}: {self.model} with {self.method}, {self.iterations} iterations, at most {most} for one, "
             f"set-up {self.setup_seconds:.3g} s, solves {self.solve_seconds:.3g} s"
         )
-        if self.fallbacks:
-            line += f", {self.fallbacks} of the iterations by the classical fallback"
-        if self.projected:
-            line += f", {self.projected:.2e} taken off inconsistent columns of b"
+        line += remarks(self.fallbacks, self.projected, "inconsistent columns of b")
         return "\n".join([line, *(f"column {number}: {self.columns[number]}" for number in failed)])
 
     def __repr__(self) -> str:
         return f"<SolveInfos {int(self)}: {self}>"
+
+
+def remarks(fallbacks: int, projected: float, inconsistent: str) -> str:
+    """What a report's line ends with where there is anything out of the ordinary; inconsistent: the name of what lay outside A's range."""
+    text = f", {fallbacks} of the iterations by the classical fallback" if fallbacks else ""
+    return text + (f", {projected:.2e} taken off {inconsistent}" if projected else "")

@@ -40,7 +40,8 @@ void BoxOperator::link(const dcg_operator &op, const Placement &placement, Messa
   beyond_.resize(seams_.size());
 }
 
-void BoxOperator::mend(const double *x, double *y, double times) {
+template <class Real>
+void BoxOperator::mend(const double *x, Real *y, Real times) {
   if (beyond_.empty()) return;
   fetch(x, beyond_.data());
   for (size_t s = 0; s < seams_.size(); ++s) {
@@ -98,13 +99,7 @@ double BoxOperator::extended_residual(const double *b, const double *x, double *
     if (local_.shift) sum[u] -= local_.shift[u] * here;
     for_faces(u, [&](double weight, int64_t there) { sum[u] -= weight * (here - (there < 0 ? 0.0L : x[there])); });
   }
-  if (!seams_.empty()) fetch(x, beyond_.data());
-  for (size_t s = 0; s < seams_.size(); ++s) {  // as in mend
-    const Seam &seam = seams_[s];
-    if (local_.cells[seam.cell] != kFluid) continue;
-    if (seam.kind == kFluid) sum[seam.cell] += static_cast<long double>(seam.weight) * beyond_[s];
-    if (seam.kind == kSolid && local_.unit > 0.0) sum[seam.cell] += static_cast<long double>(seam.weight) * x[seam.cell];
-  }
+  mend(x, sum.data(), -1.0L);
   double square = 0.0;
   for (int64_t u = 0; u < cells; ++u) r[u] = static_cast<double>(sum[u]), square += r[u] * r[u];
   return square;

@@ -41,7 +41,8 @@ class BoxOperator {
   // body(face's weight, the cell beyond it; -1: x is 0 there) for the faces of a cell of local_, seams aside.
   template <class Body>
   void for_faces(int64_t u, Body &&body) const;
-  void mend(const double *x, double *y, double times);  // y += times the seams' part of A x that local_ lacks
+  template <class Real>
+  void mend(const double *x, Real *y, Real times);  // y += times the seams' part of A x that local_ lacks
 
   dcg_operator local_;
   std::vector<Seam> seams_;
