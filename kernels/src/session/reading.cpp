@@ -75,10 +75,6 @@ void Reading::read(const dcg_csr &matrix, const Grid &grid, const Settings &sett
     dcg_csr scaled = matrix;
     scaled.value[0] = values.data();
     read_values(scaled, grid, settings, messages, true);
-    for (int64_t k = 0; k < lone_.diagonal(); ++k) {  // of A itself again
-      const int64_t row = lone_.row[k];
-      lone_.inverse[k] *= scaling_.row[row] * scaling_.column[row];
-    }
   };
   try {
     read_values(matrix, grid, settings, messages, same_pattern);

@@ -87,7 +87,7 @@ std::vector<double> near_kernel(const dcg_csr &m, const std::vector<double> &val
     if (by_diagonal)
       for (int64_t i = 0; i < m.rows; ++i) {
         const double root = std::sqrt(std::fabs(sums_of<Index>(m, value, v, i).diagonal));
-        if (root > 0.0) v[i] = 1.0 / root;
+        if (root > 0.0 && is_coupled<Index>(m, i)) v[i] = 1.0 / root;
       }
     const auto relax = [&](int64_t i) {
       const Sums s = sums_of<Index>(m, value, v, i);

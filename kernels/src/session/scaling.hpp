@@ -8,7 +8,7 @@
 namespace dcg {
 
 struct Scaling {
-  std::vector<double> row, column;  // R and C, a number > 0 a row; empty: all 1
+  std::vector<double> row, column;  // R and C, a number > 0 a row, 1 of rows that are diagonal only; empty: all 1
 
   bool empty() const { return row.empty(); }
   std::vector<double> values(const dcg_csr &matrix) const;  // of the scaled matrix

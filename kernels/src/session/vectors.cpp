@@ -77,11 +77,7 @@ void dcg_solver::rhs_to_cells(double scale, const double *b, double *cells, std:
   residual_to_cells(reading->facts().sign * scale, b, cells);
   if (!reading->facts().dropped) return;
   fixed.assign(reading->rows() + reading->ghosts(), 0.0);
-  const double *times = reading->scaling().empty() ? nullptr : reading->scaling().column.data();
-  for (int64_t k = 0; k < lone.diagonal(); ++k) {
-    const int64_t row = lone.row[k];
-    fixed[row] = scale * b[row] * lone.inverse[k] / (times ? times[row] : 1.0);
-  }
+  for (int64_t k = 0; k < lone.diagonal(); ++k) fixed[lone.row[k]] = scale * b[lone.row[k]] * lone.inverse[k];
   reading->fetch(fixed.data(), fixed.data() + reading->rows());
   add_fixed(-1.0, fixed.data(), cells);
 }
@@ -95,7 +91,7 @@ void dcg_solver::solve_lone_rows(const double *b, double *rows) const {
 double dcg_solver::project(double *rows) {
   prepare_solve();
   double squares[2] = {0.0, 0.0};  // of what is taken by the null space, and of rows that are zero
-  if (direct() && reading->scaling().empty()) {
+  if (direct()) {
     squares[0] = std::pow(null_space->project(rows), 2);
     if (ranks()) squares[0] /= ranks()->count;  // it is a sum over them already
   } else if (!null_space->empty()) {
