@@ -267,7 +267,7 @@ def test_any_conductances_within_the_bounds_keep_the_spectrum_within_0_and_2(see
     rng = np.random.default_rng(seed)
     for name in ("lognormal, white", "inclusions 1e6", "diagonal channels 1e6"):
         level, widths = finest(problem(name, SHAPES[seed % 2], seed=seed))
-        _, m = preconditioner(level, widths, Random(direct=8, omega=(0.566, 1.577)))
+        _, m = preconditioner(level, widths, Random(direct=8, omega=((0.566, 1.577), (0.9,))))
         values = spectrum(level, 0.5 * (m + m.T))
         assert values.min() > 0.0
         assert values.max() < 2.0

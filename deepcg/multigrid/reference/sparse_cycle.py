@@ -1,8 +1,9 @@
 """The cycle of the sparse levels, for coefficients of any contrast: symmetric positive definite, differentiable in all its values.
 
-The finest level relaxes in red and black, two sweeps before and two after. Every level below relaxes by damped Jacobi, one sweep for each factor
-of `omega`, before and after: these levels need no colours. The prolongation is the injection P. A level that is small against the one above it is visited twice
-(W), any other once. The coarsest level has a dense inverse.
+The finest level relaxes in red and black, two sweeps before and two after. Every level below relaxes by damped Jacobi, before and after, one sweep for each
+factor of `omega`: these levels need no colours. Two different factors, 1 / omega the roots of a Chebyshev polynomial on [0.4, 2], do more than the same one
+twice. The prolongation is the injection P. A level that is small against the one above it is visited twice (W), any other once. The coarsest level has a
+dense inverse.
 
 Why it is symmetric positive definite
 -------------------------------------
@@ -32,6 +33,7 @@ from .sparse_levels import TAU, SparseLevel, move
 from .sparse_split import THETA, split
 
 DIRECT = 200  # unknowns that are solved for directly
+CHEBYSHEV = (0.566, 1.577)  # at most 0.285 of an error with eigenvalues of D^-1 A in [0.4, 2] is left
 
 
 @dataclass(eq=False)
@@ -41,7 +43,7 @@ class Rule:
     Attributes
     ----------
     tau, theta, c, across, slow : see `move`, `split`, `series` and `Surroundings.resistances`
-    omega : factors of the Jacobi sweeps
+    omega : factors of the Jacobi sweeps, per level below the finest; the last holds for all levels below
     omega_finest : factors of the red-black sweeps
     direct : unknowns at most of the coarsest level
     """
@@ -51,8 +53,8 @@ class Rule:
     c: float = SERIES
     across: float = ACROSS
     slow: float = SLOW
-    omega: Sequence[float] = (0.75, 0.75)
-    omega_finest: Sequence[float] = (1.0, 1.0)
+    omega: Sequence[Sequence[float]] = (CHEBYSHEV,)
+    omega_finest: Sequence[float] = (1.15, 1.15)
     direct: int = DIRECT
 
     def conductances(self, around: Surroundings, number: int) -> Tensor:
@@ -151,7 +153,8 @@ class SparseCycle:
         """The sweeps before the coarse correction, from None for zero, or after it in reverse."""
         stage = self.stages[number]
         if number > 0:
-            passes = [omega * stage.relaxation[:, None] for omega in self.rule.omega]
+            factors = self.rule.omega[min(number, len(self.rule.omega)) - 1]
+            passes = [omega * stage.relaxation[:, None] for omega in factors]
         else:
             inverse = stage.relaxation[:, None]
             passes = [omega * inverse * colour for omega in self.rule.omega_finest for colour in self._colours]
