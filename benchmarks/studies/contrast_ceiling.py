@@ -90,19 +90,24 @@ class System:
         return [np.ones(n) for n in self.level.shape]
 
 
+def system_of(kind: str, coefficient: np.ndarray, seed: int) -> System:
+    """A system whose first axis is open at both ends, between walls."""
+    dim = coefficient.ndim
+    sides = ["open", "wall", "wall"][:dim]
+    problem = deepcg.Poisson(np.zeros(coefficient.shape, np.uint8), coefficient=coefficient, boundary=sides)
+    level, _ = finest_sparse_level(finest_values(problem), torch.zeros(1, dtype=torch.float64))
+    b = np.random.default_rng([seed, 1]).standard_normal((level.unknowns, 1))
+    return System(kind, dim, coefficient.shape[0], seed, level, torch.from_numpy(b))
+
+
 def systems(sizes: dict[int, int], seeds: list[int]) -> list[System]:
     """One of every kind for each seed and number of dimensions (`sizes`: cells per axis by dimensions)."""
-    found = []
-    for seed in seeds:
-        for dim, n in sizes.items():
-            for kind, coefficient in fields(n, dim, seed).items():
-                problem = deepcg.Poisson(
-                    np.zeros((n,) * dim, np.uint8), coefficient=coefficient, boundary=["open", "wall", "wall"][:dim]
-                )
-                level, _ = finest_sparse_level(finest_values(problem), torch.zeros(1, dtype=torch.float64))
-                b = np.random.default_rng([seed, 1]).standard_normal((level.unknowns, 1))
-                found.append(System(kind, dim, n, seed, level, torch.from_numpy(b)))
-    return found
+    return [
+        system_of(kind, coefficient, seed)
+        for seed in seeds
+        for dim, n in sizes.items()
+        for kind, coefficient in fields(n, dim, seed).items()
+    ]
 
 
 def iterations(apply: Callable, b: Tensor, cycle: Callable, rtol: float = 1e-6) -> float:

@@ -75,20 +75,20 @@ class Stage:
     level : SparseLevel
     part : (unknowns,) the next level's unknown of each one, -1 without; None at the coarsest level
     visits : how often the next level is visited
-    relaxation : (unknowns,) factor over diagonal
+    passes : (unknowns, 1) factor over diagonal of every pass before the coarse correction, in order; 0 on other colours
     inverse : (unknowns, unknowns) at the coarsest level
     """
 
     level: SparseLevel
     part: Ints | None = None
     visits: int = 1
-    relaxation: Tensor = field(default_factory=lambda: torch.empty(0))
+    passes: list[Tensor] = field(default_factory=list)
     inverse: Tensor | None = None
 
     def __post_init__(self):
         if self.part is not None:
             members = np.flatnonzero(self.part >= 0)
-            self._members, self._at = (index(v, self.relaxation) for v in (members, self.part[members]))
+            self._members, self._at = (index(v, self.level.weight) for v in (members, self.part[members]))
 
     def restrict(self, r: Tensor, count: int) -> Tensor:
         """(parts, columns) P^T r."""
@@ -113,7 +113,6 @@ class SparseCycle:
     def __init__(self, finest: SparseLevel, widths: Sequence[Floats], rule: Rule | None = None):
         self.rule = rule or Rule()
         self.stages: list[Stage] = []
-        self._colours = [index(c, finest.weight)[:, None] for c in _colours(finest)]
         level, spans = finest, list(widths)
         target = min((h.min() for h in spans if h.size > 1), default=1.0)
         while level.unknowns > self.rule.direct and int(np.prod(level.shape)) > 1:
@@ -126,12 +125,10 @@ class SparseCycle:
                 break
             around = Surroundings(level, parts)
             twice = parts.count <= self.rule.slow * level.unknowns
-            factor = self.rule.relaxation(around, number)
-            relaxation = level.inverse_diagonal if factor is None else factor * level.inverse_diagonal
-            self.stages.append(Stage(level, parts.part, 1 + twice, relaxation))
+            self.stages.append(Stage(level, parts.part, 1 + twice, self._passes(around, number)))
             level = next_level(around, self.rule.conductances(around, number) if twice else None)
         inverse = torch.linalg.pinv(level.dense(), hermitian=True)
-        self.stages.append(Stage(level, relaxation=level.inverse_diagonal, inverse=inverse))
+        self.stages.append(Stage(level, inverse=inverse))
 
     def __call__(self, r: Tensor) -> Tensor:
         return self.visit(0, r)
@@ -152,16 +149,17 @@ class SparseCycle:
     def relax(self, number: int, x: Tensor | None, b: Tensor, backward: bool) -> Tensor:
         """The sweeps before the coarse correction, from None for zero, or after it in reverse."""
         stage = self.stages[number]
-        if number > 0:
-            factors = self.rule.omega[min(number, len(self.rule.omega)) - 1]
-            passes = [omega * stage.relaxation[:, None] for omega in factors]
-        else:
-            inverse = stage.relaxation[:, None]
-            passes = [omega * inverse * colour for omega in self.rule.omega_finest for colour in self._colours]
-        for scaling in reversed(passes) if backward else passes:
+        for scaling in reversed(stage.passes) if backward else stage.passes:
             x = scaling * b if x is None else x + scaling * (b - stage.level.apply(x))
-        assert x is not None
-        return x
+        return torch.zeros_like(b) if x is None else x
+
+    def _passes(self, around: Surroundings, number: int) -> list[Tensor]:
+        level, factor = around.level, self.rule.relaxation(around, number)
+        scaling = (level.inverse_diagonal if factor is None else factor * level.inverse_diagonal)[:, None]
+        if number > 0:
+            return [omega * scaling for omega in self.rule.omega[min(number, len(self.rule.omega)) - 1]]
+        colours = [index(colour, scaling)[:, None] for colour in _colours(level)]
+        return [omega * (scaling * colour) for omega in self.rule.omega_finest for colour in colours]
 
 
 def _colours(level: SparseLevel) -> list[Floats]:
