@@ -199,8 +199,14 @@ def variants() -> tuple[Peer, ...]:
 
 def learning(sizes: tuple[int, ...] = (64, 128)) -> Plan:
     """What learning buys: the learned parameters against every classical cycle on the same kernels."""
-    entries = [Entry(Case(s, n), (*peers("multilevel network"), *variants())) for n in sizes for s in gallery.names(3)]
-    entries += [Entry(Case(s, 512, 2), (*peers("multilevel network"), *variants())) for s in gallery.names(2)]
+    entries = [
+        Entry(Case(s, n), (*peers("multilevel network"), *variants()))
+        for n in sizes
+        for s in gallery.names(3, rough=False)
+    ]
+    entries += [
+        Entry(Case(s, 512, 2), (*peers("multilevel network"), *variants())) for s in gallery.names(2, rough=False)
+    ]
     return Plan("learning", tuple(entries), ((20.0, 3),), limit=600.0)
 
 
@@ -211,7 +217,7 @@ def finals(finalists: int = 4) -> Plan:
         rivals = [cycles[name] for name in dict.fromkeys([*group.ranking[:finalists], DEFAULT_CYCLE])]
         entries += [
             Entry(Case(s, group.size, group.dim), (*peers("multilevel network"), *rivals))
-            for s in gallery.names(group.dim)
+            for s in gallery.names(group.dim, rough=False)
         ]
     return Plan("finals", tuple(entries), ((0.2, 25), (1.0, 15), (20.0, 3)), limit=600.0)
 
@@ -222,7 +228,7 @@ def iterations(sizes3: tuple[int, ...] = (64, 128, 256), sizes2: tuple[int, ...]
     entries = [
         Entry(Case(scene, size, dim, rhs), ours, (1e-6, 1e-10))
         for dim, sizes in ((3, sizes3), (2, sizes2))
-        for size, scene, rhs in itertools.product(sizes, gallery.names(dim), ("physical", "noise"))
+        for size, scene, rhs in itertools.product(sizes, gallery.names(dim, rough=False), ("physical", "noise"))
     ]
     return Plan("iterations", tuple(entries), ((1.0, 3),), limit=3600.0)
 
@@ -232,7 +238,7 @@ def wide(size3: int = 64, size2: int = 128) -> Plan:
     entries = [
         Entry(Case(scene, size, dim), peers("Jacobi-PCG", "DCDM network"), (1e-8,))
         for dim, size in ((2, size2), (3, size3))
-        for scene in gallery.names(dim)
+        for scene in gallery.names(dim, rough=False)
     ]
     return Plan("wide", tuple(entries), FULL_REPEATS, limit=3600.0)
 
