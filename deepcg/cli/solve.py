@@ -12,6 +12,7 @@ import click
 
 from ..native.constants import WINDOW
 from ..preconditioners import registry
+from ..solver.fallback import CHOICES
 from .options import DEVICE, FILE, Numbers, check_target
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
 @click.option(
     "--window", type=int, default=WINDOW, show_default=True, help="Of dcd: earlier directions made orthogonal to."
 )
+@click.option(
+    "--fallback", type=click.Choice(CHOICES), default="auto", show_default=True,
+    help="What goes on where the model fails, or would take hundreds of iterations more.",
+)  # fmt: skip
 @click.option("--device", type=DEVICE, default="auto", show_default=True, help="Where the network is evaluated.")
 @click.option("--output", type=FILE, help="Write x, b and the residual as FILE.vtr, for ParaView.")
 @click.option("--save-x", type=FILE, help="Write x as FILE.npy.")

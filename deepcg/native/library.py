@@ -24,7 +24,7 @@ from .constants import (
     SWEEPS,
 )
 
-ABI_VERSION = 7
+ABI_VERSION = 8
 LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
 
 
