@@ -93,6 +93,13 @@ class Parameters:
             local=False,
         )
 
+    @property
+    def fallback(self) -> str:
+        """What is left to try where a cycle with them fails: see `deepcg.preconditioners.base.Preconditioner`."""
+        classical = Parameters.classical().tensors()
+        same = not self.local and all(np.array_equal(value, classical[name]) for name, value in self.tensors().items())
+        return "amg" if same else "auto"
+
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> Parameters:
         """From the tensors of a model file.
