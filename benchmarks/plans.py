@@ -26,7 +26,7 @@ from benchmarks.peers.registry import (
 )
 from benchmarks.records import learned
 from benchmarks.records.results import latest
-from benchmarks.systems.cases import SCENES_2D, SCENES_3D, Case, digest, sequence
+from benchmarks.systems.cases import SCENES_2D, SCENES_3D, Case, digest, field, sequence
 from deepcg.scenes import gallery
 
 FRESH, WARM, KEPT = "fresh", "fresh, warm start", "kept, warm start"
@@ -88,6 +88,7 @@ STATIONARY = ("CG", "Jacobi-PCG", "FFT")  # nothing to keep between systems
 SERIAL = 64  # cells a side up to which serial libraries are taken through sequences, which take them long
 QUICK_REPEATS, RACE_REPEATS, FULL_REPEATS = ((0.5, 3), (1.0, 2)), ((2.0, 7), (120.0, 3)), ((20.0, 5), (120.0, 3))
 PAPER_REPEATS = ((5.0, 3), (20.0, 2))
+CONTRAST_REPEATS = ((2.0, 3),)
 
 
 def quick() -> Plan:
@@ -98,6 +99,7 @@ def quick() -> Plan:
     entries += [Entry(Case(scene, 64), peers("deflated PCG") + most) for scene in ("dam_break", "porous", "bubble")]
     entries += [Entry(Case("bunny", 64), peers(*ON_CPU, without=SLOW))]
     entries += [Entry(Case("stretched", 64), most), Entry(Case("cavity", 64), peers("FFT") + most)]
+    entries += [Entry(Case("fractures", 64, contrast=1e6), most)]
     entries += [Entry(Case("plume", 64, rhs="noise"), few, (1e-4, 1e-10))]
     entries += [Entry(Case("bubble", 256, 2), most), Entry(Case("plume", 96), few)]
     entries += [Entry(Case("plume", 64), peers("PETSc ICC-PCG") + few, cores=1)]
@@ -163,6 +165,51 @@ def race(sizes: tuple[int, ...] = (128, 256)) -> Plan:
     return Plan("race", tuple(entries), RACE_REPEATS, limit=3600.0)
 
 
+CONTRASTS = (1e2, 1e4, 1e6, 1e8)
+FIELD_CONTRASTS: dict[str, tuple[float | None, ...]] = {
+    "uniform": (None,),
+    "smooth log-normal, sigma 4": (None,),
+    "white log-normal, sigma 3": (None,),
+    "white layers, sigma 3": (None,),
+    "white inclusions": CONTRASTS,
+    "blobs": (1e4, 1e8),
+    "insulating blobs": (1e6,),
+    "diagonal channels": (1e3, 1e6),
+    "crossing channels": (1e5,),
+}
+SWEPT = ((64, 3), (256, 2))  # sizes at which the rough scenes are measured at every contrast
+ROUGH_AMG = ("PETSc GAMG-PCG", "hypre BoomerAMG-PCG", "AMGCL SA-PCG")
+ROUGH_OTHERS = ("PyAMG RS-PCG", "PyAMG SA-PCG", "hypre PFMG-PCG")
+
+
+def contrast_core(size: int = 128) -> Plan:
+    """The part of `contrast` that says most in least time: seven systems of 128^3 cells against parallel algebraic multigrid."""
+    cases = [field("white log-normal, sigma 3", size)]
+    cases += [field("white inclusions", size, contrast=c) for c in (1e4, 1e8)]
+    cases += [field("blobs", size, contrast=1e8), field("diagonal channels", size, contrast=1e6)]
+    cases += [Case(scene, size, contrast=1e6) for scene in ("layers", "fractures")]
+    rivals = peers("multigrid", "multilevel network", *ROUGH_AMG)
+    return Plan("contrast", tuple(Entry(case, rivals) for case in cases), CONTRAST_REPEATS, limit=120.0)
+
+
+def contrast(sizes: tuple[tuple[int, int], ...] = ((128, 3), (64, 3), (256, 2), (64, 2))) -> Plan:
+    """Rough coefficients: every field and rough scene against algebraic multigrid and PFMG, and what the contrast does to each.
+
+    It begins with `contrast_core` and goes on in its journal.
+    """
+    core = contrast_core().entries if (128, 3) in sizes else ()
+    asked = {entry.case.name: {peer.name for peer in entry.peers} for entry in core}
+    everybody, entries = peers("multigrid", "multilevel network", *ROUGH_AMG, *ROUGH_OTHERS), list(core)
+    for size, dim in sizes:
+        cases = [field(name, size, dim, c) for name, found in FIELD_CONTRASTS.items() for c in found]
+        swept = CONTRASTS if (size, dim) in SWEPT else (1e6,)
+        cases += [Case(s, size, dim, contrast=c) for s in gallery.names(dim, rough=True) for c in swept]
+        for case in cases:
+            others = tuple(peer for peer in everybody if peer.name not in asked.get(case.name, ()))
+            entries.append(Entry(case, others))
+    return Plan("contrast", tuple(entries), CONTRAST_REPEATS, limit=300.0)
+
+
 PAPER_SCENES = ("box", "plume", "sphere", "bunny")
 PAPER_BASELINES = ("CG", "deflated PCG", "IC(0)-PCG")
 PAPER_NETWORKS = (STRICT, "DCDM network")
@@ -199,8 +246,14 @@ def variants() -> tuple[Peer, ...]:
 
 def learning(sizes: tuple[int, ...] = (64, 128)) -> Plan:
     """What learning buys: the learned parameters against every classical cycle on the same kernels."""
-    entries = [Entry(Case(s, n), (*peers("multilevel network"), *variants())) for n in sizes for s in gallery.names(3)]
-    entries += [Entry(Case(s, 512, 2), (*peers("multilevel network"), *variants())) for s in gallery.names(2)]
+    entries = [
+        Entry(Case(s, n), (*peers("multilevel network"), *variants()))
+        for n in sizes
+        for s in gallery.names(3, rough=False)
+    ]
+    entries += [
+        Entry(Case(s, 512, 2), (*peers("multilevel network"), *variants())) for s in gallery.names(2, rough=False)
+    ]
     return Plan("learning", tuple(entries), ((20.0, 3),), limit=600.0)
 
 
@@ -211,7 +264,7 @@ def finals(finalists: int = 4) -> Plan:
         rivals = [cycles[name] for name in dict.fromkeys([*group.ranking[:finalists], DEFAULT_CYCLE])]
         entries += [
             Entry(Case(s, group.size, group.dim), (*peers("multilevel network"), *rivals))
-            for s in gallery.names(group.dim)
+            for s in gallery.names(group.dim, rough=False)
         ]
     return Plan("finals", tuple(entries), ((0.2, 25), (1.0, 15), (20.0, 3)), limit=600.0)
 
@@ -222,7 +275,7 @@ def iterations(sizes3: tuple[int, ...] = (64, 128, 256), sizes2: tuple[int, ...]
     entries = [
         Entry(Case(scene, size, dim, rhs), ours, (1e-6, 1e-10))
         for dim, sizes in ((3, sizes3), (2, sizes2))
-        for size, scene, rhs in itertools.product(sizes, gallery.names(dim), ("physical", "noise"))
+        for size, scene, rhs in itertools.product(sizes, gallery.names(dim, rough=False), ("physical", "noise"))
     ]
     return Plan("iterations", tuple(entries), ((1.0, 3),), limit=3600.0)
 
@@ -232,7 +285,7 @@ def wide(size3: int = 64, size2: int = 128) -> Plan:
     entries = [
         Entry(Case(scene, size, dim), peers("Jacobi-PCG", "DCDM network"), (1e-8,))
         for dim, size in ((2, size2), (3, size3))
-        for scene in gallery.names(dim)
+        for scene in gallery.names(dim, rough=False)
     ]
     return Plan("wide", tuple(entries), FULL_REPEATS, limit=3600.0)
 
@@ -262,6 +315,8 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "quick": quick,
     "full": full,
     "race": race,
+    "contrast": contrast,
+    "contrast-core": contrast_core,
     "moving": moving,
     "scaling": scaling,
     "paper": paper,

@@ -227,6 +227,6 @@ def _about(plan: Plan) -> str:
 
 def listed() -> str:
     """The plans and the peers, and what is not here."""
-    rows = [f"{name:11s} {(make.__doc__ or '').splitlines()[0]}{_about(make())}" for name, make in plans.PLANS.items()]
+    rows = [f"{name:13s} {(make.__doc__ or '').splitlines()[0]}{_about(make())}" for name, make in plans.PLANS.items()]
     peers = [f"{name:26s} {peer.missing() or 'ready'}" for name, peer in PEERS.items()]
     return "\n".join(["Plans", *rows, "", "Peers", *peers])

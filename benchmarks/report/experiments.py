@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.records import learned
 from benchmarks.records.results import Entry, best, seconds
-from benchmarks.report import paper_tables, pictures
+from benchmarks.report import contrast_tables, paper_tables, pictures
 from benchmarks.report.markdown import figure
 from benchmarks.report.section import Section, cores_of, is_sequence, megabytes, place, slug, spread
 from benchmarks.studies import roofline
@@ -44,6 +44,27 @@ def sequences(results: dict[str, Any]) -> Section:
         if drawing:
             name = f"sequence-{slug(case)}-{rtol:g}-{cores}"
             section.pictures.append((name, f"{case}: each peer in its best mode", drawing))
+    return section
+
+
+def contrast(results: dict[str, Any]) -> Section:
+    """Rough coefficients: against the best algebraic multigrid, iterations of everybody, and what the contrast does."""
+    section = Section(
+        "Rough coefficients",
+        "Each kind of coefficient at its contrasts, to 1e-6. The factors are to the better of deepcg's two; in the pictures a cross is a failure.",
+    )
+    sizes = {(facts["size"], facts["dim"]) for facts in results["cases"].values() if "contrast" in facts}
+    for size, dim in sorted(sizes, key=lambda s: s[::-1]):
+        rows = contrast_tables.against_the_best(results, size, dim)
+        if rows:
+            section.tables.append((f"Against algebraic multigrid, {size}^{dim}", contrast_tables.HEADER, rows))
+        drawing = pictures.against_contrast(results, size, dim)
+        if drawing:
+            section.pictures.append((f"contrast-{size}-{dim}", f"Against the contrast, {size}^{dim}", drawing))
+    if sizes:
+        section.tables += [
+            (f"Iterations, {caption}", header, rows) for caption, header, rows in contrast_tables.iterations(results)
+        ]
     return section
 
 

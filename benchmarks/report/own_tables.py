@@ -18,7 +18,7 @@ def iterations() -> str:
     for dim in (3, 2):
         sizes = sorted({facts["size"] for facts in results["cases"].values() if facts["dim"] == dim})
         header, rows = ["scene"] + [f"{size}^{dim} to {rtol:g}" for rtol in (1e-6, 1e-10) for size in sizes], []
-        for scene in scenes.names(dim):
+        for scene in scenes.names(dim, rough=False):
             row = [scene]
             for rtol in (1e-6, 1e-10):
                 for size in sizes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.peers.registry import PEERS, VARIANT
-from benchmarks.records.results import Entry, median, seconds, select
+from benchmarks.records.results import Entry, asked, median, seconds, select
 from deepcg.io.plots import STYLE
 
 if TYPE_CHECKING:
@@ -220,6 +220,49 @@ def against_size(results: dict[str, Any], scene: str, cores: int) -> Figure | No
         right.set_axis_off()
     _legend(figure, left)
     return figure
+
+
+def against_contrast(results: dict[str, Any], size: int, dim: int) -> Figure | None:
+    """Iterations and total seconds against the contrast, a column for each kind of coefficient; a failure is a cross above the rest."""
+    columns: dict[str, dict[str, list[tuple[float, Entry]]]] = {}
+    for entry in select(results, size=size, dim=dim, rtol=1e-6, mode="fresh"):
+        facts = results["cases"][entry["case"]]
+        if "contrast" in facts and asked(entry):
+            lines = columns.setdefault(facts["family"], {})
+            lines.setdefault(entry["peer"], []).append((facts["contrast"], entry))
+    columns = {family: lines for family, lines in columns.items() if any(len(points) > 2 for points in lines.values())}
+    if not columns:
+        return None
+    figure = _figure(2.6 * len(columns) + 2.4, 5.0)
+    names = sorted({peer for lines in columns.values() for peer in lines}, key=list(PEERS).index)
+    for row, (what, value) in enumerate(
+        (("iterations", lambda e: float(e["iterations"])), ("seconds, set-up and solve", median))
+    ):
+        solved = [value(e) for lines in columns.values() for points in lines.values() for _, e in points if _timed(e)]
+        top = 3.0 * max(solved, default=1.0)
+        for place, (family, lines) in enumerate(columns.items(), 1):
+            axes = _axes(figure, 2, len(columns), row * len(columns) + place)
+            for peer in names:
+                points = sorted(lines.get(peer, ()), key=lambda point: point[0])
+                x, y = [c for c, _ in points], [value(e) if _timed(e) else np.nan for _, e in points]
+                axes.plot(x, y, label=peer, **({"marker": "o", "markersize": 3} | style(peer)))
+                failed = [c for c, e in points if not _timed(e)]
+                axes.plot(failed, [top] * len(failed), "x", markersize=5, color=style(peer)["color"])
+            axes.set(xscale="log", yscale="log", ylim=(None, 1.5 * top))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.minorticks_off()
+            if row == 0:
+                axes.set_title(family, fontsize=9)
+            else:
+                axes.set_xlabel("contrast")
+            if place == 1:
+                axes.set_ylabel(what)
+    _legend(figure, axes)
+    return figure
+
+
+def _timed(entry: Entry) -> bool:
+    return entry["converged"] and bool(seconds(entry))
 
 
 def roofline(cases: list[dict[str, Any]]) -> Figure:

@@ -78,6 +78,7 @@ def contents(results: dict[str, Any]) -> Iterator[Section]:
     yield comparisons.histories(results)
     yield comparisons.sizes(results)
     yield experiments.sequences(results)
+    yield experiments.contrast(results)
     yield experiments.learning(results)
     yield experiments.paper(results)
     yield comparisons.threads(results)

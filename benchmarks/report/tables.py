@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.paths import ROOT
 from benchmarks.records.learned import compared
-from benchmarks.records.results import measured
-from benchmarks.report import own_tables, peer_tables, petsc_tables, pictures, reliability_tables
+from benchmarks.records.results import latest, measured
+from benchmarks.report import contrast_tables, own_tables, peer_tables, petsc_tables, pictures, reliability_tables
 from benchmarks.studies import roofline as rooflines
 from deepcg.io.files import write_atomically
 
@@ -45,14 +45,17 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "petsc tutorials": petsc_tables.tutorials,
     "messages": petsc_tables.messages,
     "campaign": reliability_tables.campaign,
+    "contrast": contrast_tables.contrast,
+    "contrast iterations": contrast_tables.contrast_iterations,
 }
 DOCUMENTS = {
-    README: ("demo", "suite", "moving", "race", "learning"),
+    README: ("demo", "suite", "moving", "race", "contrast", "learning"),
     DOCS / "measurements.md": (
         "tolerances",
         "cores",
         "scaling",
         "iterations",
+        "contrast iterations",
         "learning by scene",
         "roofline",
         "paper",
@@ -72,6 +75,10 @@ PICTURES: dict[str, Callable[[], Figure | None]] = {
     "roofline": lambda: pictures.roofline(rooflines.committed()),
 }
 """Pictures of docs/images by name; like the blocks they show what the JSON says."""
+
+ROUGH = latest("contrast")
+if ROUGH is not None and contrast_tables.drawable(ROUGH):  # until it is measured, its block has no link to a picture
+    PICTURES["contrast"] = lambda: pictures.against_contrast(measured("contrast"), *contrast_tables.SHOWN)
 
 
 def filled(document: Path) -> str:

@@ -1,7 +1,7 @@
 """The frozen list of cases: scenes of the gallery, a right-hand side, a size; a time sequence; a system of the user's.
 
-A case is told by its name, such as "plume 64^3", "plume 64^3 noise", "bubble 256^2" or "moving sphere 48^3, 24 systems", and by nothing
-else: what the name means does not change, so that results stay comparable. New cases get new names.
+A case is told by its name, such as "plume 64^3", "plume 64^3 noise", "bubble 256^2", "fractures 1e6 64^3" or "moving sphere 48^3, 24 systems",
+and by nothing else: what the name means does not change, so that results stay comparable. New cases get new names.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import scipy.ndimage as ndi
 
 import deepcg
+from benchmarks.systems import fields
 from deepcg.scenes import gallery
 
 NOISE_SEED = 2024
@@ -39,13 +40,14 @@ class Case:
 
     Attributes
     ----------
-    scene : of the gallery; or "" for a matrix
+    scene : of the gallery, or of `benchmarks.systems.fields`, whose right-hand side is noise; or "" for a matrix
     size, dim : int
     rhs : "physical" or "noise"
     steps : int
         1, or the systems of a sequence.
     matrix : files of a user's system: the matrix, and the right-hand side or None
     grid : its (nx, ny[, nz])
+    contrast : of a rough scene or field
     """
 
     scene: str
@@ -55,6 +57,7 @@ class Case:
     steps: int = 1
     matrix: tuple[Path, Path | None] | None = None
     grid: tuple[int, ...] | None = None
+    contrast: float | None = None
 
     @cached_property
     def name(self) -> str:
@@ -63,7 +66,12 @@ class Case:
         box = f"{self.size}^{self.dim}"
         if self.steps > 1:
             return f"moving {self.scene} {box}, {self.steps} systems"
-        return f"{self.scene} {box}" + (" noise" if self.rhs == "noise" else "")
+        return f"{self.label} {box}" + (" noise" if self.rhs == "noise" else "")
+
+    @property
+    def label(self) -> str:
+        """The scene, and its contrast where it has one."""
+        return self.scene + (f" {power(self.contrast)}" if self.contrast is not None else "")
 
     def systems(self) -> Iterator[Step]:
         """The system, or those of the sequence one after another."""
@@ -72,8 +80,11 @@ class Case:
 
             system = open_source(str(self.matrix[0]), grid=self.grid, rhs=self.matrix[1])
             yield Step(system.problem, system.rhs)
+        elif self.scene in fields.FIELDS:
+            problem = fields.problem(self.scene, self.size, self.dim, self.contrast)
+            yield Step(problem, noise(problem.grid.fluid))
         elif self.steps == 1:
-            scene = gallery.scene(self.scene, self.size, self.dim)
+            scene = gallery.scene(self.scene, self.size, self.dim, contrast=self.contrast)
             noisy = self.rhs == "noise"
             yield Step(scene.problem, noise(scene.problem.grid.fluid) if noisy else scene.rhs)
         else:
@@ -99,7 +110,7 @@ class Case:
         """What results say about the case."""
         return {
             "name": self.name,
-            "scene": self.scene or (self.matrix[0].name if self.matrix else ""),
+            "scene": self.label or (self.matrix[0].name if self.matrix else ""),
             "size": self.size or max(problem.shape),
             "shape": list(problem.shape),
             "dim": problem.ndim,
@@ -107,7 +118,17 @@ class Case:
             "steps": self.steps,
             "unknowns": problem.size,
             "singular": bool(problem.singular),
-        }
+        } | ({} if self.contrast is None else {"family": self.scene, "contrast": self.contrast})
+
+
+def power(contrast: float) -> str:
+    """A contrast with one digit, such as 1e6."""
+    return f"{contrast:.0e}".replace("e+0", "e").replace("e+", "e")
+
+
+def field(name: str, size: int, dim: int = 3, contrast: float | None = None) -> Case:
+    """A case of `benchmarks.systems.fields`."""
+    return Case(name, size, dim, rhs="noise", contrast=contrast)
 
 
 def digest(*files: Path | None) -> str:

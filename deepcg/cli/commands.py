@@ -179,11 +179,12 @@ def scenes(dim: int | None) -> None:
       deepcg scenes --dim 2
     """
     from ..scenes import gallery
-    from ..scenes.definitions import SCENES
+    from ..scenes.canvas import SCENES
 
     for name in gallery.names(dim):
         dims = " ".join(f"{d}-D" for d in SCENES[name].dims)
-        click.echo(f"{name:<10} {dims:<8} {SCENES[name].description}")
+        rough = " (--contrast)" if SCENES[name].contrast else ""
+        click.echo(f"{name:<10} {dims:<8} {SCENES[name].description}{rough}")
 
 
 @main.command()

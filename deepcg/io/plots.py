@@ -146,23 +146,16 @@ def slices(path: str | os.PathLike, scene: Any, x: ArrayLike, *, overwrite: bool
     Path
     """
     problem = scene.problem
-    fields = {}
-    for name, values in (("rhs", scene.rhs), ("x", x)):
-        array = np.asarray(values, dtype=np.float64)
-        if array.shape != problem.shape:
-            raise ValueError(f"{name}: shape {array.shape} given; the cells' {problem.shape} is needed")
-        fields[name] = _middle(array)
+    fields = {name: _slice(name, problem, values) for name, values in (("rhs", scene.rhs), ("x", x))}
     cells = _middle(problem.cells)
-    height, width = (np.concatenate([[0.0], np.cumsum(problem.grid.widths[axis])]) for axis in (0, -1))
-    aspect = width[-1] / height[-1]
-    tall = 3.4 / max(1.0, aspect / 1.5)
-    with _drawing(path, (3 * tall * aspect + 2.4, tall + 0.6), overwrite) as sheet:
+    height, width, inches = _sides(problem, 3)
+    with _drawing(path, inches, overwrite) as sheet:
         from matplotlib.colors import ListedColormap
 
         panels = sheet.figure.subplots(1, 3)
         kinds = ListedColormap([WATER, OBSTACLE, AIR])
         panels[0].pcolormesh(width, height, cells, cmap=kinds, vmin=FLUID, vmax=OPEN, rasterized=True)
-        _finish_panel(panels[0], f"{scene.name}, {' x '.join(map(str, problem.shape[::-1]))}")
+        _finish_panel(panels[0], _titled(scene))
         for axes, name, title, colours in (
             (panels[1], "rhs", "right-hand side $b$", "RdBu_r"),
             (panels[2], "x", "solution $x$", "viridis"),
@@ -176,10 +169,94 @@ def slices(path: str | os.PathLike, scene: Any, x: ArrayLike, *, overwrite: bool
             solid = np.ma.masked_where(cells != SOLID, np.ones(cells.shape))
             axes.pcolormesh(width, height, solid, cmap=ListedColormap([OBSTACLE]), rasterized=True)
             _finish_panel(axes, title)
-            bar = sheet.figure.colorbar(image, ax=axes, shrink=0.85, pad=0.03)
-            bar.outline.set_visible(False)
-            bar.ax.tick_params(labelsize=8)
+            _colour_bar(sheet.figure, image, axes)
     return sheet.path
+
+
+def conduction(
+    path: str | os.PathLike, scene: Any, pressure: ArrayLike, flux: ArrayLike, *, overwrite: bool = False
+) -> Path:
+    """Slices through the middle of a scene that a pressure drop drives: its coefficient, the pressure, the flux.
+
+    Parameters
+    ----------
+    path : path ending in .png, .svg or .pdf
+    scene : deepcg.scenes.gallery.Scene, or whatever has `name` and `problem`
+        In 3-D the slice is the vertical one across axis 1. A coefficient on faces is drawn as the mean over each cell's.
+    pressure, flux : array of the cells' shape
+        The solution, and the length of the flux in each cell.
+    overwrite : see `convergence`
+
+    Returns
+    -------
+    Path
+    """
+    problem = scene.problem
+    fields = {name: _slice(name, problem, values) for name, values in (("pressure", pressure), ("flux", flux))}
+    fluid = _middle(problem.cells) == FLUID
+    height, width, inches = _sides(problem, 3)
+    with _drawing(path, inches, overwrite) as sheet:
+        from matplotlib.colors import LogNorm
+
+        shown = (
+            (
+                _titled(scene, "coefficient of "),
+                _slice("coefficient", problem, _cell_coefficient(problem)),
+                "magma",
+                True,
+            ),
+            ("pressure", fields["pressure"], "viridis", False),
+            ("flux", fields["flux"], "magma", True),
+        )
+        for axes, (title, values, colours, logarithmic) in zip(sheet.figure.subplots(1, 3), shown, strict=True):
+            field = np.ma.masked_where(~fluid | (values <= 0) if logarithmic else ~fluid, values)
+            norm = None
+            if (
+                logarithmic and field.count()
+            ):  # stagnant corners and the few largest fluxes do not take the colours of the rest
+                low, high = np.percentile(field.compressed(), (0.5, 99.5))
+                norm = LogNorm(low, max(high, 1.001 * low), clip=True)
+            axes.set_facecolor(OBSTACLE)
+            image = axes.pcolormesh(width, height, field, cmap=colours, norm=norm, rasterized=True)
+            _finish_panel(axes, title)
+            _colour_bar(sheet.figure, image, axes)
+    return sheet.path
+
+
+def _cell_coefficient(problem: Any) -> NDArray[np.float64]:
+    """The coefficient of a problem made from cells: as given per cell, or the mean over the faces of each cell."""
+    beta = problem.source["coefficient"]
+    if beta is None:
+        return np.ones(problem.shape)
+    if not isinstance(beta, (list, tuple)):
+        return np.asarray(beta, dtype=np.float64)
+    sides = [np.moveaxis(face, axis, 0) for axis, face in enumerate(beta)]
+    return np.mean([np.moveaxis(0.5 * (s[:-1] + s[1:]), 0, axis) for axis, s in enumerate(sides)], axis=0)
+
+
+def _slice(name: str, problem: Any, values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != problem.shape:
+        raise ValueError(f"{name}: shape {array.shape} given; the cells' {problem.shape} is needed")
+    return _middle(array)
+
+
+def _sides(problem: Any, panels: int) -> tuple[NDArray, NDArray, tuple[float, float]]:
+    """The edges of a slice's cells along its height and its width, and the inches of a sheet with so many of it side by side."""
+    height, width = (np.concatenate([[0.0], np.cumsum(problem.grid.widths[axis])]) for axis in (0, -1))
+    aspect = width[-1] / height[-1]
+    tall = 3.4 / max(1.0, aspect / 1.5)
+    return height, width, (panels * tall * aspect + 2.4, tall + 0.6)
+
+
+def _titled(scene: Any, before: str = "") -> str:
+    return f"{before}{scene.name}, {' x '.join(map(str, scene.problem.shape[::-1]))}"
+
+
+def _colour_bar(figure: Figure, image: Any, axes: Axes) -> None:
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.03)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=8)
 
 
 def _finish_panel(axes: Axes, title: str) -> None:

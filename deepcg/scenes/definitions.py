@@ -1,96 +1,16 @@
-"""The gallery's scenes: cells, flow and coefficients of each, drawn into a box of any size.
-
-A scene is a short function from an empty `Canvas` to a `Draft`; `deepcg.scenes.gallery` makes a system of it. Lengths are
-relative to the box, so that a scene is the same one at every resolution; axis 0 points up.
-"""
+"""The gallery's scenes of flow: cells, flow and coefficients of each, drawn into a box of any size; axis 0 points up."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..problem.grid import FLUID, OPEN, SOLID, Array
-from .flow import Ball
-
-SEED = 2311
-
-Cells = NDArray[np.uint8]
-Flow = Callable[[int, Sequence[Array]], Any]
-"""flow(axis, x): the component along `axis` at coordinates x, one broadcastable array per axis, 0..1 over the box."""
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """The empty box that a scene is drawn into."""
-
-    size: int
-    dim: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.size,) * self.dim
-
-    @property
-    def x(self) -> list[Array]:
-        """Cell centres, one broadcastable array per axis, 0..1 over the box."""
-        return list(np.ogrid[(slice(0.5 / self.size, 1.0, 1.0 / self.size),) * self.dim])
-
-    def fluid(self) -> Cells:
-        return np.full(self.shape, FLUID, dtype=np.uint8)
-
-    def ball(self, centre: Sequence[float], radius: float) -> NDArray[np.bool_]:
-        """The cells whose centres lie in a ball; sizes relative to the box."""
-        scaled = Ball(tuple(c * self.size for c in centre), radius * self.size)
-        return scaled.mask(self.shape, 0.0)
-
-    def open(self, axis: int) -> list[Any]:
-        """Walls all round but for the high side of `axis`, which is open."""
-        sides: list[Any] = ["wall"] * self.dim
-        sides[axis] = ("wall", "open")
-        return sides
-
-    def slab(self, axis: int, at: float, thickness: int) -> tuple[slice, ...]:
-        """Index of a layer of that many cells across `axis`."""
-        low = int(at * self.size)
-        return (slice(None),) * axis + (slice(low, low + thickness),)
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A scene's definition: cells, flow, and the arguments of `Poisson` that are not the default."""
-
-    cells: Cells
-    flow: Flow
-    options: dict[str, Any] = field(default_factory=dict)
-    inflow: bool = False
-    """Whether the flow enters through the wall on the low side of the last axis."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    draw: Callable[[Canvas], Draft]
-    dims: tuple[int, ...]
-    description: str
-
-
-SCENES: dict[str, Entry] = {}
-
-
-def _scene(*dims: int) -> Callable:
-    """Register a function as a scene under its name, its docstring's first line being the description."""
-
-    def register(draw: Callable[[Canvas], Draft]) -> Callable[[Canvas], Draft]:
-        SCENES[draw.__name__] = Entry(draw, dims, (draw.__doc__ or "").splitlines()[0].rstrip("."))
-        return draw
-
-    return register
-
+from .canvas import Canvas, Draft, fill_ball, registered
 
 # ---- flows ---------------------------------------------------------------------------------------------------------
 
@@ -149,13 +69,13 @@ def _rising_bubble(axis: int, x: Sequence[Array]) -> Any:
 # ---- scenes --------------------------------------------------------------------------------------------------------
 
 
-@_scene(2, 3)
+@registered(2, 3)
 def box(canvas: Canvas) -> Draft:
     """A buoyant jet in an empty box with an open top: every weight is 1."""
     return Draft(canvas.fluid(), plume_flow, {"boundary": canvas.open(0)})
 
 
-@_scene(2, 3)
+@registered(2, 3)
 def plume(canvas: Canvas) -> Draft:
     """Smoke that rises from a nozzle and meets a plate, in a box with an open top."""
     cells, r = canvas.fluid(), _radius(canvas)
@@ -167,7 +87,7 @@ def plume(canvas: Canvas) -> Draft:
     return Draft(cells, plume_flow, {"boundary": canvas.open(0)})
 
 
-@_scene(2, 3)
+@registered(2, 3)
 def sphere(canvas: Canvas) -> Draft:
     """Smoke past a sphere, in a box with an open top."""
     cells = canvas.fluid()
@@ -175,21 +95,21 @@ def sphere(canvas: Canvas) -> Draft:
     return Draft(cells, plume_flow, {"boundary": canvas.open(0)})
 
 
-@_scene(3)
+@registered(3)
 def bunny(canvas: Canvas) -> Draft:
     """Smoke past the Stanford bunny, in a box with an open top."""
     with resources.as_file(resources.files("deepcg.data") / "bunny.stl") as path:
         return past_mesh(canvas, path)
 
 
-@_scene(2, 3)
+@registered(2, 3)
 def dam_break(canvas: Canvas) -> Draft:
     """A column of water that collapses over a wet floor with a block, drops above it: a free surface under air."""
     z, x = canvas.x[0], canvas.x[-1]
     ripple = sum(np.sin(2.0 * np.pi * (3.0 * s + 0.2)) for s in canvas.x[1:])
     depth = np.where(x < 0.4, 0.7, 0.2) + 0.02 * ripple
     cells = np.where(np.broadcast_to(z < depth, canvas.shape), np.uint8(FLUID), np.uint8(OPEN))
-    rng = np.random.default_rng([SEED, canvas.dim])
+    rng = canvas.rng()
     for _ in range(12):
         centre = (rng.uniform(0.4, 0.9), *rng.uniform(0.1, 0.9, canvas.dim - 2), rng.uniform(0.5, 0.9))
         cells[canvas.ball(centre, rng.uniform(0.02, 0.05))] = FLUID
@@ -198,20 +118,20 @@ def dam_break(canvas: Canvas) -> Draft:
     return Draft(cells, _collapse)
 
 
-@_scene(2, 3)
+@registered(2, 3)
 def porous(canvas: Canvas) -> Draft:
     """Flow up through a bed of overlapping balls, half of it solid, open at both ends; pockets may be cut off."""
     cells = canvas.fluid()
-    rng = np.random.default_rng([SEED, canvas.dim])
+    rng = canvas.rng()
     count, radius = (70, (0.03, 0.06)) if canvas.dim == 2 else (280, (0.06, 0.09))
     for _ in range(count):
         centre = rng.uniform(0.0, 1.0, canvas.dim)
         centre[0] = 0.15 + 0.7 * centre[0]
-        _fill_ball(cells, centre, rng.uniform(*radius))
-    return Draft(cells, _upward, {"boundary": [("open", "open")] + ["wall"] * (canvas.dim - 1)})
+        fill_ball(cells, centre, rng.uniform(*radius), SOLID)
+    return Draft(cells, _upward, {"boundary": canvas.ends()})
 
 
-@_scene(2, 3)
+@registered(2, 3)
 def baffles(canvas: Canvas) -> Draft:
     """A channel with thin staggered baffles; the flow enters through one end and leaves through the other."""
     cells = canvas.fluid()
@@ -226,13 +146,13 @@ def baffles(canvas: Canvas) -> Draft:
     return Draft(cells, _channel, {"boundary": canvas.open(canvas.dim - 1)}, inflow=True)
 
 
-@_scene(2, 3)
+@registered(2, 3)
 def cavity(canvas: Canvas) -> Draft:
     """Swirling flow in a closed box: walls only, so that the pressure is known up to a constant."""
     return Draft(canvas.fluid(), _swirl)
 
 
-@_scene(2, 3)
+@registered(2, 3)
 def bubble(canvas: Canvas) -> Draft:
     """A gas bubble that rises in a liquid a thousand times as dense; the coefficient is 1 / density."""
     gas = canvas.ball((0.35,) + (0.5,) * (canvas.dim - 1), 0.2)
@@ -240,7 +160,7 @@ def bubble(canvas: Canvas) -> Draft:
     return Draft(canvas.fluid(), _rising_bubble, options)
 
 
-@_scene(2, 3)
+@registered(2, 3)
 def stretched(canvas: Canvas) -> Draft:
     """A channel whose cells get thinner towards the walls, down to a thirtieth of their length."""
     to_wall = 1.0 - abs(np.linspace(-1.0, 1.0, canvas.size))
@@ -262,11 +182,3 @@ def past_mesh(canvas: Canvas, path: str | os.PathLike, up: str = "y") -> Draft:
 def _radius(canvas: Canvas) -> Array:
     """Distance from the box's vertical axis, relative to its size."""
     return np.sqrt(sum((s - 0.5) ** 2 for s in canvas.x[1:]))
-
-
-def _fill_ball(cells: Cells, centre: Array, radius: float) -> None:
-    """Make a ball solid, touching only the cells around it: a bed has hundreds."""
-    n = cells.shape[0]
-    around = tuple(slice(max(0, int((c - radius) * n)), int((c + radius) * n) + 2) for c in centre)
-    x = np.ogrid[tuple(slice(s.start, min(s.stop, n)) for s in around)]
-    cells[around][sum(((s + 0.5) / n - c) ** 2 for s, c in zip(x, centre, strict=True)) <= radius**2] = SOLID

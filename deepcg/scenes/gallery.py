@@ -1,10 +1,11 @@
-"""Named scenes: pressure equations of incompressible flow, with a physical right-hand side, at any resolution.
+"""Named scenes: pressure equations of incompressible flow and of conduction, with a physical right-hand side, at any resolution.
 
     scene = gallery.scene("plume", 64)
     x, info = deepcg.solve(scene.problem, scene.rhs)
 
 Each scene is a box of `size` cells per axis. Axis 0 points up. Its right-hand side is minus the divergence of a
 velocity: a flow that suits the scene (`deepcg.scenes.definitions`) plus seeded turbulence, with nothing crossing the walls.
+Rough scenes (`deepcg.scenes.media`) take the contrast of their coefficient; a pressure drop drives them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ import scipy.fft
 
 from ..problem.grid import Array, Grid
 from ..problem.poisson import Poisson
-from .definitions import SCENES, SEED, Canvas, Draft, Flow, past_mesh, plume_flow
+from . import definitions, media  # noqa: F401 (importing them enters their scenes into the list, in this order)
+from .canvas import SCENES, SEED, Canvas, Draft, Flow
+from .conduction import inflow, pressure_drop
 from .flow import Ball, Smoke, Solve, Velocity, close_walls, default_solve, divergence
 
 SMALLEST = 8  # cells per axis below which the scenes' parts no longer fit
+LARGEST_CONTRAST = 1e12
 TURBULENCE = 0.3  # root mean square of the perturbation, relative to the flow's
 
 
@@ -37,9 +41,11 @@ class Scene:
     problem : Poisson
     rhs : float64 array of the cells' shape, 0 outside FLUID
         Minus the divergence of `velocity`. Of unit root mean square over FLUID in the scenes of `scene`; in cells per
-        unit of time in those of `sequence`.
+        unit of time in those of `sequence`; of a drop of 1 in rough scenes.
     velocity : one face array per axis
         Subtracting beta grad p (`flow.subtract_gradient`) makes it divergence-free.
+    pressure_drop : bool
+        Whether the pressure is 1 below and 0 above the box (`deepcg.scenes.conduction`).
     """
 
     name: str
@@ -47,14 +53,27 @@ class Scene:
     problem: Poisson
     rhs: Array
     velocity: Velocity
+    pressure_drop: bool = False
 
 
-def names(dim: int | None = None) -> tuple[str, ...]:
-    """The scenes' names; with `dim` (2 or 3), of those that exist in that dimension."""
-    return tuple(name for name, entry in SCENES.items() if dim is None or dim in entry.dims)
+def names(dim: int | None = None, rough: bool | None = None) -> tuple[str, ...]:
+    """The scenes' names.
+
+    Parameters
+    ----------
+    dim : 2 or 3, optional
+        Only of those that exist in that dimension.
+    rough : bool, optional
+        Only of those that take a contrast (True), or of those that take none (False).
+    """
+    return tuple(
+        name
+        for name, entry in SCENES.items()
+        if (dim is None or dim in entry.dims) and (rough is None or rough == (entry.contrast is not None))
+    )
 
 
-def scene(name: str, size: int, dim: int = 3) -> Scene:
+def scene(name: str, size: int, dim: int = 3, *, contrast: float | None = None, seed: int | None = None) -> Scene:
     """A named scene.
 
     Parameters
@@ -64,6 +83,11 @@ def scene(name: str, size: int, dim: int = 3) -> Scene:
     size : int
         Cells along each axis, at least 8; need not be even.
     dim : 2 or 3
+    contrast : float, 1 to 1e12; of `names(rough=True)`
+        By how much the largest value of the coefficient exceeds the smallest; `deepcg.scenes.media` says what that is in each.
+        By default 1e6.
+    seed : int, >= 0
+        Of whatever is random in it. By default the gallery's own.
 
     Returns
     -------
@@ -73,11 +97,11 @@ def scene(name: str, size: int, dim: int = 3) -> Scene:
     Raises
     ------
     ValueError, TypeError
-        For a name, size or dim that there is not.
+        For a name, size, dim, contrast or seed that there is not.
     """
-    canvas = _check(name, size, dim)
+    canvas = _check(name, size, dim, contrast, seed)
     entry = SCENES[name]
-    return _finish(name, entry.description, entry.draw(canvas), dim)
+    return _finish(name, entry.description, entry.draw(canvas), canvas)
 
 
 def mesh_scene(path: str | os.PathLike, size: int, up: str = "y") -> Scene:
@@ -101,14 +125,17 @@ def mesh_scene(path: str | os.PathLike, size: int, up: str = "y") -> Scene:
     deepcg.io.mesh.MeshError, ValueError, TypeError
         The file, or an argument that is not as above.
     """
-    draft = past_mesh(Canvas(_check_size(size), 3), path, up)
-    return _finish(Path(path).stem, f"Smoke past the object in {Path(path).name}, in a box with an open top", draft, 3)
+    canvas = Canvas(_check_size(size), 3)
+    description = f"Smoke past the object in {Path(path).name}, in a box with an open top"
+    return _finish(Path(path).stem, description, definitions.past_mesh(canvas, path, up), canvas)
 
 
-def _finish(name: str, description: str, draft: Draft, dim: int) -> Scene:
-    """The system of a draft: its flow with turbulence, and b of unit root mean square."""
+def _finish(name: str, description: str, draft: Draft, canvas: Canvas) -> Scene:
+    """The system of a draft: its flow with turbulence, and b of unit root mean square; or a pressure drop."""
     problem = Poisson(draft.cells, **draft.options)
-    full = _with_turbulence(_on_faces(draft.flow, problem.grid), np.random.default_rng([SEED, dim]))
+    if draft.flow is None:
+        return Scene(name, description, problem, pressure_drop(problem), inflow(problem), pressure_drop=True)
+    full = _with_turbulence(_on_faces(draft.flow, problem.grid), canvas.rng())
     velocity = close_walls(full, problem)
     if draft.inflow:
         velocity[-1][..., 0] = np.where(problem.grid.fluid[..., 0], full[-1][..., 0], 0.0)
@@ -149,7 +176,7 @@ def _swinging_sphere(canvas: Canvas, steps: int, solve: Solve) -> Iterator[Scene
     ball = Ball(centre, radius=0.15 * size, amplitude=0.2 * size, speed=0.9)
     source = np.broadcast_to(sum((s - 0.5) ** 2 for s in canvas.x[1:]) < 0.15**2, canvas.shape) & (canvas.x[0] < 0.1)
     smoke = Smoke(canvas.fluid(), source, ball=ball, buoyancy=0.1, solve=solve, boundary=canvas.open(0))
-    smoke.start(_with_turbulence(_on_faces(plume_flow, smoke.problem.grid), np.random.default_rng([SEED, canvas.dim])))
+    smoke.start(_with_turbulence(_on_faces(definitions.plume_flow, smoke.problem.grid), canvas.rng()))
     for step in range(steps):
         b = smoke.predict()
         yield Scene("sphere", description, smoke.problem, b, smoke.velocity)
@@ -157,12 +184,28 @@ def _swinging_sphere(canvas: Canvas, steps: int, solve: Solve) -> Iterator[Scene
             smoke.correct(solve(smoke.problem, b))
 
 
-def _check(name: str, size: int, dim: int) -> Canvas:
+def _check(name: str, size: int, dim: int, contrast: float | None = None, seed: int | None = None) -> Canvas:
     if dim not in (2, 3):
         raise ValueError(f"dim: {dim} given; 2 or 3 is needed")
     if name not in names(dim):
         raise ValueError(f"name: {name!r} given; in {dim}-D one of {', '.join(names(dim))} is needed")
-    return Canvas(_check_size(size), dim)
+    size, seed = _check_size(size), SEED if seed is None else operator.index(seed)
+    if seed < 0:
+        raise ValueError(f"seed: {seed} given; an integer >= 0 is needed")
+    return Canvas(size, dim, seed, _check_contrast(name, contrast))
+
+
+def _check_contrast(name: str, contrast: float | None) -> float:
+    default = SCENES[name].contrast
+    if contrast is None:
+        return 1.0 if default is None else default
+    if default is None:
+        raise ValueError(
+            f"contrast: {contrast:g} given, and {name!r} takes none; it belongs to {', '.join(names(rough=True))}"
+        )
+    if not 1.0 <= contrast <= LARGEST_CONTRAST:
+        raise ValueError(f"contrast: {contrast:g} given; a number from 1 to {LARGEST_CONTRAST:g} is needed")
+    return float(contrast)
 
 
 def _check_size(size: int) -> int:

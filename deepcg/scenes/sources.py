@@ -29,12 +29,14 @@ class System:
     name, description : str
     problem : Poisson
     rhs : float64 array, the cells' shape (a scene, a mesh) or flat over the rows (a matrix), or (n, k) there
+    scene : the scene that it is, or None for a matrix
     """
 
     name: str
     description: str
     problem: Poisson
     rhs: Array
+    scene: gallery.Scene | None = None
 
 
 def open_source(
@@ -42,6 +44,8 @@ def open_source(
     *,
     size: int = 32,
     dim: int = 3,
+    contrast: float | None = None,
+    seed: int | None = None,
     up: str = "y",
     grid: tuple[int, ...] | None = None,
     rounding: float | None = None,
@@ -53,6 +57,7 @@ def open_source(
     ----------
     source : a gallery scene's name, a mesh file or a matrix file
     size, dim : of a scene; a mesh takes the size and is 3-D
+    contrast, seed : of a scene, see `gallery.scene`
     up : the mesh's axis that points up
     grid : (nx, ny) or (nx, ny, nz), x first; of a matrix
     rounding : relative rounding of a matrix's entries; None: by their digits
@@ -70,13 +75,16 @@ def open_source(
             if value is not None:
                 raise ValueError(f"{option}: belongs to a matrix ({' or '.join(MATRICES)}); {source} is none")
     if source in gallery.names():
-        scene = gallery.scene(source, size, dim)
-        return System(source, scene.description, scene.problem, scene.rhs)
+        scene = gallery.scene(source, size, dim, contrast=contrast, seed=seed)
+        return System(source, scene.description, scene.problem, scene.rhs, scene)
+    for option, value in (("--contrast", contrast), ("--seed", seed)):
+        if value is not None:
+            raise ValueError(f"{option}: belongs to a scene ({', '.join(gallery.names(rough=True))}); {source} is none")
     if suffix in MESHES:
         if dim != 3:
             raise ValueError(f"--dim: {dim} given; a mesh makes a 3-D problem")
         scene = gallery.mesh_scene(source, size, up)
-        return System(scene.name, scene.description, scene.problem, scene.rhs)
+        return System(scene.name, scene.description, scene.problem, scene.rhs, scene)
     if suffix in MATRICES:
         return _matrix_system(Path(source), grid, rounding, rhs)
     raise ValueError(

@@ -72,13 +72,13 @@ def multilevel_iterations(parameters: Parameters, dim: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        `gallery`: the mean over the gallery's scenes (none is like a training scene) at `size` cells along each axis, with their own
+        `gallery`: the mean over the gallery's scenes without a contrast (none is like a training scene) at `size` cells along each axis, with their own
         right-hand side and with white noise. `random`: over random scenes that training has not seen, with white noise. The last
         iteration counts by the part of it that was needed, so that small differences show.
     """
     size = MULTILEVEL_SIZES[dim]
     named, drawn = [], []
-    for scene in (gallery.scene(name, size, dim) for name in gallery.names(dim)):
+    for scene in (gallery.scene(name, size, dim) for name in gallery.names(dim, rough=False)):
         noise = np.random.default_rng(SEEDS[0]).standard_normal(scene.rhs.shape)
         named += [_fractional_iterations(scene.problem, parameters, b) for b in (scene.rhs, noise)]
     for number in range(HELD_OUT):

@@ -12,6 +12,7 @@ import deepcg
 from benchmarks.paths import RESULTS
 from benchmarks.peers import installed
 from benchmarks.peers.registry import (
+    AMG,
     GPU,
     MULTIGRID_TUNED,
     ON_CPU,
@@ -28,6 +29,7 @@ from benchmarks.records.results import gather, load
 from benchmarks.runner.runner import Runner
 from benchmarks.studies import search
 from benchmarks.systems.cases import Case
+from benchmarks.systems.fields import FIELDS
 from benchmarks.systems.system import POCKET, System, ingredients, made_of
 from benchmarks.workers import scipy_methods
 from benchmarks.workers.fft_method import Direct, without_direct
@@ -305,7 +307,7 @@ def test_plans_name_every_comparison_once(name):
         (entry.case.name, rtol, entry.cores, peer.name, mode)
         for entry in plan.entries for rtol in entry.rtols for peer in entry.peers for mode in entry.modes
     ]  # fmt: skip
-    assert seen and plan.name == name
+    assert seen and plan.name == name.removesuffix("-core")  # a part that shares the journal of the whole
     if name != "full":  # which contains the others
         assert len(seen) == len(set(seen))
 
@@ -318,6 +320,20 @@ def test_the_quick_suite_has_every_kind_of_case_and_every_peer():
     assert {rtol for entry in entries for rtol in entry.rtols} == {1e-4, 1e-6, 1e-10}
     assert {entry.cores for entry in entries} == {1, 2} and max(case.steps for case in cases) >= 20
     assert {peer.name for entry in entries for peer in entry.peers} == set(ON_CPU)
+
+
+def test_the_contrast_plan_begins_with_its_core_and_asks_everybody_on_every_case():
+    core, whole = PLANS["contrast-core"](), PLANS["contrast"]()
+    assert whole.entries[: len(core.entries)] == core.entries and len(core.entries) == 7
+    asked = {}
+    for entry in whole.entries:
+        asked.setdefault(entry.case.name, set()).update(peer.name for peer in entry.peers)
+    rivals = {*AMG, "hypre PFMG-PCG", "multigrid", "multilevel network"}
+    assert all(names == rivals for names in asked.values())
+    cases = {entry.case for entry in whole.entries}
+    for size, dim in ((64, 2), (256, 2), (64, 3), (128, 3)):
+        found = {case.scene for case in cases if (case.size, case.dim) == (size, dim)}
+        assert found == {*FIELDS, *gallery.names(dim, rough=True)}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from deepcg.cli import train  # noqa: E402
 from deepcg.io import model_file  # noqa: E402
 from deepcg.preconditioners.registry import ENTRIES  # noqa: E402
 from deepcg.scenes import gallery  # noqa: E402
+from deepcg.scenes.conduction import effective_conductivity  # noqa: E402
 from tests.support.former_models import write_format_1  # noqa: E402
 
 TINY = ["train", "--dim", "2", "--stage", "8:6:2", "--stage", "12:4:2", "--ritz-vectors", "20", "--layers", "2,2,2"]
@@ -175,10 +176,45 @@ def test_solve_mesh_is_the_scene_of_that_mesh():
     assert not np.array_equal(np.load("lying.npy"), np.load("scene.npy"))
 
 
+@pytest.mark.parametrize("name", gallery.names(2, rough=True))
+def test_solve_prints_the_effective_conductivity(name):
+    command = ["solve", name, "--dim", 2, "--size", 13, "--model", "jacobi", "--rtol", "1e-9"]
+    output = run(*command, "--contrast", "1e3", "--save-x", "x.npy")
+    found = re.search(r"Effective conductivity: (\S+) \(inlet (\S+), outlet (\S+): (\S+) apart\)", output)
+    value, inlet, outlet, apart = map(float, found.groups())
+    assert inlet == pytest.approx(outlet, rel=1e-4) and value == pytest.approx(inlet, rel=1e-4) and apart < 1e-4
+    scene = gallery.scene(name, 13, 2, contrast=1e3)
+    assert value == pytest.approx(effective_conductivity(scene.problem, np.load("x.npy")).value, rel=1e-4)
+    other = run(*command, "--contrast", "1e2", "--seed", 5)
+    assert f"conductivity: {found[1]}" not in other
+    assert "conductivity" not in run("solve", "box", "--dim", 2, "--size", 9, "--model", "jacobi")
+
+
+def test_a_tolerance_too_loose_for_the_conductivity_is_said():
+    loose = run("solve", "lognormal", "--dim", 2, "--size", 16, "--model", "jacobi", "--rtol", 0.3)
+    assert "a smaller --rtol brings inlet and outlet together" in loose
+
+
+@pytest.mark.parametrize("name", ["fractures", "cutcells", "sphere"])
+def test_solve_draws_a_picture(name, workplace):
+    pytest.importorskip("matplotlib")
+    command = ["solve", name, "--dim", 2, "--size", 12, "--model", "jacobi", "--picture", "p.png"]
+    assert "Written: p.png" in run(*command)
+    assert (workplace / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert "--force" in run(*command, code=2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["nowhere"], "no scene"),
+        (["sphere", "--contrast", "1e3"], "'sphere' takes none; it belongs to fractures, inclusions, "),
+        (["fractures", "--contrast", "0.1"], "contrast: 0.1 given; a number from 1"),
+        (["fractures", "--seed", "-3"], "seed: -3 given"),
+        (["gone.stl", "--contrast", "1e3"], "--contrast: belongs to a scene (fractures, "),
+        (["laplace.npz", "--grid", "3,3", "--seed", "3"], "--seed: belongs to a scene"),
+        (["laplace.npz", "--grid", "3,3", "--picture", "p.png"], "--picture: belongs to a scene or a mesh"),
+        (["sphere", "--picture", "p.jpg"], ".png"),
         (["sphere", "--size", 3], "at least 8"),
         (["bunny", "--dim", 2], "in 2-D one of"),
         (["sphere", "--grid", "3,3"], "--grid"),
@@ -390,6 +426,9 @@ def test_scenes_are_listed():
     output = run("scenes")
     for name in gallery.names():
         assert name in output
+    assert [line.split()[0] for line in output.splitlines() if "(--contrast)" in line] == list(
+        gallery.names(rough=True)
+    )
     assert "bunny" not in run("scenes", "--dim", 2)
 
 

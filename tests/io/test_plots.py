@@ -25,11 +25,14 @@ def draw(kind, path, **options):
         return plots.convergence(path, {"one": [9.0, 0.3, 0.0], "other": [2.0, 1.0]}, **options)
     if kind == "loss_curve":
         return plots.loss_curve(path, LOSSES, VALIDATION, **options)
+    if kind == "conduction":
+        return plots.conduction(path, ROUGH, np.ones(ROUGH.problem.shape), 10.0**ROUGH.problem.cells, **options)
     scene = gallery.scene("plume", 13, 2)
     return plots.slices(path, scene, scene.rhs, **options)
 
 
-KINDS = ("convergence", "loss_curve", "slices")
+ROUGH = gallery.scene("lognormal", 13, 2)
+KINDS = ("convergence", "loss_curve", "slices", "conduction")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,6 +76,27 @@ def test_slices_of_scenes(name, dim, tmp_path):
     assert picture[..., :3].std() > 0.05
 
 
+@pytest.mark.parametrize(
+    ("name", "dim"), [("fractures", 2), ("cutcells", 2), ("inclusions", 3), ("cutcells", 3), ("box", 2)]
+)
+def test_slices_of_conduction(name, dim, tmp_path):
+    from matplotlib.image import imread
+
+    scene = gallery.scene(name, 11, dim)
+    flux = np.zeros(scene.problem.shape) if name == "box" else np.abs(np.sin(np.arange(11**dim))).reshape((11,) * dim)
+    picture = imread(plots.conduction(tmp_path / "s.png", scene, scene.rhs, flux))
+    assert picture.shape[1] > picture.shape[0] > 200
+    assert picture[..., :3].std() > 0.05
+
+
+def test_the_coefficient_of_cut_cells_is_the_mean_over_their_faces():
+    scene = gallery.scene("cutcells", 11, 3)
+    faces = scene.problem.source["coefficient"]
+    at = (4, 5, 6)
+    expected = np.mean([f[at[:a] + (at[a] + side,) + at[a + 1 :]] for a, f in enumerate(faces) for side in (0, 1)])
+    assert plots._cell_coefficient(scene.problem)[at] == pytest.approx(expected)
+
+
 def test_slices_of_nothing_but_zero(tmp_path):
     scene = gallery.scene("box", 9, 2)
     flat = gallery.Scene(scene.name, scene.description, scene.problem, 0 * scene.rhs, scene.velocity)
@@ -92,6 +116,8 @@ def test_bad_fields_are_refused(tmp_path):
     scene = gallery.scene("box", 9, 2)
     with pytest.raises(ValueError, match=r"x: shape \(3,\)"):
         plots.slices(tmp_path / "p.png", scene, np.ones(3))
+    with pytest.raises(ValueError, match=r"flux: shape \(3,\)"):
+        plots.conduction(tmp_path / "p.png", scene, scene.rhs, np.ones(3))
     with pytest.raises(ValueError, match="histories: empty"):
         plots.convergence(tmp_path / "p.png", {})
     assert not list(tmp_path.iterdir())

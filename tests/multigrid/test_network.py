@@ -16,6 +16,7 @@ from deepcg.native.constants import (
     LEVEL_WEIGHT,
 )
 from deepcg.scenes import gallery
+from tests.support.cycles import on_grids
 
 torch = pytest.importorskip("torch")
 
@@ -139,7 +140,7 @@ for sides in (
             cells(size), boundary=sides, coefficient=field(size)
         )
 for dim, sizes in ((3, (12, 15, 20)), (2, (13, 20, 33))):
-    for name in gallery.names(dim):
+    for name in gallery.names(dim, rough=False):
         for size in sizes:
             CASES[f"{name} {dim}-D {size}"] = lambda name=name, size=size, dim=dim: gallery.scene(
                 name, size, dim
@@ -160,7 +161,7 @@ def test_kernels_compute_the_definition(case):
     problem.components.project(r)
     for seed in SEEDS:
         net = network(seed)
-        cycle = MultilevelCycle(problem, net.bounded_parameters(), threads=1)
+        cycle = MultilevelCycle(problem, on_grids(net.bounded_parameters()), threads=1)
         with torch.inference_mode():
             levels = net.setup(hierarchy)
             expected = net(levels, torch.from_numpy(r)[None])[0].numpy().copy()
@@ -215,7 +216,7 @@ def check_spd(problem, seed, sweeps):
     assert eigenvalues[0] > 0.05  # the proof says > 0
 
 
-SPECTRA = [f"{name} {dim}-D" for dim in (2, 3) for name in gallery.names(dim)]
+SPECTRA = [f"{name} {dim}-D" for dim in (2, 3) for name in gallery.names(dim, rough=False)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -232,7 +233,7 @@ def test_symmetric_and_positive_definite_where_colours_would_couple(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", gallery.names(3))
+@pytest.mark.parametrize("name", gallery.names(3, rough=False))
 def test_symmetric_and_positive_definite_at_16(name):
     check_spd(gallery.scene(name, 16, 3).problem, SEEDS[1], (1,))
 

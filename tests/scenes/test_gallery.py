@@ -14,7 +14,7 @@ from deepcg import FLUID, OPEN, SOLID
 from deepcg.scenes import gallery
 from deepcg.scenes.flow import divergence, project
 
-DRAWN = [(name, dim) for dim in (2, 3) for name in gallery.names(dim) if name != "bunny"]
+DRAWN = [(name, dim) for dim in (2, 3) for name in gallery.names(dim, rough=False) if name != "bunny"]
 SIZES = {2: (8, 13, 23, 32), 3: (8, 11, 13)}
 CASES = [(name, size, dim) for name, dim in DRAWN for size in SIZES[dim]]
 TRAINED_ON = ("box", "plume", "sphere")
@@ -156,6 +156,8 @@ def test_bunny(size):
 def test_names():
     assert set(gallery.names(2)) == set(gallery.names()) - {"bunny"}
     assert gallery.names(3) == gallery.names()
+    assert gallery.names(2, rough=True) == gallery.names(rough=True)
+    assert gallery.names(rough=False) + gallery.names(rough=True) == gallery.names()
 
 
 @pytest.mark.parametrize(
