@@ -204,6 +204,8 @@ static int Judge(void *context, int64_t iteration, double norm, int32_t *verdict
   KSPCheckNorm(ksp, norm);
   ksp->reason = KSP_CONVERGED_ITERATING;
   Kept((*ksp->converged)(ksp, ksp->its, norm, &ksp->reason, ksp->cnvP));
+  /* Conjugate gradients may let the residual grow at first, as in a row with a penalty: no end while there are fallbacks, as the best x is kept. */
+  if (ksp->reason == KSP_DIVERGED_DTOL && solve->nfallbacks) ksp->reason = KSP_CONVERGED_ITERATING;
   *verdict = (ksp->reason > 0) - (ksp->reason < 0);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
