@@ -78,7 +78,9 @@ def sparse_level(cycle, number):
 def definition(given, rule=RULE):
     hierarchy = build_hierarchy(given)
     finest, active = finest_sparse_level(hierarchy, torch.zeros(1, dtype=torch.float64))
-    return SparseCycle(finest, [np.ones(n) for n in finest.shape], rule), active  # cells without any coupling are not among them
+    return SparseCycle(
+        finest, [np.ones(n) for n in finest.shape], rule
+    ), active  # cells without any coupling are not among them
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -118,7 +120,9 @@ def test_spectrum_is_within_0_and_2(kind, shape):
     """Dense, with classical and with random parameters of the finest level."""
     seed = list(KINDS).index(kind)
     beta = KINDS[kind](np.random.default_rng([seed, 4]), shape)
-    given = Poisson(np.zeros(shape, np.uint8), coefficient=beta, boundary=[("open", "wall")] + ["wall"] * (len(shape) - 1))
+    given = Poisson(
+        np.zeros(shape, np.uint8), coefficient=beta, boundary=[("open", "wall")] + ["wall"] * (len(shape) - 1)
+    )
     A = given.matrix().toarray()
     root = np.linalg.cholesky(A)
     for parameters in (SPARSE, dataclasses.replace(random_parameters(seed), rough=1.0)):
