@@ -155,7 +155,7 @@ def random_cycle(rng: np.random.Generator, rule: Rule, kinds: Sequence[str]) -> 
     system = ceiling.system_of(kind, coefficient, int(rng.integers(2**31)))
     direct, rule.direct = rule.direct, COARSEST
     try:
-        return system, SparseCycle(system.level, system.widths, rule)
+        return system, SparseCycle(system.level, rule)
     finally:
         rule.direct = direct
 
@@ -229,10 +229,10 @@ def measured(net: Learned, kinds: Sequence[str] | None, sizes: dict[int, int], s
             ceiling.system_of(kind, KINDS[kind](rng, (n,) * dim), seed + k)
             for kind in kinds for dim, n in sizes.items() for k in range(8)
         ]  # fmt: skip
-    rules = {"constants": Rule(), "learned": net}
+    rules = {"constants": ceiling.TWO_SWEEPS, "learned": net}
     with torch.no_grad():
         found = {
-            name: ceiling.measure(lambda level, widths, rule=rule: SparseCycle(level, widths, rule), chosen)
+            name: ceiling.measure(lambda level, rule=rule: SparseCycle(level, rule), chosen)
             for name, rule in rules.items()
         }
     gains = [a["iterations"] / b["iterations"] for a, b in zip(found["constants"], found["learned"], strict=True)]
@@ -281,7 +281,7 @@ def main() -> None:
     folder = ROOT / "out" / "contrast_learning"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{arguments.name}.pt"
-    before = validation(Rule(), kinds)
+    before = validation(ceiling.TWO_SWEEPS, kinds)
     fields = train(net, 60.0 * arguments.minutes, kinds, arguments.rate, path=path)
     torch.save(net.state_dict(), path)
     results = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}

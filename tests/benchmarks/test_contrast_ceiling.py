@@ -41,7 +41,7 @@ def test_iterations_have_fractions_of_the_last_step():
 
 def test_counted_bytes_are_those_of_the_levels_by_hand():
     level = study.systems({2: 20}, [3])[0].level
-    cycle = SparseCycle(level, [np.ones(20), np.ones(1), np.ones(20)], Rule(direct=20, omega=((0.6, 1.0), (0.8,))))
+    cycle = SparseCycle(level, Rule(direct=20, omega=((0.6, 1.0), (0.8,))))
     assert [stage.level.unknowns for stage in cycle.stages] == [400, 100, 25, 9]
     assert [stage.visits for stage in cycle.stages] == [2, 2, 2, 1]
     passes = [16 * len(stage.level.low) + 20 * stage.level.unknowns for stage in cycle.stages]
@@ -52,16 +52,16 @@ def test_counted_bytes_are_those_of_the_levels_by_hand():
 
 def test_an_exact_coarse_level_is_the_two_level_cycle_with_its_inverse(chosen):
     system = of_kind(chosen, "inclusions 1e4")
-    exact = study.ExactCoarse(system.level, system.widths, Rule())
+    exact = study.ExactCoarse(system.level, Rule())
     coarse = exact.stages[1].level
-    dense = SparseCycle(system.level, system.widths, Rule(direct=coarse.unknowns))
+    dense = SparseCycle(system.level, Rule(direct=coarse.unknowns))
     assert len(dense.stages) == 2
     assert torch.allclose(exact(system.b), dense(system.b), rtol=1e-8, atol=1e-10 * float(dense(system.b).abs().max()))
 
 
 def test_galerkin_methods_project_and_more_sweeps_help(chosen):
     system = of_kind(chosen, "lognormal, white", 3)
-    galerkin = study.ExactCoarse(system.level, system.widths, Rule(omega_finest=()), galerkin=True, smoothing=2 / 3)
+    galerkin = study.ExactCoarse(system.level, Rule(omega_finest=()), galerkin=True, smoothing=2 / 3)
     a = study.matrix(system.level)
     once = galerkin._p @ galerkin._solve.solve(galerkin._p.T @ (a @ system.b.numpy()))
     twice = galerkin._p @ galerkin._solve.solve(galerkin._p.T @ (a @ once))
@@ -86,7 +86,7 @@ def test_the_search_finds_no_worse_than_it_began_with_and_the_summary_counts_it(
         trials = study.search(4, 3, {2: 12, 3: 6})
         best = study.best_rule(trials)
         assert study.bytes_to_solve(
-            study.measure(lambda level, widths: SparseCycle(level, widths, best), study.systems({2: 12, 3: 6}, [3]))
+            study.measure(lambda level: SparseCycle(level, best), study.systems({2: 12, 3: 6}, [3]))
         ) == pytest.approx(min(t["on all"] for t in trials if "on all" in t))
     assert trials[0]["constants"]["theta"] == Rule().theta
     json.dumps(trials)

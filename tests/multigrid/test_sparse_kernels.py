@@ -17,13 +17,13 @@ torch = pytest.importorskip("torch")
 from deepcg.multigrid.cycle import MultilevelCycle  # noqa: E402
 from deepcg.multigrid.parameters import Parameters  # noqa: E402
 from deepcg.multigrid.reference.hierarchy import build_hierarchy  # noqa: E402
-from deepcg.multigrid.reference.sparse_cycle import CHEBYSHEV, Rule, SparseCycle  # noqa: E402
+from deepcg.multigrid.reference.sparse_cycle import Rule, SparseCycle  # noqa: E402
 from deepcg.multigrid.reference.sparse_levels import finest_sparse_level  # noqa: E402
 from deepcg.training.rough_fields import KINDS  # noqa: E402
 
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason="the kernels are not built")
 
-RULE = Rule(omega=(CHEBYSHEV, (0.85,)), omega_finest=(1.2, 1.2))  # the kernels'
+RULE = Rule(omega_finest=(1.2, 1.2))  # the omega of classical parameters
 SPARSE = dataclasses.replace(Parameters.classical(), rough=1.0)  # levels are sparse unless the coefficient is constant
 
 
@@ -78,9 +78,7 @@ def sparse_level(cycle, number):
 def definition(given, rule=RULE):
     hierarchy = build_hierarchy(given)
     finest, active = finest_sparse_level(hierarchy, torch.zeros(1, dtype=torch.float64))
-    return SparseCycle(
-        finest, [np.ones(n) for n in finest.shape], rule
-    ), active  # cells without any coupling are not among them
+    return SparseCycle(finest, rule), active  # cells without any coupling are not among them
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -22,7 +22,7 @@ from deepcg.multigrid.reference.sparse_levels import (  # noqa: E402
     finest_sparse_level,
     move,
 )
-from deepcg.multigrid.reference.sparse_split import split  # noqa: E402
+from deepcg.multigrid.reference.sparse_split import THETA, split  # noqa: E402
 
 LIKE = torch.zeros(1, dtype=torch.float64)
 
@@ -85,11 +85,11 @@ def problem(name, shape, sides="open", seed=31, solid=0.0, shift=None):
 def finest(p):
     hierarchy = finest_values(p)
     level, _ = finest_sparse_level(hierarchy, LIKE)
-    return level, [np.ones(n) for n in level.shape]
+    return level
 
 
-def preconditioner(level, widths, rule=None):
-    cycle = SparseCycle(level, widths, rule)
+def preconditioner(level, rule=None):
+    cycle = SparseCycle(level, rule)
     return cycle, cycle(torch.eye(level.unknowns, dtype=LIKE.dtype))
 
 
@@ -182,7 +182,7 @@ def greedy(level, block, theta):
 @pytest.mark.parametrize("shape", [(14, 13), (7, 6, 8)])
 def test_parts_are_those_of_the_greedy_rule(name, shape):
     """Sums of these weights are exact where two pairs tie: the order of the sums decides nothing."""
-    level, _ = finest(problem(name, shape, solid=0.1, shift=0.01 if name == "lognormal, white" else None))
+    level = finest(problem(name, shape, solid=0.1, shift=0.01 if name == "lognormal, white" else None))
     for coarsening in (2, 3):  # blocks of up to 4 and 9, or 8 and 27 cells
         block = np.ravel_multi_index(tuple(level.cell // coarsening), level.shape)
         part, block_of = split(level, block, 0.1)
@@ -223,7 +223,7 @@ def test_an_unknown_that_is_held_goes_no_further_and_holds_its_neighbours():
     """The second of five is held by a large coupling: its edges become couplings of the first and of the third."""
     level = graph([0, 1, 2, 3, 4], {(i, i + 1): 1.0 for i in range(4)}, dirichlet=[0.5, 50.0, 0.0, 0.0, 0.0])
     assert level.carried.tolist() == [True, False, True, True, True]
-    parts = plan_parts(level, (np.zeros(1, int), np.zeros(1, int), np.arange(5) // 2), level.cell, split)
+    parts = plan_parts(level, level.cell, THETA)
     assert parts.part.tolist() == [0, -1, 1, 1, 2]
     around = Surroundings(level, parts)
     assert around.crossing.tolist() == [3]
@@ -234,22 +234,21 @@ def test_an_unknown_that_is_held_goes_no_further_and_holds_its_neighbours():
 
 
 def test_stiff_inclusions_at_an_open_side_do_not_stall_the_coarsening():
-    level, widths = finest(problem("inclusions 1e8", (20, 20, 20)))
-    assert SparseCycle(level, widths).stages[-1].level.unknowns <= 200
+    level = finest(problem("inclusions 1e8", (20, 20, 20)))
+    assert SparseCycle(level).stages[-1].level.unknowns <= 200
 
 
 def test_relaxation_alone_solves_where_every_unknown_is_held():
-    level, widths = finest(problem("uniform", (20, 20), shift=100.0))
-    cycle = SparseCycle(level, widths)
+    level = finest(problem("uniform", (20, 20), shift=100.0))
+    cycle = SparseCycle(level)
     assert [stage.level.unknowns for stage in cycle.stages] == [400, 0]
     assert iterations(level, cycle) <= 4
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_coarse_operators_lie_between_half_the_galerkin_operator_and_the_whole(name):
-    level, _ = finest(problem(name, (9, 8, 7), shift=0.02))
-    parent = tuple(np.arange(n) // 2 for n in level.shape)
-    parts = plan_parts(level, parent, level.cell, split)
+    level = finest(problem(name, (9, 8, 7), shift=0.02))
+    parts = plan_parts(level, level.cell, THETA)
     around = Surroundings(level, parts)
     coarse = next_level(around, series(around, around.resistances())).dense()
     galerkin = next_level(around, None).dense()
@@ -271,8 +270,8 @@ SHAPES = ((18, 17), (8, 7, 9))
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_cycle_is_symmetric_and_its_spectrum_within_0_and_2(name, shape, sides):
-    level, widths = finest(problem(name, shape, sides))
-    cycle, m = preconditioner(level, widths, Rule(direct=8))
+    level = finest(problem(name, shape, sides))
+    cycle, m = preconditioner(level, Rule(direct=8))
     assert len(cycle.stages) > 2
     assert float((m - m.T).abs().max() / m.abs().max()) < 1e-7  # contrasts of 1e8 leave half the digits
     values = spectrum(level, 0.5 * (m + m.T))
@@ -294,8 +293,8 @@ def test_any_conductances_within_the_bounds_keep_the_spectrum_within_0_and_2(see
 
     rng = np.random.default_rng(seed)
     for name in ("lognormal, white", "inclusions 1e6", "diagonal channels 1e6"):
-        level, widths = finest(problem(name, SHAPES[seed % 2], seed=seed))
-        _, m = preconditioner(level, widths, Random(direct=8, omega=((0.566, 1.577), (0.9,))))
+        level = finest(problem(name, SHAPES[seed % 2], seed=seed))
+        _, m = preconditioner(level, Random(direct=8, omega=((0.566, 1.577), (0.9,))))
         values = spectrum(level, 0.5 * (m + m.T))
         assert values.min() > 0.0
         assert values.max() < 2.0
@@ -307,9 +306,9 @@ MOST = {"uniform": 6, "lognormal, white": 16, "inclusions 1e2": 12, "inclusions 
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("shape", [(64, 64), (20, 21, 20)])
 def test_iterations_do_not_depend_on_the_contrast(name, shape):
-    level, widths = finest(problem(name, shape))
+    level = finest(problem(name, shape))
     with torch.no_grad():
-        assert iterations(level, SparseCycle(level, widths)) <= MOST.get(name, 11)
+        assert iterations(level, SparseCycle(level)) <= MOST.get(name, 11)
 
 
 def test_gradients_flow_from_the_residual_to_conductances_and_relaxation():
@@ -320,11 +319,11 @@ def test_gradients_flow_from_the_residual_to_conductances_and_relaxation():
         def relaxation(self, around, number):
             return around.level.diagonal.new_ones(around.level.unknowns) * (1.0 - 0.1 * node)
 
-    level, widths = finest(problem("lognormal, white", (12, 13)))
+    level = finest(problem("lognormal, white", (12, 13)))
     b = torch.as_tensor(np.random.default_rng(1).standard_normal((level.unknowns, 2)))
 
     def output():
-        return (SparseCycle(level, widths, Scaled(direct=8))(b) ** 2).sum()
+        return (SparseCycle(level, Scaled(direct=8))(b) ** 2).sum()
 
     edge, node = (torch.zeros((), dtype=LIKE.dtype, requires_grad=True) for _ in range(2))
     output().backward()
@@ -344,8 +343,8 @@ def test_pockets_and_floating_components_are_solved_too():
     """Solids leave pockets without any Dirichlet coupling; CG for a compatible b converges all the same."""
     shape = (24, 25)
     p = problem("inclusions 1e6", shape, solid=0.4)
-    level, widths = finest(p)
-    _, m = preconditioner(level, widths)
+    level = finest(p)
+    _, m = preconditioner(level)
     a = level.dense()
     values = torch.linalg.eigvalsh(a)
     assert (values < 1e-12 * values.max()).sum() > 1

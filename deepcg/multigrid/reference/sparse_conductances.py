@@ -10,7 +10,8 @@ R = 1 / (2 w), the formula of `network`. One weak inner edge cannot cut a strong
 between the same parts add up. A Dirichlet coupling becomes a / (1 + a / (2 max(w_any, a))), at least 2/3 of it; shifts add up. An edge to an unknown
 that goes no further is a Dirichlet coupling of its other end: relaxation leaves that unknown little to correct.
 
-With P the injection and w in the place of g the next operator is P^T A P. Hence P^T A P / 2 <= A_c <= P^T A P for every g in [w / 2, w].
+With P the injection, w in the place of g, and couplings as they are, the next operator is P^T A P. Hence P^T A P / 2 <= A_c <= P^T A P for every g
+in [w / 2, w].
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor
 from .coarse_operator import index, inverse_where, sum_at
 from .hierarchy import Shape
 from .sparse_levels import Ints, SparseLevel, edge_axis
+from .sparse_split import split
 
 SERIES = 0.85  # c
 ACROSS = 0.5  # how much of u's strongest edge in any direction counts along the crossing edge's axis
@@ -133,16 +135,15 @@ def next_level(around: Surroundings, g: Tensor | None) -> SparseLevel:
     )
 
 
-def plan_parts(level: SparseLevel, parent: tuple[Ints, Ints, Ints], cell: Ints, split_blocks) -> Parts:
-    """The parts of the blocks that `parent` makes of the cells.
+def plan_parts(level: SparseLevel, cell: Ints, theta: float) -> Parts:
+    """The parts of the blocks that pairs of cells along every axis make, the last cell of an odd number alone.
 
     Parameters
     ----------
-    parent : per axis, the block's coordinate of each cell (`semicoarsening.semicoarsen`)
-    cell : (3, unknowns) cells after moving
-    split_blocks : function of the level and the (unknowns,) number of each one's block, as `sparse_split.split`
+    cell : (3, unknowns) cells, after moving
+    theta : see `split`
     """
-    shape = (int(parent[0][-1]) + 1, int(parent[1][-1]) + 1, int(parent[2][-1]) + 1)
-    block = np.ravel_multi_index(tuple(parent[a][cell[a]] for a in range(3)), shape)
-    part, block_of = split_blocks(level, block)
+    nz, ny, nx = level.shape
+    shape = ((nz + 1) // 2, (ny + 1) // 2, (nx + 1) // 2)
+    part, block_of = split(level, np.ravel_multi_index(tuple(cell // 2), shape), theta)
     return Parts(shape, np.stack(np.unravel_index(block_of, shape)), part, edge_axis(level, cell))

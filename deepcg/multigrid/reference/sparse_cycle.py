@@ -1,9 +1,9 @@
 """The cycle of the sparse levels, for coefficients of any contrast: symmetric positive definite, differentiable in all its values.
 
 The finest level relaxes in red and black, two sweeps before and two after. Every level below relaxes by damped Jacobi, before and after, one sweep for each
-factor of `omega`: these levels need no colours. Two different factors, 1 / omega the roots of a Chebyshev polynomial on [0.4, 2], do more than the same one
-twice. The prolongation is the injection P. A level that is small against the one above it is visited twice (W), any other once. The coarsest level has a
-dense inverse.
+factor of `omega`: these levels need no colours. On the next level two different factors, 1 / omega the roots of a Chebyshev polynomial on [0.4, 2], do more
+than the same one twice; below it one sweep is enough. Cells pair along every axis; the prolongation is the injection P. A level that is small against the
+one above it is visited twice (W), any other once. The coarsest level has a dense inverse, or only relaxes where nothing more coarsens.
 
 Why it is symmetric positive definite
 -------------------------------------
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import torch
@@ -27,11 +26,11 @@ from torch import Tensor
 
 from .coarse_operator import index
 from .hierarchy import Floats, Ints
-from .semicoarsening import semicoarsen
 from .sparse_conductances import ACROSS, SERIES, SLOW, Surroundings, next_level, plan_parts, series
 from .sparse_levels import TAU, SparseLevel, move
-from .sparse_split import THETA, split
+from .sparse_split import THETA
 
+HARDLY_SMALLER = 0.9  # a level with more of the finer sparse level's unknowns is not worth its visit
 DIRECT = 200  # unknowns that are solved for directly
 CHEBYSHEV = (0.566, 1.577)  # at most 0.285 of an error with eigenvalues of D^-1 A in [0.4, 2] is left
 
@@ -53,7 +52,7 @@ class Rule:
     c: float = SERIES
     across: float = ACROSS
     slow: float = SLOW
-    omega: Sequence[Sequence[float]] = (CHEBYSHEV,)
+    omega: Sequence[Sequence[float]] = (CHEBYSHEV, (0.85,))
     omega_finest: Sequence[float] = (1.15, 1.15)
     direct: int = DIRECT
 
@@ -76,7 +75,7 @@ class Stage:
     part : (unknowns,) the next level's unknown of each one, -1 without; None at the coarsest level
     visits : how often the next level is visited
     passes : (unknowns, 1) factor over diagonal of every pass before the coarse correction, in order; 0 on other colours
-    inverse : (unknowns, unknowns) at the coarsest level
+    inverse : (unknowns, unknowns) at the coarsest level, if it is small
     """
 
     level: SparseLevel
@@ -106,29 +105,28 @@ class SparseCycle:
     ----------
     finest : SparseLevel
         One unknown at most in each cell.
-    widths : per axis, widths of the finest cells relative to each other (`semicoarsening.estimate_widths`)
     rule : Rule
     """
 
-    def __init__(self, finest: SparseLevel, widths: Sequence[Floats], rule: Rule | None = None):
+    def __init__(self, finest: SparseLevel, rule: Rule | None = None):
         self.rule = rule or Rule()
         self.stages: list[Stage] = []
-        level, spans = finest, list(widths)
-        target = min((h.min() for h in spans if h.size > 1), default=1.0)
-        while level.unknowns > self.rule.direct and int(np.prod(level.shape)) > 1:
-            parent, _, target = semicoarsen(spans, target)
-            spans = [np.bincount(p, h).astype(float) for p, h in zip(parent, spans, strict=True)]
+        level = finest
+        while not self.stages or level.unknowns > self.rule.direct:
             number = len(self.stages)
-            cell = move(level, self.rule.tau) if number else level.cell
-            parts = plan_parts(level, parent, cell, partial(split, theta=self.rule.theta))
-            if parts.count == level.unknowns:
+            parts = plan_parts(level, move(level, self.rule.tau) if number else level.cell, self.rule.theta)
+            if number and parts.count > HARDLY_SMALLER * level.unknowns:
                 break
             around = Surroundings(level, parts)
             twice = parts.count <= self.rule.slow * level.unknowns
-            self.stages.append(Stage(level, parts.part, 1 + twice, self._passes(around, number)))
+            passes = self._passes(level, number, self.rule.relaxation(around, number))
+            self.stages.append(Stage(level, parts.part, 1 + twice, passes))
             level = next_level(around, self.rule.conductances(around, number) if twice else None)
-        inverse = torch.linalg.pinv(level.dense(), hermitian=True)
-        self.stages.append(Stage(level, inverse=inverse))
+        if level.unknowns <= self.rule.direct:
+            inverse = torch.linalg.pinv(level.dense(), hermitian=True)
+            self.stages.append(Stage(level, inverse=inverse))
+        else:
+            self.stages.append(Stage(level, passes=self._passes(level, len(self.stages), None)))
 
     def __call__(self, r: Tensor) -> Tensor:
         return self.visit(0, r)
@@ -138,8 +136,10 @@ class SparseCycle:
         stage = self.stages[number]
         if stage.inverse is not None:
             return stage.inverse @ b
-        level, below = stage.level, self.stages[number + 1]
         x = self.relax(number, None, b, False)
+        if stage.part is None:
+            return self.relax(number, x, b, True)
+        level, below = stage.level, self.stages[number + 1]
         rc = stage.restrict(b - level.apply(x), below.level.unknowns)
         xc = self.visit(number + 1, rc)
         if stage.visits == 2 and below.inverse is None:
@@ -153,8 +153,7 @@ class SparseCycle:
             x = scaling * b if x is None else x + scaling * (b - stage.level.apply(x))
         return torch.zeros_like(b) if x is None else x
 
-    def _passes(self, around: Surroundings, number: int) -> list[Tensor]:
-        level, factor = around.level, self.rule.relaxation(around, number)
+    def _passes(self, level: SparseLevel, number: int, factor: Tensor | None) -> list[Tensor]:
         scaling = (level.inverse_diagonal if factor is None else factor * level.inverse_diagonal)[:, None]
         if number > 0:
             return [omega * scaling for omega in self.rule.omega[min(number, len(self.rule.omega)) - 1]]
