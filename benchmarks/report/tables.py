@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 from benchmarks.paths import ROOT
 from benchmarks.records.learned import compared
 from benchmarks.records.results import latest, measured
-from benchmarks.report import contrast_tables, own_tables, peer_tables, petsc_tables, pictures, reliability_tables
+from benchmarks.report import (
+    ceiling_tables,
+    contrast_tables,
+    own_tables,
+    peer_tables,
+    petsc_tables,
+    pictures,
+    reliability_tables,
+)
 from benchmarks.studies import roofline as rooflines
 from deepcg.io.files import write_atomically
 
@@ -47,6 +55,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "campaign": reliability_tables.campaign,
     "contrast": contrast_tables.contrast,
     "contrast iterations": contrast_tables.contrast_iterations,
+    "ceilings": ceiling_tables.ceilings,
 }
 DOCUMENTS = {
     README: ("demo", "suite", "moving", "race", "contrast", "learning"),
@@ -56,6 +65,7 @@ DOCUMENTS = {
         "scaling",
         "iterations",
         "contrast iterations",
+        "ceilings",
         "learning by scene",
         "roofline",
         "paper",

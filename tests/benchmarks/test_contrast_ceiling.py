@@ -93,3 +93,27 @@ def test_the_search_finds_no_worse_than_it_began_with_and_the_summary_counts_it(
     entry = {"method": "cycle", "dim": 2, "iterations": 8.0, "bytes": 100.0}
     summary = study.summarised([entry, entry | {"iterations": 2.0}, entry | {"dim": 3, "iterations": 5.0}])
     assert summary["cycle"]["2-D"] == {"iterations": pytest.approx(4.0), "bytes": pytest.approx(400.0)}
+
+
+def test_the_table_has_every_method_relative_to_the_first_and_the_learned_runs(monkeypatch, tmp_path):
+    from benchmarks.report import ceiling_tables
+
+    monkeypatch.setattr(ceiling_tables, "RESULTS", tmp_path)
+    assert ceiling_tables.ceilings() == ceiling_tables.UNMEASURED
+    entries = [
+        {"method": method, "dim": dim, "size": 8 * dim, "iterations": 6.0 + dim} | more
+        for method, more in (("cycle", {"bytes": 100.0}), ("searched", {"bytes": 50.0}), ("exact coarse", {}))
+        for dim in (2, 3)
+    ]
+    results = {"summary": study.summarised(entries), "search": {"trials": [{}, {}, {}]}, "entries": entries}
+    (tmp_path / "contrast_ceiling.json").write_text(json.dumps(results))
+    text = ceiling_tables.ceilings()
+    assert "| searched | 8.00 | 9.00 | 0.50 | 0.50 |" in text
+    assert "| exact coarse | 8.00 | 9.00 | - | - |" in text
+    assert "16^2 and 24^3 cells; searched: the best of 3 random settings" in text
+    run = {
+        "fields trained on": 12,
+        "measured": {"gain": 1.25, "least gain": 0.9, "iterations": {"constants": 5.0, "learned": 4.0}},
+    }
+    (tmp_path / "contrast_learning.json").write_text(json.dumps({"general": run}))
+    assert "| general | 12 | 5.00 | 4.00 | 1.250 | 0.90 |" in ceiling_tables.ceilings()
