@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io import model_file
-from ..native.constants import FACTOR_SPREAD, FEATURES, HIDDEN, LEVELS, OMEGA_BELOW, OUTPUTS, ROUGH, STENCIL_TYPES, SWEEPS
+from ..native.constants import (
+    FACTOR_SPREAD,
+    FEATURES,
+    HIDDEN,
+    LEVELS,
+    OMEGA_BELOW,
+    OUTPUTS,
+    ROUGH,
+    STENCIL_TYPES,
+    SWEEPS,
+)
 
 _SHAPES = {
     "sweeps": (LEVELS,),

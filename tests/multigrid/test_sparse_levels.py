@@ -158,7 +158,7 @@ def greedy(level, block, theta):
     d = level.diagonal.numpy()
     found = []
     for b in np.unique(block):
-        parts = [[u] for u in np.flatnonzero(block == b) if level.joined[u]]
+        parts = [[u] for u in np.flatnonzero(block == b) if level.carried[u]]
         while True:
             best, pair = -1.0, None
             for i in range(len(parts)):
@@ -219,6 +219,32 @@ def test_conductances_follow_the_formula():
     assert np.allclose(coarse.dirichlet.numpy(), [6.0 / (1.0 + 6.0 / 16.0), 0.0, 0.0])
 
 
+def test_an_unknown_that_is_held_goes_no_further_and_holds_its_neighbours():
+    """The second of five is held by a large coupling: its edges become couplings of the first and of the third."""
+    level = graph([0, 1, 2, 3, 4], {(i, i + 1): 1.0 for i in range(4)}, dirichlet=[0.5, 50.0, 0.0, 0.0, 0.0])
+    assert level.carried.tolist() == [True, False, True, True, True]
+    parts = plan_parts(level, (np.zeros(1, int), np.zeros(1, int), np.arange(5) // 2), level.cell, split)
+    assert parts.part.tolist() == [0, -1, 1, 1, 2]
+    around = Surroundings(level, parts)
+    assert around.crossing.tolist() == [3]
+    coarse = next_level(around, series(around, around.resistances()))
+    assert (coarse.low.tolist(), coarse.high.tolist()) == ([1], [2])
+    assert np.allclose(coarse.dirichlet.numpy(), [1.5 / 1.5, 1.0 / 1.5, 0.0])
+    assert np.allclose(next_level(around, None).dirichlet.numpy(), [1.5, 1.0, 0.0])
+
+
+def test_stiff_inclusions_at_an_open_side_do_not_stall_the_coarsening():
+    level, widths = finest(problem("inclusions 1e8", (20, 20, 20)))
+    assert SparseCycle(level, widths).stages[-1].level.unknowns <= 200
+
+
+def test_relaxation_alone_solves_where_every_unknown_is_held():
+    level, widths = finest(problem("uniform", (20, 20), shift=100.0))
+    cycle = SparseCycle(level, widths)
+    assert [stage.level.unknowns for stage in cycle.stages] == [400, 0]
+    assert iterations(level, cycle) <= 4
+
+
 @pytest.mark.parametrize("name", FIELDS)
 def test_coarse_operators_lie_between_half_the_galerkin_operator_and_the_whole(name):
     level, _ = finest(problem(name, (9, 8, 7), shift=0.02))
@@ -227,7 +253,9 @@ def test_coarse_operators_lie_between_half_the_galerkin_operator_and_the_whole(n
     around = Surroundings(level, parts)
     coarse = next_level(around, series(around, around.resistances())).dense()
     galerkin = next_level(around, None).dense()
-    p = torch.nn.functional.one_hot(torch.as_tensor(parts.part)).double()
+    p = torch.zeros(level.unknowns, parts.count, dtype=LIKE.dtype)
+    members = np.flatnonzero(parts.part >= 0)
+    p[members, parts.part[members]] = 1.0
     assert torch.allclose(galerkin, p.T @ level.dense() @ p, rtol=1e-10, atol=1e-12)
     size = galerkin.diagonal().max()
     assert torch.linalg.eigvalsh(galerkin - coarse).min() > -1e-12 * size

@@ -7,7 +7,8 @@ An edge of weight w between two parts reaches from one part's middle to the othe
 w_any the strongest edge of u inside its part and w_axis the strongest along the edge's axis, 0 without one. share_u = S / (S + d_u) says how much of
 the part lies behind u: S is the mean diagonal of u's neighbours in its part, weighted by the edges, 0 without any. Inside a uniform grid the share is 1/2 and
 R = 1 / (2 w), the formula of `network`. One weak inner edge cannot cut a strong crossing edge, as there: g is never below w / 2. Edges
-between the same parts add up. A Dirichlet coupling becomes a / (1 + a / (2 max(w_any, a))), at least 2/3 of it; shifts add up.
+between the same parts add up. A Dirichlet coupling becomes a / (1 + a / (2 max(w_any, a))), at least 2/3 of it; shifts add up. An edge to an unknown
+that goes no further is a Dirichlet coupling of its other end: relaxation leaves that unknown little to correct.
 
 With P the injection and w in the place of g the next operator is P^T A P. Hence P^T A P / 2 <= A_c <= P^T A P for every g in [w / 2, w].
 """
@@ -58,6 +59,7 @@ class Surroundings:
 
     Attributes
     ----------
+    dirichlet : (unknowns,) a, with the edges to unknowns that go no further
     share : (unknowns,) S / (S + d)
     mean : (unknowns,) S
     inside : (unknowns,) sum of the edges inside the part
@@ -71,8 +73,11 @@ class Surroundings:
     def __init__(self, level: SparseLevel, parts: Parts):
         self.level, self.parts = level, parts
         weight, part, n = level.weight, parts.part, level.unknowns
-        inner = part[level.low] == part[level.high]
-        self.crossing = np.flatnonzero(~inner)
+        kept = np.stack([part[level.low], part[level.high]]) >= 0
+        inner = (part[level.low] == part[level.high]) & kept[0]
+        self.crossing = np.flatnonzero(kept.all(axis=0) & ~inner)
+        lost = level.weight_at_ends * index(np.tile(kept.sum(axis=0) == 1, 2), weight)
+        self.dirichlet = level.dirichlet + level.sum_at_ends(lost)
         within = level.weight_at_ends * index(np.r_[inner, inner], weight)
         self.inside = level.sum_at_ends(within)
         self.strongest = level.most_at_ends(within)
@@ -106,21 +111,22 @@ def series(around: Surroundings, resistances: Tensor, c: float = SERIES) -> Tens
 def next_level(around: Surroundings, g: Tensor | None) -> SparseLevel:
     """The next level from the conductances of the crossing edges; without them it is P^T A P."""
     level, parts = around.level, around.parts
-    count, dirichlet = parts.count, level.dirichlet
+    count, dirichlet = parts.count, around.dirichlet
     if g is None:
         g = around.w[: len(around.crossing)]
     else:
         dirichlet = dirichlet / (1.0 + 0.5 * dirichlet * inverse_where(torch.maximum(around.strongest, dirichlet)))
     ends = np.sort(parts.part[np.stack([level.low, level.high])[:, around.crossing]], axis=0)
     key, edge = np.unique(ends[0] * count + ends[1], return_inverse=True)
+    low, high = np.divmod(key, max(count, 1))
     members = np.flatnonzero(parts.part >= 0)
     kept, at = index(members, g), parts.part[members]
     return SparseLevel(
         parts.shape,
         level.periodic,
         parts.cell,
-        key // count,
-        key % count,
+        low,
+        high,
         sum_at(edge, g, key.size),
         sum_at(at, dirichlet[kept], count),
         sum_at(at, level.shift[kept], count),

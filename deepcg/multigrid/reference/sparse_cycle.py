@@ -121,7 +121,7 @@ class SparseCycle:
             number = len(self.stages)
             cell = move(level, self.rule.tau) if number else level.cell
             parts = plan_parts(level, parent, cell, partial(split, theta=self.rule.theta))
-            if parts.count in (0, level.unknowns):
+            if parts.count == level.unknowns:
                 break
             around = Surroundings(level, parts)
             twice = parts.count <= self.rule.slow * level.unknowns

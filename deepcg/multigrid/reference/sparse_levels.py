@@ -23,6 +23,9 @@ from .hierarchy import Hierarchy, Shape
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+HELD = (
+    0.8  # an unknown with this share of its diagonal in couplings to fixed values and shift is solved for by relaxation
+)
 TAU = 0.4  # an unknown moves along its strongest edge where that has this share of its diagonal
 
 
@@ -61,9 +64,13 @@ class SparseLevel:
         return self.cell.shape[1]
 
     @property
-    def joined(self) -> NDArray[np.bool_]:
-        """(unknowns,) whether an unknown has an edge."""
-        return np.bincount(np.r_[self.low, self.high], minlength=self.unknowns) > 0
+    def carried(self) -> NDArray[np.bool_]:
+        """(unknowns,) whether an unknown goes on to the next level: it has an edge, and a + s < 0.8 d.
+
+        Relaxation alone solves for the others. They would merge with nothing on any level.
+        """
+        joined = np.bincount(np.r_[self.low, self.high], minlength=self.unknowns) > 0
+        return joined & (numbers(self.dirichlet + self.shift) < HELD * numbers(self.diagonal))
 
     def sum_at_ends(self, values: Tensor) -> Tensor:
         """(unknowns, ...) sums of values given for every edge's low end, then for every edge's high end."""

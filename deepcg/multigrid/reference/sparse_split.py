@@ -28,29 +28,30 @@ def split(level: SparseLevel, block: Ints, theta: float = THETA) -> tuple[Ints, 
 
     Returns
     -------
-    part : (unknowns,) numbered by block, then by smallest member; -1 for an unknown without edges, which goes no further
+    part : (unknowns,) numbered by block, then by smallest member; -1 for one that goes no further (`SparseLevel.carried`)
     block_of : (parts,)
 
     Notes
     -----
     Ties go to the pair whose smallest members come first, the smaller of the two before the larger.
     """
-    joined = level.joined
+    carried = level.carried
     smallest = _smallest_members(level, block, theta)
-    leaders = np.flatnonzero((smallest == np.arange(level.unknowns)) & joined)
+    leaders = np.flatnonzero((smallest == np.arange(level.unknowns)) & carried)
     leaders = leaders[np.argsort(block[leaders], kind="stable")]
     part = np.full(level.unknowns, -1)
     part[leaders] = np.arange(leaders.size)
-    return np.where(joined, part[smallest], -1), block[leaders]
+    return np.where(carried, part[smallest], -1), block[leaders]
 
 
 def _smallest_members(level: SparseLevel, block: Ints, theta: float) -> Ints:
     """(unknowns,) the smallest member of every unknown's part."""
     smallest = np.arange(level.unknowns)
-    inner = np.flatnonzero(block[level.low] == block[level.high])
+    carried = level.carried
+    inner = np.flatnonzero((block[level.low] == block[level.high]) & carried[level.low] & carried[level.high])
     low, high, weight = level.low[inner], level.high[inner], numbers(level.weight)[inner]
     diagonal = numbers(level.diagonal)
-    member = np.unique(np.r_[low, high])  # unknowns with an edge inside their block
+    member = np.unique(np.r_[low, high])  # unknowns with an edge inside their block to one that is carried
     member = member[np.argsort(block[member], kind="stable")]
     if not member.size:
         return smallest
