@@ -16,7 +16,7 @@ import numpy as np
 
 from deepcg.native import library as native
 from deepcg.native.krylov import Options, System, function
-from deepcg.native.session import Csr, Observer, Preconditioner, Read, Result
+from deepcg.native.session import Csr, Fallback, Observer, Preconditioner, Read, Result
 from tests.support.matrix_kernel import Matrix
 
 I32, I64, REAL, POINTER = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
@@ -25,8 +25,8 @@ IMPOSSIBLE = (0, -1, -(2**31), -(2**63), 2**46, 2**62, 2**63 - 1)  # sizes
 NUMBERS = (-1, 0, 1, 2, 3, 7, 2**31 - 1, -(2**31), 2**40, -(2**63), 2**63 - 1)
 VALUES = (0.0, -0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e308, -1e308, 5e-324, 1e-160, 1e160)
 OPTIONS = ("model", "method", "window", "rtol", "atol", "maxiter", "inconsistent", "threads", "rounding", "equality", "keep_uncoupled",
-           "gather", "source", "models", "", "nonsense")  # fmt: skip
-TEXTS = ("auto", "multigrid", "jacobi", "none", "cg", "dcd", "project", "error", "0", "1", "2", "-1", "1e-6", "nan", "inf", "1e999", "all",
+           "gather", "source", "models", "fallback", "", "nonsense")  # fmt: skip
+TEXTS = ("auto", "multigrid", "amg", "jacobi", "none", "cg", "dcd", "project", "error", "0", "1", "2", "-1", "1e-6", "nan", "inf", "1e999", "all",
          "default", "", "x" * 5000, "99999999999999999999", "/dev/null", "/")  # fmt: skip
 
 
@@ -313,6 +313,10 @@ class Fuzzer:
         for name, made in (("product", scaled), ("precondition", scaled), ("residual", residual)):
             if not self.odd(0.1):
                 setattr(system, name, kinds[name](made))
+        if not self.odd():
+            system.fall_back = kinds["fall_back"](
+                lambda _, there: there.__setitem__(0, int(self.pick([0, 1]))) or int(self.odd(0.03))
+            )
         if self.odd():
             system.n = self.pick([-1, -(2**63), 0])
         options.chain[:] = [int(self.pick([0, 1, 2, 3, 4, 5, 6, -1, 7, 2**31 - 1])) for _ in options.chain]
@@ -380,6 +384,7 @@ class Fuzzer:
             self.call("dcg_solver_solve", solver, vectors[0], vectors[1], self.by_reference(result))
         elif which == 10:
             self.call("dcg_solver_apply", solver, vectors[0], vectors[1])
+            self.call("dcg_solver_apply_classical", solver, vectors[0], vectors[1])
         elif which == 11:
             maxiter = int(self.pick([0, 1, 5]))
             self.call("dcg_solver_iterate", solver, self.integer(1), vectors[0], vectors[1], self.real(), I64(self.pick([maxiter, -1])), vectors[2],
@@ -408,7 +413,12 @@ class Fuzzer:
             self.call("dcg_solver_set_preconditioner", solver, None if self.odd(0.7) else ctypes.byref(made))
             seen = Observer(observe=function(I64, REAL, POINTER, ctypes.POINTER(I32))(lambda _, n, norm, x, stop: 0))
             self.call("dcg_solver_set_observer", solver, None if self.odd(0.7) else ctypes.byref(seen))
-            self.sizes.append((0, (made, seen)))
+            spare = Fallback(name=b"spare")
+            spare.set_up = function(ctypes.POINTER(I32))(lambda _, there: there.__setitem__(0, self.pick([0, 1])) or 0)
+            if not self.odd(0.2):
+                spare.apply = function(POINTER, POINTER)(lambda _, r, z: self.pick([0, 0, 1]))
+            self.call("dcg_solver_set_fallback", solver, None if self.odd(0.7) else ctypes.byref(spare))
+            self.sizes.append((0, (made, seen, spare)))
 
     def run(self, rounds: int) -> None:
         calls = (
