@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io import model_file
-from ..native.constants import FACTOR_SPREAD, FEATURES, HIDDEN, LEVELS, OMEGA_BELOW, OUTPUTS, STENCIL_TYPES, SWEEPS
+from ..native.constants import FACTOR_SPREAD, FEATURES, HIDDEN, LEVELS, OMEGA_BELOW, OUTPUTS, ROUGH, STENCIL_TYPES, SWEEPS
 
 _SHAPES = {
     "sweeps": (LEVELS,),
@@ -40,6 +40,8 @@ class Parameters:
         The learned function of a cell's surroundings, softsign throughout; see `deepcg.multigrid.reference.network`.
     local : bool
         False: that function is constant, and its factors are 1.
+    rough : float, at least 1
+        Levels below the finest are sparse where weights on opposite faces of a cell differ by more than this factor; infinity: never.
     """
 
     sweeps: NDArray[np.int32]
@@ -50,6 +52,7 @@ class Parameters:
     output_weight: NDArray[np.float32]
     output_bias: NDArray[np.float32]
     local: bool = True
+    rough: float = ROUGH
 
     def __post_init__(self):
         for name, shape in _SHAPES.items():
@@ -58,6 +61,8 @@ class Parameters:
             if value.shape != shape or not np.isfinite(value).all():
                 raise ValueError(f"{name}: shape {value.shape} given; {shape} finite values are needed")
             object.__setattr__(self, name, value)
+        if not self.rough >= 1.0:
+            raise ValueError(f"rough: {self.rough} given; a factor of at least 1 is needed")
         if self.sweeps.min() < 1 or self.sweeps.max() > SWEEPS:
             raise ValueError(f"sweeps: {self.sweeps.tolist()} given; 1 to {SWEEPS} are needed")
         if not (self.omega.min() > 0 and self.omega.max() < OMEGA_BELOW):

@@ -14,7 +14,7 @@ import numpy as np
 from . import library as native
 from .device_array import current_stream, device_array
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 LIBRARY = Path(__file__).parents[1] / "libdeepcg_cuda.so"
 
 

@@ -24,7 +24,7 @@ from .constants import (
     SWEEPS,
 )
 
-ABI_VERSION = 7
+ABI_VERSION = 8
 LIBRARY = Path(__file__).parents[1] / "libdeepcg.so"
 
 
@@ -49,11 +49,26 @@ class Parameters(ctypes.Structure):
         ("sweeps", ctypes.c_int32 * LEVELS),
         ("omega", ctypes.c_float * 2 * SWEEPS * 2),
         ("relaxation_table", ctypes.c_float * STENCIL_TYPES),
+        ("rough", ctypes.c_float),
         ("local", ctypes.c_int32),
         ("hidden_weight", ctypes.c_float * FEATURES * HIDDEN),
         ("hidden_bias", ctypes.c_float * HIDDEN),
         ("output_weight", ctypes.c_float * HIDDEN * OUTPUTS),
         ("output_bias", ctypes.c_float * OUTPUTS),
+    )
+
+
+class SparseLevel(ctypes.Structure):
+    """`dcg_sparse_level`."""
+
+    _fields_ = (
+        ("unknowns", ctypes.c_int64),
+        ("visits", ctypes.c_int32),
+        ("cell", ctypes.POINTER(ctypes.c_int64)),
+        ("start", ctypes.POINTER(ctypes.c_int64)),
+        ("neighbour", ctypes.POINTER(ctypes.c_int32)),
+        ("weight", ctypes.POINTER(ctypes.c_float)),
+        ("slack", ctypes.POINTER(ctypes.c_float)),
     )
 
 
@@ -119,6 +134,8 @@ def _declare(library: ctypes.CDLL) -> None:
         "dcg_multilevel_cg": (pointer, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_directions": (pointer, i32, pointer, pointer, real, i64, pointer, pointer, pointer, pointer),
         "dcg_multilevel_info": (pointer, pointer, pointer, i32, pointer, pointer),
+        "dcg_multilevel_sparse_level": (pointer, i32, pointer),
+        "dcg_multilevel_parents": (pointer, i32, pointer),
         "dcg_krylov": (pointer, pointer, pointer, pointer, pointer, pointer),
         "dcg_solver_create": (pointer,),
         "dcg_solver_set_option": (pointer, ctypes.c_char_p, ctypes.c_char_p),
@@ -196,7 +213,7 @@ def operator(stencil) -> Operator:
 
 def parameters(given) -> Parameters:
     """A multilevel network's parameters (`deepcg.multigrid.parameters.Parameters`) as the kernels take them."""
-    made = Parameters(local=given.local)
+    made = Parameters(local=given.local, rough=given.rough)
     for field, value in given.tensors().items():
         ctypes.memmove(ctypes.byref(made, getattr(Parameters, field).offset), value.ctypes.data, value.nbytes)
     return made

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DCG_ABI_VERSION 7
+#define DCG_ABI_VERSION 8
 
 enum dcg_error { DCG_OK = 0, DCG_INVALID_ARGUMENT = 1, DCG_OUT_OF_MEMORY = 2, DCG_INTERNAL = 3, DCG_UNSUPPORTED = 4, DCG_INCONSISTENT = 5 };
 
@@ -43,6 +43,7 @@ enum { DCG_LEVELS = 8, DCG_SWEEPS = 4, DCG_STENCIL_TYPES = 16, DCG_FEATURES = 5,
 
 /* Bounds of the learned parameters, exclusive. Any within them keep the network SPD: the relaxation factor of a pass stays below
  * DCG_OMEGA_BELOW (1 + DCG_FACTOR_SPREAD) = 15/8 < 2. */
+#define DCG_ROUGH 10.0f         /* dcg_parameters.rough, unless it is said otherwise */
 #define DCG_OMEGA_BELOW 1.5f    /* relaxation is above 0 and below this */
 #define DCG_FACTOR_SPREAD 0.25f /* factors of relaxation and of edges are within this of 1: in (3/4, 5/4) */
 #define DCG_ODDS_SPREAD 0.5f    /* factors of the odds of interpolating from the parent's neighbour likewise: in (1/2, 3/2) */
@@ -97,6 +98,7 @@ typedef struct {
   int32_t sweeps[DCG_LEVELS];          /* per level from the finest, 1..DCG_SWEEPS; the last holds for all below */
   float omega[2][DCG_SWEEPS][2];       /* relaxation on the finest and on coarser levels, by sweep and colour, in (0, DCG_OMEGA_BELOW) */
   float relaxation_table[DCG_STENCIL_TYPES];           /* factors of it by the finest level's stencil types, within DCG_FACTOR_SPREAD of 1 */
+  float rough;                         /* where weights on opposite faces of a cell differ by more than this factor, levels below the finest are sparse */
   int32_t local;                       /* 0: the function below is constant, and all its factors 1 */
   float hidden_weight[DCG_HIDDEN][DCG_FEATURES], hidden_bias[DCG_HIDDEN];
   float output_weight[DCG_OUTPUTS][DCG_HIDDEN], output_bias[DCG_OUTPUTS];
@@ -184,6 +186,21 @@ enum dcg_level_vector {
 
 /* Some vector of a level, for tests: what = enum dcg_level_vector; values over the level's cells, then its secondary unknowns. */
 DCG_API int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level, int32_t what, float *values);
+
+/* A sparse level, which a handle has below a grid of rough coefficients: its rows (A x)_u = sum of weight (x_u - x_neighbour) + slack x_u. The arrays
+ * are the handle's, until it is updated or destroyed. */
+typedef struct {
+  int64_t unknowns;
+  int32_t visits;          /* in one visit of the level above */
+  const int64_t *cell;     /* of each unknown, z-major */
+  const int64_t *start;    /* of each row's entries; unknowns + 1 values */
+  const int32_t *neighbour;
+  const float *weight, *slack;
+} dcg_sparse_level;
+DCG_API int dcg_multilevel_sparse_level(const dcg_multilevel *handle, int32_t level, dcg_sparse_level *out);
+
+/* The unknown of the next level, a sparse one, that each cell of the finest level or each unknown of a sparse one belongs to; -1 where none. */
+DCG_API int dcg_multilevel_parents(const dcg_multilevel *handle, int32_t level, int32_t *parents);
 
 /* ---- Krylov iterations around any preconditioner ------------------------------------------------------------------ */
 

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-#define DCG_CUDA_ABI_VERSION 2
+#define DCG_CUDA_ABI_VERSION 3
 
 typedef struct dcg_cuda dcg_cuda;
 

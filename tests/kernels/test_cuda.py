@@ -18,6 +18,7 @@ from deepcg.multigrid.parameters import Parameters
 from deepcg.native import device
 from deepcg.native import library as native
 from deepcg.native.device_array import device_array, from_capsule, on_gpu
+from tests.support.cycles import on_grids
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 
@@ -122,7 +123,7 @@ def on_host(monkeypatch, host):
 def test_the_same_as_on_the_cpu(on_host, shape, kind):
     problem = build(shape, kind)
     for parameters in (Parameters.classical(), learned()):
-        cpu, gpu = MultilevelCycle(problem, parameters, threads=1), CudaCycle(problem, parameters, threads=1)
+        cpu, gpu = MultilevelCycle(problem, on_grids(parameters), threads=1), CudaCycle(problem, parameters, threads=1)
         r = residual(problem)
         z = cpu(r)
         difference = gpu(r) - z

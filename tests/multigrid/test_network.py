@@ -16,6 +16,7 @@ from deepcg.native.constants import (
     LEVEL_WEIGHT,
 )
 from deepcg.scenes import gallery
+from tests.support.cycles import on_grids
 
 torch = pytest.importorskip("torch")
 
@@ -160,7 +161,7 @@ def test_kernels_compute_the_definition(case):
     problem.components.project(r)
     for seed in SEEDS:
         net = network(seed)
-        cycle = MultilevelCycle(problem, net.bounded_parameters(), threads=1)
+        cycle = MultilevelCycle(problem, on_grids(net.bounded_parameters()), threads=1)
         with torch.inference_mode():
             levels = net.setup(hierarchy)
             expected = net(levels, torch.from_numpy(r)[None])[0].numpy().copy()

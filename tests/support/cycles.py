@@ -27,6 +27,11 @@ def random_parameters(seed: int, sweeps=2) -> Parameters:
     )
 
 
+def on_grids(parameters: Parameters) -> Parameters:
+    """The same with grid levels whatever the coefficients."""
+    return dataclasses.replace(parameters, rough=np.inf)
+
+
 def residual_like(problem: Poisson, seed: int) -> np.ndarray:
     """A random vector in the range."""
     v = problem.layout.rhs(np.random.default_rng(seed).standard_normal(problem.shape))

@@ -2,6 +2,7 @@
 
 #include "deepcg_cuda.h"
 
+#include <limits>
 #include <tuple>
 
 #include "core/threads.hpp"
@@ -42,6 +43,7 @@ void set_up(dcg_cuda &m, const dcg_operator &op) {
   require(devices() > 0, "no CUDA device is there");
   Hierarchy hierarchy;
   hierarchy.op = op, hierarchy.parameters = m.parameters, hierarchy.threads = m.threads;
+  hierarchy.parameters.rough = std::numeric_limits<float>::infinity();  // the device's cycle has grid levels only
   hierarchy.set_up();
   m.components = Arena(), m.runs = RunsView{};
   m.arena = Arena(), m.levels = Levels();  // before the new arrays: both at once might not fit

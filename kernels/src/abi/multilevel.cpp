@@ -28,7 +28,7 @@ constexpr double kSmall = 1e-50;  // of r . z: from 1 over it on, or below it, s
 void set_up(dcg_multilevel &m) {
   m.set_up();
   fill(m.direction, m.levels[0]->box.size, 0.0, m.threads);
-  m.cycle.prepare(m.levels, m.parameters, 0, best_rows(), m.threads);
+  m.cycle.prepare(m.levels, m.sparse_levels, m.parameters, 0, best_rows(), m.threads);
   m.usable = true;
 }
 
@@ -164,6 +164,10 @@ extern "C" int dcg_multilevel_info(const dcg_multilevel *handle, int32_t *levels
         *bytes += level->bytes();
         sizes.push_back({{level->box.n[0], level->box.n[1], level->box.n[2]}, level->unknowns, level->secondary});
       }
+      for (const SparseLevel *level : handle->sparse_levels) {
+        *bytes += level->bytes();
+        sizes.push_back({{level->n[0], level->n[1], level->n[2]}, level->unknowns, 0});
+      }
     }
     *levels = static_cast<int32_t>(sizes.size());
     for (int32_t l = 0; l < std::min(*levels, capacity); ++l) {
@@ -193,5 +197,41 @@ extern "C" int dcg_multilevel_vector(const dcg_multilevel *handle, int32_t level
       for (int64_t j = 0; j < l.box.n[1]; ++j)
         for (int64_t i = 0; i < l.box.n[2]; ++i) *values++ = f[l.box.at(k, j, i)];
     for (int64_t e = 0; e < l.secondary; ++e) *values++ = f[l.box.size + e];
+  });
+}
+
+namespace {
+
+// The sparse level of this number, which counts from the finest level on.
+const SparseLevel &sparse_level(const dcg_multilevel &m, int32_t level) {
+  need_usable(m);
+  require(!m.distributed, "handle: the levels of a network on many ranks are not to be had");
+  const int64_t number = level - static_cast<int64_t>(m.levels.size());
+  require(number >= 0 && number < static_cast<int64_t>(m.sparse_levels.size()), "level: there is no such sparse level");
+  return *m.sparse_levels[number];
+}
+
+}  // namespace
+
+extern "C" int dcg_multilevel_sparse_level(const dcg_multilevel *handle, int32_t level, dcg_sparse_level *out) {
+  return guarded([&] {
+    require(handle && out, "handle and out must not be NULL");
+    const SparseLevel &l = sparse_level(*handle, level);
+    *out = {l.unknowns, l.visits, l.cell.data(), l.start.data(), l.neighbour.data(), l.weight.data(), l.slack.data()};
+  });
+}
+
+extern "C" int dcg_multilevel_parents(const dcg_multilevel *handle, int32_t level, int32_t *parents) {
+  return guarded([&] {
+    require(handle && parents, "handle and parents must not be NULL");
+    sparse_level(*handle, level + 1);
+    if (level + 1 > static_cast<int32_t>(handle->levels.size())) {
+      const SparseLevel &l = sparse_level(*handle, level);
+      std::copy_n(l.parent.data(), l.unknowns, parents);
+      return;
+    }
+    const Level &l = *handle->levels.back();
+    for (int64_t row = 0; row < l.box.n[0] * l.box.n[1]; ++row)
+      parents = std::copy_n(&l.sparse_parent[l.box.at(row / l.box.n[1], row % l.box.n[1])], l.box.n[2], parents);
   });
 }

@@ -35,10 +35,21 @@ DCG_CELL V residual(V b, V diagonal, V x, V sum) {
   return b - diagonal * x + sum;
 }
 
+// The same by differences: inflow is the weighted sum of the neighbours' less x.
+template <class V>
+DCG_CELL V residual_by_differences(V b, V slack, V x, V inflow) {
+  return b - slack * x + inflow;
+}
+
 // One relaxation. factor: relaxation factor / diagonal, 0 where there is nothing to relax.
 template <class V>
 DCG_CELL V relaxed(V x, V factor, V b, V diagonal, V sum) {
   return x + factor * residual(b, diagonal, x, sum);
+}
+
+template <class V>
+DCG_CELL V relaxed_by_differences(V x, V factor, V b, V slack, V inflow) {
+  return x + factor * residual_by_differences(b, slack, x, inflow);
 }
 
 // The same where x is 0 in the cell and around it: the first pass, which reads no neighbours.

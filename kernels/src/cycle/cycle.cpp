@@ -63,10 +63,11 @@ class WavefrontExecutor {
 
 }  // namespace
 
-void Cycle::prepare(const std::vector<Level *> &levels, const dcg_parameters &parameters, size_t first, const RowKernels &rows, int threads) {
+void Cycle::prepare(const std::vector<Level *> &levels, const std::vector<SparseLevel *> &sparse, const dcg_parameters &parameters, size_t first, const RowKernels &rows, int threads) {
   levels_.resize(levels.size());
+  sparse_.prepare(sparse);
   for (size_t l = 0; l < levels.size(); ++l)
-    levels_[l].prepare(*levels[l], l + 1 < levels.size() ? levels[l + 1] : nullptr, parameters, first + l, rows, threads);
+    levels_[l].prepare(*levels[l], l + 1 < levels.size() ? levels[l + 1] : nullptr, l + 1 == levels.size() && !sparse.empty() ? sparse[0] : nullptr, parameters, first + l, rows, threads);
 }
 
 int64_t Cycle::bytes() const {
@@ -76,15 +77,17 @@ int64_t Cycle::bytes() const {
 }
 
 double Cycle::run(const Team &team) {
-  const int last = static_cast<int>(levels_.size()) - 1;
+  const int end = static_cast<int>(levels_.size()) - (sparse_.empty() ? 1 : 0);  // levels that are relaxed
   int small = 0;
-  while (small < last && (team.size == 1 || levels_[small].cells() >= kSmall)) ++small;
+  while (small < end && (team.size == 1 || levels_[small].cells() >= kSmall)) ++small;
+  const auto rest = [&](const Team &by) { sparse_.empty() ? levels_[end].solve_directly() : sparse_.run(by); };
   WavefrontExecutor all(levels_, team), alone(levels_, Team{});
   v_cycle(all, 0, small, [&] {
-    if (team.rank == 0) v_cycle(alone, small, last, [&] { levels_[last].solve_directly(); });
+    if (small == end && !sparse_.empty()) return rest(team);
+    if (team.rank == 0) v_cycle(alone, small, end, [&] { rest(Team{}); });
     team.barrier();
   });
-  const double of_one_level = last == 0 ? levels_[0].run(team, {{Stage::kDot, {}}}) : 0.0;
+  const double of_one_level = end == 0 && !levels_.empty() ? levels_[0].run(team, {{Stage::kDot, {}}}) : 0.0;
   return team.sum(all.dot() + alone.dot() + of_one_level);
 }
 

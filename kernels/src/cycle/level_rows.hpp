@@ -37,7 +37,7 @@ Around<T> neighbour_rows(const Level &level, const T *field, int64_t at, const T
 // The face weights of a row, likewise.
 inline WeightRows weight_rows(const Level &level, int64_t at, const float *none) {
   const Box &box = level.box;
-  WeightRows w{none, none, none, none, level.weight[2].data() + at, level.diagonal.data() + at, level.omega_dinv.data() + at};
+  WeightRows w{none, none, none, none, level.weight[2].data() + at, level.diagonal.data() + at, level.omega_dinv.data() + at, level.slack.data() + at};
   if (box.n[0] > 1) w.z = level.weight[0].data() + at, w.z_low = w.z - box.plane;
   if (box.n[1] > 1) w.y = level.weight[1].data() + at, w.y_low = w.y - box.stride;
   return w;

@@ -4,6 +4,7 @@
 // Ledger, bytes per cell of one pass when the neighbouring rows and planes stay in cache:
 //   relax_constant      x 4 + 4, b 4, type 1                                                    13
 //   relax_variable      x 4 + 4, b 4, three weights 12, diagonal 4, omega_dinv 4                32
+//   relax_differences   as relax_variable
 //   residual_*          the same without the store; its row stays in cache                      9 / 24
 //   restrict            12 transfer weights and one value of a coarse cell for eight fine ones  52 / 8 = 6.5
 //   prolong             the same, and x 4 + 4                                                   14.5
@@ -25,7 +26,7 @@ struct Around {  // the four neighbouring rows; x neighbours are in the row itse
 
 struct WeightRows {  // faces to the higher neighbour, of this row and of the rows below it
   const float *z, *z_low, *y, *y_low, *x;
-  const float *diagonal, *omega_dinv;
+  const float *diagonal, *omega_dinv, *slack;
 };
 
 struct CoarseRows {  // coarse rows that a fine row's prolongation reads: [y parent, y neighbour][z parent, z neighbour]
@@ -53,6 +54,11 @@ struct RowKernels {
                         float *out);
   void (*residual_variable)(int64_t begin, int64_t end, const float *x, const Around<float> &around, const float *b, const WeightRows &w,
                             float *out);
+  // The same two by differences, with the slack in the diagonal's place
+  void (*relax_differences)(int64_t begin, int64_t end, int parity, bool first, float *x, const Around<float> &around, const float *b,
+                            const WeightRows &w, float omega);
+  void (*residual_differences)(int64_t begin, int64_t end, const float *x, const Around<float> &around, const float *b, const WeightRows &w,
+                               float *out);
   // x = 0 where there is no unknown
   void (*mask_constant)(int64_t begin, int64_t end, const uint8_t *stencil_type, float *x);
   void (*mask_variable)(int64_t begin, int64_t end, const float *omega_dinv, float *x);

@@ -8,8 +8,8 @@
 
 namespace dcg {
 
-void LevelStages::prepare(Level &level, Level *coarse, const dcg_parameters &parameters, size_t number, const RowKernels &rows, int threads) {
-  level_ = &level, coarse_ = coarse, rows_ = &rows;
+void LevelStages::prepare(Level &level, Level *coarse, SparseLevel *sparse, const dcg_parameters &parameters, size_t number, const RowKernels &rows, int threads) {
+  level_ = &level, coarse_ = coarse, sparse_ = sparse, rows_ = &rows;
   sweeps_ = parameters.sweeps[std::min<size_t>(number, DCG_LEVELS - 1)];
   odd_axes_.clear();
   for (int a = 0; a < 3; ++a)
@@ -22,7 +22,7 @@ void LevelStages::prepare(Level &level, Level *coarse, const dcg_parameters &par
       for (int c = 0; c < DCG_STENCIL_TYPES; ++c)
         factors_[s][colour][c] = c & 7 ? omega_[s][colour] * parameters.relaxation_table[c] / static_cast<float>(c & 7) : 0.0f;
     }
-  for (auto &lines : lines_) lines.assign(coarse ? level.box.n[1] * coarse->box.stride + 2 * kLanes : 0, 0.0f);
+  for (auto &lines : lines_) lines.assign(coarse ? level.box.n[1] * coarse->box.stride + 2 * kLanes : sparse ? level.box.n[1] * level.box.stride : 0, 0.0f);
   zeros_.assign(level.box.stride + 4 * kLanes, 0.0f);
   scratch_.assign(threads, std::vector<float>(2 * level.box.stride + 8 * kLanes, 0.0f));
 }
@@ -39,7 +39,8 @@ void LevelStages::clear(const Team &team) {
     std::fill(field.data() + begin + part.begin, field.data() + begin + part.end, 0.0f);
   };
   const int64_t size = level_->box.size;
-  zero(coarse_->b, 0, coarse_->box.size + coarse_->secondary);
+  if (coarse_) zero(coarse_->b, 0, coarse_->box.size + coarse_->secondary);
+  if (sparse_) zero(sparse_->b, 0, sparse_->unknowns);
   zero(level_->x, odd_axes_.empty() ? size : 0, size + level_->secondary);  // elsewhere the first pass writes all of x
 }
 
@@ -69,9 +70,9 @@ double LevelStages::run(const Team &team, const Stage *stages, int count) {
 double LevelStages::run_plane(const Team &team, const Stage &stage, int64_t k) {
   switch (stage.kind) {
     case Stage::kRelax: relax(team, stage.pass, k); break;
-    case Stage::kResidual: residual(team, k); break;
-    case Stage::kRestrict: restrict_plane(team, k); break;
-    case Stage::kProlong: prolong(team, k); break;
+    case Stage::kResidual: sparse_ ? residual_for_sparse(team, k) : residual(team, k); break;
+    case Stage::kRestrict: sparse_ ? restrict_to_sparse(team, k) : restrict_plane(team, k); break;
+    case Stage::kProlong: sparse_ ? prolong_from_sparse(team, k) : prolong(team, k); break;
     case Stage::kDot: return dot(team, k);
   }
   return 0.0;
@@ -115,7 +116,8 @@ void LevelStages::relax_row(const Pass &pass, int64_t k, int64_t j, Range column
   if (level.constant) {
     rows_->relax_constant(begin, end, parity, from_zero, x, around, b, level.stencil_type.data() + start, factors_[pass.sweep][colour]);
   } else {
-    rows_->relax_variable(begin, end, parity, from_zero, x, around, b, weight_rows(level, start, none), omega_[pass.sweep][colour]);
+    const auto relax = by_differences() ? rows_->relax_differences : rows_->relax_variable;
+    relax(begin, end, parity, from_zero, x, around, b, weight_rows(level, start, none), omega_[pass.sweep][colour]);
   }
   if (odd_x)
     for (int64_t i = 0; i < kLanes; ++i)

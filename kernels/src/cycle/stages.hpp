@@ -7,6 +7,7 @@
 #include "cycle/level_rows.hpp"
 #include "cycle/vcycle.hpp"
 #include "deepcg.h"
+#include "setup/sparse_level.hpp"
 
 namespace dcg {
 
@@ -17,8 +18,8 @@ struct Stage {
 
 class LevelStages {
  public:
-  // Sizes the buffers for a level that is set up; call it again after it changed. coarse: the next level, NULL below the last one.
-  void prepare(Level &level, Level *coarse, const dcg_parameters &parameters, size_t number, const RowKernels &rows, int threads);
+  // Sizes the buffers for a level that is set up; call it again after it changed. coarse, sparse: the next level in its form, NULL both below the last.
+  void prepare(Level &level, Level *coarse, SparseLevel *sparse, const dcg_parameters &parameters, size_t number, const RowKernels &rows, int threads);
 
   int sweeps() const { return sweeps_; }
   int passes() const { return passes_; }
@@ -48,10 +49,15 @@ class LevelStages {
   void residual(const Team &team, int64_t k);
   void restrict_plane(const Team &team, int64_t k);
   void prolong(const Team &team, int64_t k);
+  void residual_for_sparse(const Team &team, int64_t k);  // these three: where the next level is sparse
+  void restrict_to_sparse(const Team &team, int64_t k);
+  void prolong_from_sparse(const Team &team, int64_t k);
+  bool by_differences() const { return sparse_ && !level_->constant; }
   void prolong_unstructured(int64_t begin, int64_t end);
   double dot(const Team &team, int64_t k) const;
 
   Level *level_ = nullptr, *coarse_ = nullptr;
+  SparseLevel *sparse_ = nullptr;
   const RowKernels *rows_ = nullptr;
   int sweeps_ = 1, passes_ = 2;
   bool wavefront_ = false;

@@ -42,12 +42,17 @@ class DistributedHierarchy::MessageExecutor {
   }
   void restrict_residual(int l) {
     local(l).stages.run(team_, {{Stage::kResidual, {}}, {Stage::kRestrict, {}}});
+    if (local(l).above_sparse) return reduce_to_sparse(local(l));
     if (team_.rank == 0) local(l).stages.restrict_unstructured();
     reduce(local(l).to_coarse, local(l).coarse, l + 1);
   }
   void prolong(int l) {
     LocalLevel &own = local(l);
-    broadcast(own.to_coarse, own.coarse, l + 1);
+    if (own.above_sparse) {
+      broadcast_from_sparse(own);
+    } else {
+      broadcast(own.to_coarse, own.coarse, l + 1);
+    }
     own.stages.run(team_, {{Stage::kProlong, {}}});
     if (own.has_secondary && team_.rank == 0) {
       own.stages.prolong_secondary();
@@ -84,7 +89,22 @@ class DistributedHierarchy::MessageExecutor {
     team_.barrier();
   }
 
+  // The same to and from a sparse level, which rank 0 has as a whole.
+  void reduce_to_sparse(const LocalLevel &own) {
+    if (team_.rank == 0) {
+      SparseLevel *next = sparse();
+      if (next) std::fill(next->b.data(), next->b.data() + next->unknowns, 0.0f);
+      own.to_coarse.reduce(own.sparse.b.data(), next ? next->b.data() : nullptr);
+    }
+    team_.barrier();
+  }
+  void broadcast_from_sparse(LocalLevel &own) {
+    if (team_.rank == 0) own.to_coarse.broadcast<float>(sparse() ? sparse()->x.data() : nullptr, own.sparse.x.data());
+    team_.barrier();
+  }
+
  private:
+  SparseLevel *sparse() const { return on_.agglomerated_.sparse_levels.empty() ? nullptr : on_.agglomerated_.sparse_levels[0]; }
   LocalLevel &local(int l) const { return *on_.levels_[l]; }
   Level *level(size_t l) const {  // NULL: this rank has none of its cells
     return l < on_.cut_ ? &on_.levels_[l]->level : on_.agglomerated_.levels.empty() ? nullptr : on_.agglomerated_.levels[0];
@@ -119,7 +139,7 @@ class DistributedHierarchy::MessageExecutor {
 void DistributedHierarchy::cycle(const Team &team) {
   MessageExecutor run(*this, team);
   const auto agglomerated = [&] {
-    if (!agglomerated_.levels.empty()) agglomerated_cycle_.run(team);
+    if (!agglomerated_.levels.empty() || !agglomerated_.sparse_levels.empty()) agglomerated_cycle_.run(team);
   };
   if (cut_ > 0) return v_cycle(run, 0, static_cast<int>(cut_), agglomerated);
   run.reduce(finest_->to_coarse, finest_->level, 0);

@@ -132,15 +132,17 @@ void DistributedHierarchy::set_up(const dcg_operator &op) {
   double target = first_target(cells.n, widths);
   const LocalLevel *above = nullptr;
   LevelSize size{{cells.n[0], cells.n[1], cells.n[2]}, 0, 0};
-  for (cut_ = 0;; ++cut_) {
+  bool rough = false;
+  for (cut_ = 0; !rough; ++cut_) {
     Level whole;
     whole.box.reset(cells.n);
     Widths wider = {widths[0], widths[1], widths[2]};
     double next_target = target;
-    if (cells.cells() <= ranks_.gather || (above && size.unknowns <= kDirect) || !plan_semicoarsening(whole, wider, next_target)) break;
+    if (cells.cells() <= ranks_.gather || (above && size.unknowns <= kDirect) || !plan_semicoarsening(whole.box.n, whole.coarsening, wider, next_target)) break;
     if (!can_be_cut(cells, whole.coarsening)) break;
     const CoarsenedPartition plan = coarsened(cells, whole.coarsening);
     LocalLevel &made = local(cut_);
+    made.above_sparse = false;
     made.partition = plan.fine, made.coarse_partition = plan.coarse;
     made.partition.own(made.begin, made.end);
     if (above) {
@@ -151,8 +153,13 @@ void DistributedHierarchy::set_up(const dcg_operator &op) {
       fetch_activity(made);
       count(made.level, made.begin, made.end, size);
       if (size.unknowns <= kDirect) break;
+      rough = ranks_.maximum(is_rough(made.level, parameters_.rough, threads_)) > 0.0;
     }
     sizes_.push_back(size);
+    if (rough) {
+      add_sparse_levels(made, cells, most);
+      continue;
+    }
     add_level(made, plan, cut_);
     int64_t begin[3], end[3];
     plan.coarse.own(begin, end);
@@ -164,7 +171,7 @@ void DistributedHierarchy::set_up(const dcg_operator &op) {
     above = &made;
   }
 
-  agglomerate(cells, most, widths, target);
+  if (!rough) agglomerate(cells, most, widths, target);
   for (size_t l = 0; l < cut_; ++l) {  // only the set-up needs these
     Level &coarse = levels_[l]->coarse;
     for (int a = 0; a < 3; ++a) coarse.weight[a].release(), coarse.dirichlet[a].release();
@@ -179,7 +186,7 @@ void DistributedHierarchy::agglomerate(const Partition &cells, const Largest &mo
   const LocalLevel *above = cut_ > 0 ? levels_[cut_ - 1].get() : nullptr;
   const Partition on_one = cells.agglomerated(ranks_);
   agglomerated_.parameters = parameters_, agglomerated_.threads = threads_;
-  agglomerated_.levels.clear();
+  agglomerated_.levels.clear(), agglomerated_.sparse_levels.clear();
   Level &last = agglomerated_.next_level();
   if (above) {
     fetch_level(ranks_, above->coarse, above->coarse_partition, on_one, last);
@@ -197,9 +204,43 @@ void DistributedHierarchy::agglomerate(const Partition &cells, const Largest &mo
   }
   if (on_one.here) {
     agglomerated_.levels.push_back(&last);
-    agglomerated_.coarsen_on(widths, target);
-    agglomerated_cycle_.prepare(agglomerated_.levels, parameters_, cut_, best_rows(), threads_);
+    if (!above && is_rough(last, parameters_.rough, threads_)) {
+      agglomerated_.coarsen_to_sparse_levels(last);
+    } else {
+      agglomerated_.coarsen_on(widths, target);
+    }
+    agglomerated_cycle_.prepare(agglomerated_.levels, agglomerated_.sparse_levels, parameters_, cut_, best_rows(), threads_);
   }
+}
+
+// All levels below the finest, on rank 0: an unknown may belong to a block of another rank.
+void DistributedHierarchy::add_sparse_levels(LocalLevel &finest, const Partition &cells, const Largest &most) {
+  const Partition on_one = cells.agglomerated(ranks_);
+  Level whole, &level = finest.level;
+  build(whole, cells, on_one, most);
+  agglomerated_.parameters = parameters_, agglomerated_.threads = threads_;
+  agglomerated_.levels.clear(), agglomerated_.sparse_levels.clear();
+  if (on_one.here) {
+    agglomerated_.coarsen_to_sparse_levels(whole);
+    agglomerated_cycle_.prepare(agglomerated_.levels, agglomerated_.sparse_levels, parameters_, 1, best_rows(), threads_);
+  }
+  fill(level.sparse_parent, level.box.size, int32_t{-1}, threads_);
+  Halo parents;
+  create_level_halo(ranks_, parents, level, finest.partition, finest.begin, finest.end, whole, on_one);
+  parents.broadcast<int32_t>(whole.sparse_parent.data(), level.sparse_parent.data());
+  finest.create_sparse_halo(ranks_, on_one.here ? agglomerated_.sparse_levels[0]->unknowns : 0);
+  int64_t first[3];
+  finest.partition.first(first);
+  pair_cells(first, level.box.n, level.coarsening);
+  level.unstructured.clear();
+  find_slack(level, threads_);
+  for (auto &dirichlet : level.dirichlet) dirichlet.release();
+  level.shift.release();
+  finest.deactivate_ghosts();
+  finest.create_ghost_halos(ranks_);
+  finest.above_sparse = true;
+  finest.stages.prepare(level, nullptr, &finest.sparse, parameters_, 0, best_rows(), threads_);
+  finest_ = &finest;
 }
 
 // Builds the next level as far as it can be computed here, and makes the level ready for the cycle.
@@ -214,14 +255,21 @@ void DistributedHierarchy::add_level(LocalLevel &local, const CoarsenedPartition
   level.shift.release();
   local.deactivate_ghosts();
   local.create_ghost_halos(ranks_);
-  local.stages.prepare(level, &local.coarse, parameters_, number, best_rows(), threads_);
+  local.stages.prepare(level, &local.coarse, nullptr, parameters_, number, best_rows(), threads_);
 }
 
 // The sizes of the levels on rank 0, for all ranks.
 void DistributedHierarchy::collect_sizes() {
-  const size_t below = static_cast<size_t>(ranks_.allreduce(static_cast<double>(agglomerated_.levels.size())));
+  const size_t grids = agglomerated_.levels.size();
+  const size_t below = static_cast<size_t>(ranks_.allreduce(static_cast<double>(grids + agglomerated_.sparse_levels.size())));
   std::vector<double> table(5 * below, 0.0);
-  for (size_t l = 0; l < agglomerated_.levels.size(); ++l) {
+  for (size_t l = 0; l < agglomerated_.sparse_levels.size(); ++l) {
+    const SparseLevel &level = *agglomerated_.sparse_levels[l];
+    double *of = &table[5 * (grids + l)];
+    for (int a = 0; a < 3; ++a) of[a] = static_cast<double>(level.n[a]);
+    of[3] = static_cast<double>(level.unknowns);
+  }
+  for (size_t l = 0; l < grids; ++l) {
     const Level &level = *agglomerated_.levels[l];
     for (int a = 0; a < 3; ++a) table[5 * l + a] = static_cast<double>(level.box.n[a]);
     table[5 * l + 3] = static_cast<double>(level.unknowns), table[5 * l + 4] = static_cast<double>(level.secondary);
@@ -237,6 +285,7 @@ void DistributedHierarchy::collect_sizes() {
 int64_t DistributedHierarchy::bytes() const {
   int64_t n = direction_.bytes() + own_cells_.bytes() + agglomerated_cycle_.bytes();
   for (const auto &level : agglomerated_.pool) n += level->bytes();
+  for (const auto &level : agglomerated_.sparse_pool) n += level->bytes();
   for (const auto &level : levels_) n += level->bytes();
   return n;
 }

@@ -39,6 +39,7 @@ class DistributedHierarchy {
   bool can_be_cut(const Partition &own, const AxisCoarsening (&coarsening)[3]) const;
   void add_level(LocalLevel &local, const CoarsenedPartition &plan, size_t number);
   void agglomerate(const Partition &cells, const Largest &most, Widths &widths, double target);
+  void add_sparse_levels(LocalLevel &finest, const Partition &cells, const Largest &most);
   void collect_sizes();
   void count(const Level &level, const int64_t begin[3], const int64_t end[3], LevelSize &size);
   LocalLevel &local(size_t number);

@@ -131,8 +131,23 @@ void LocalLevel::create_coarse_halo(Ranks &ranks, const Level &next, const Parti
   create_level_halo(ranks, to_coarse, coarse, coarse_partition, low, high, next, next_partition);
 }
 
+void LocalLevel::create_sparse_halo(Ranks &ranks, int64_t unknowns) {
+  std::unordered_map<int32_t, int32_t> leaf;
+  to_coarse.reset(ranks);
+  for_cells(begin, end, [&](const int64_t at[3]) {
+    int32_t &parent = level.sparse_parent[level.box.at(at[0], at[1], at[2])];
+    if (parent < 0) return;
+    const auto [found, added] = leaf.try_emplace(parent, static_cast<int32_t>(leaf.size()));
+    if (added) to_coarse.add(found->second, 0, parent);
+    parent = found->second;
+  });
+  to_coarse.create(unknowns);
+  sparse.unknowns = static_cast<int64_t>(leaf.size());
+  sparse.x.resize(sparse.unknowns), sparse.b.resize(sparse.unknowns);
+}
+
 int64_t LocalLevel::bytes() const {
-  return level.bytes() + coarse.bytes() + stages.bytes() + ghosts[0].bytes() + ghosts[1].bytes() + to_coarse.bytes() + secondary.bytes();
+  return sparse.bytes() + level.bytes() + coarse.bytes() + stages.bytes() + ghosts[0].bytes() + ghosts[1].bytes() + to_coarse.bytes() + secondary.bytes();
 }
 
 }  // namespace dcg

@@ -20,8 +20,12 @@ struct LocalLevel {
   Level level, coarse;
   LevelStages stages;
 
+  // Where the next level is sparse, and so on rank 0 as a whole: its unknowns that own cells belong to, with x and b only.
+  bool above_sparse = false;
+  SparseLevel sparse;
+
   Halo ghosts[2];  // x of the cells next to own ones, by colour
-  Halo to_coarse;  // leaves: unknowns of `coarse`; roots: those of the next level
+  Halo to_coarse;  // leaves: unknowns of `coarse`, or of `sparse`; roots: those of the next level
 
   bool has_secondary = false;      // some rank has secondary unknowns
   bool couples_secondary = false;  // some of them are coupled to other ranks' unknowns
@@ -35,6 +39,8 @@ struct LocalLevel {
   // Collective, as what follows.
   void create_ghost_halos(Ranks &ranks);
   // An own cell interpolates from neighbours of own coarse cells, and from no others.
+  // The same for a sparse level, from the number of each own cell's unknown there.
+  void create_sparse_halo(Ranks &ranks, int64_t unknowns);
   void create_coarse_halo(Ranks &ranks, const Level &next, const Partition &next_partition);
 
   int64_t bytes() const;

@@ -166,7 +166,7 @@ extern "C" int dcg_parameters_read(const char *path, dcg_parameters *parameters,
       if (!(sweeps[l] >= 1 && sweeps[l] <= DCG_SWEEPS && sweeps[l] == std::floor(sweeps[l]))) file.fail("sweeps: whole numbers from 1 to 4 are needed");
       made.sweeps[l] = static_cast<int32_t>(sweeps[l]);
     }
-    made.local = 1;
+    made.local = 1, made.rough = DCG_ROUGH;
     try {
       check(made);
     } catch (const std::invalid_argument &error) {
@@ -180,6 +180,7 @@ extern "C" int dcg_parameters_classical(dcg_parameters *parameters) {
   return dcg::guarded([&] {
     dcg::require(parameters, "parameters must not be NULL");
     *parameters = {};
+    parameters->rough = DCG_ROUGH;
     for (int l = 0; l < DCG_LEVELS; ++l) parameters->sweeps[l] = std::min(l + 2, int{DCG_SWEEPS});
     for (auto &level : parameters->omega)
       for (auto &sweep : level) std::fill(sweep, sweep + 2, 1.2f);

@@ -34,9 +34,13 @@ struct WidthSamples {
 // The width from which plan_semicoarsening() starts: the thinnest cell's.
 double first_target(const int64_t shape[3], const Widths &widths);
 
-// The semicoarsening of a level: pairs neighbouring cells that are together at most 1.4 times `target` wide. The target doubles until the
+// The semicoarsening of a level of n cells along each axis: pairs neighbouring cells that are together at most 1.4 times `target` wide. The target doubles until the
 // next level is small enough. Returns false for a level of one cell.
-bool plan_semicoarsening(Level &level, Widths &widths, double &target);
+bool plan_semicoarsening(const int64_t n[3], AxisCoarsening (&coarsening)[3], Widths &widths, double &target);
+
+// Pairs cells first..first+n-1 of a grid along each axis, whose pairs begin at its even cells. Sparse levels are coarsened so: the strength of couplings,
+// not a width, says there what belongs together.
+void pair_cells(const int64_t first[3], const int64_t n[3], AxisCoarsening (&coarsening)[3]);
 
 // The unknowns and couplings of the next coarser level; fine.coarsening is given. The coarse level lacks its smoother.
 void coarsen(Level &fine, Level &coarse, int threads);

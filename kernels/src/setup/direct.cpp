@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "setup/coarsen.hpp"
+#include "setup/sparse_coarsening.hpp"
 
 namespace dcg {
 
@@ -15,6 +16,11 @@ namespace {
 struct Network {
   int64_t n;
   std::vector<double> weight, anchor;
+
+  explicit Network(const SparseLevel &level) : n(level.unknowns), weight(n * n, 0.0), anchor(level.slack.data(), level.slack.data() + n) {
+    for (int64_t u = 0; u < n; ++u)
+      for (int64_t e = level.start[u]; e < level.start[u + 1]; ++e) weight[u * n + level.neighbour[e]] = level.weight[e];
+  }
 
   explicit Network(const Level &level) : n(static_cast<int64_t>(level.direct.size())), weight(n * n, 0.0), anchor(n, 0.0) {
     const Box &box = level.box;
@@ -57,23 +63,10 @@ void project_out(std::vector<double> &g, const std::vector<double> &v) {
     for (int64_t c = 0; c < n; ++c) g[r * n + c] += v[r] * (twice * v[c] - product[c]) - product[r] * v[c];
 }
 
-}  // namespace
-
-void factorise(Level &level) {
-  level.direct.clear();
-  const Box &box = level.box;
-  for (int64_t k = 0; k < box.n[0]; ++k)
-    for (int64_t j = 0; j < box.n[1]; ++j)
-      for (int64_t i = 0; i < box.n[2]; ++i) {
-        const int64_t u = box.at(k, j, i);
-        if (level.constant ? level.stencil_type[u] != 0 : level.omega_dinv[u] != 0.0f) level.direct.push_back(u);
-      }
-  for (int64_t e = 0; e < level.secondary; ++e)
-    if (level.omega_dinv[box.size + e] != 0.0f) level.direct.push_back(box.size + e);
-  const int64_t n = static_cast<int64_t>(level.direct.size());
-  Network network(level);
+// A generalised inverse.
+std::vector<double> inverse_of(Network &network) {
+  const int64_t n = network.n;
   std::vector<double> &a = network.weight, &anchor = network.anchor;
-
   // L D L^T without a subtraction (Alfa, Xue and Ye 2002): eliminating an unknown leaves a network, in which all sums are of numbers >= 0. So a
   // pivot is 0 where its component is singular and nowhere else, and is accurate however weak an anchor is. `a` becomes L below the diagonal.
   std::vector<double> pivot(n, 0.0);
@@ -115,7 +108,29 @@ void factorise(Level &level) {
     for (double &value : y) value /= std::sqrt(square);
     project_out(inverse, y);
   }
-  level.inverse = std::move(inverse);
+  return inverse;
+}
+
+}  // namespace
+
+void factorise(Level &level) {
+  level.direct.clear();
+  const Box &box = level.box;
+  for (int64_t k = 0; k < box.n[0]; ++k)
+    for (int64_t j = 0; j < box.n[1]; ++j)
+      for (int64_t i = 0; i < box.n[2]; ++i) {
+        const int64_t u = box.at(k, j, i);
+        if (level.constant ? level.stencil_type[u] != 0 : level.omega_dinv[u] != 0.0f) level.direct.push_back(u);
+      }
+  for (int64_t e = 0; e < level.secondary; ++e)
+    if (level.omega_dinv[box.size + e] != 0.0f) level.direct.push_back(box.size + e);
+  Network network(level);
+  level.inverse = inverse_of(network);
+}
+
+void factorise(SparseLevel &level) {
+  Network network(level);
+  level.inverse = inverse_of(network);
 }
 
 }  // namespace dcg

@@ -23,6 +23,7 @@ void check(const dcg_parameters &w) {
   for (const auto &level : w.omega)
     for (const auto &sweep : level)
       for (const float omega : sweep) require(omega > 0.0f && omega < DCG_OMEGA_BELOW, "omega: values in (0, 3/2) are needed");
+  require(w.rough >= 1.0f, "rough: a factor of at least 1 is needed");
   for (const float c : w.relaxation_table) require(c > 1.0f - DCG_FACTOR_SPREAD && c < 1.0f + DCG_FACTOR_SPREAD, "relaxation_table: values in (3/4, 5/4) are needed");
 }
 
@@ -32,7 +33,7 @@ Level &Hierarchy::next_level() {
 }
 
 void Hierarchy::set_up() {
-  levels.clear();
+  levels.clear(), sparse_levels.clear();
   Level &finest = next_level();
   lend_vectors(finest);
   inverse_scale = build_finest(finest, op, largest(op, threads), threads);
@@ -49,14 +50,36 @@ void Hierarchy::set_up() {
   levels.push_back(&finest);
   Widths widths;
   samples.widths(widths);
-  coarsen_on(widths, first_target(finest.box.n, widths));
+  if (is_rough(finest, parameters.rough, threads)) {
+    coarsen_to_sparse_levels(finest);
+  } else {
+    coarsen_on(widths, first_target(finest.box.n, widths));
+  }
   lend_vectors(finest);
   finest.dirichlet[2].release(), finest.shift.release();
   for (Field<float> *vector : {&finest.x, &finest.b}) fill(*vector, finest.box.size, 0.0f, threads);
 }
 
+void Hierarchy::coarsen_to_sparse_levels(Level &finest) {
+  const auto next_level = [&]() -> SparseLevel & {
+    if (sparse_pool.size() <= sparse_levels.size()) sparse_pool.push_back(std::make_unique<SparseLevel>());
+    SparseLevel &level = *sparse_pool[sparse_levels.size()];
+    level.inverse.clear();
+    return level;
+  };
+  sparse_levels.push_back(&next_level());
+  coarsen_to_sparse(finest, *sparse_levels.back(), threads);
+  find_slack(finest, threads);
+  while (sparse_levels.back()->unknowns > kSparseDirect) {
+    SparseLevel &coarse = next_level();
+    if (!coarsen(*sparse_levels.back(), coarse, threads)) break;
+    sparse_levels.push_back(&coarse);
+  }
+  if (sparse_levels.back()->unknowns <= kSparseDirect) factorise(*sparse_levels.back());
+}
+
 void Hierarchy::coarsen_on(Widths &widths, double target) {
-  while (levels.back()->unknowns > kDirect && plan_semicoarsening(*levels.back(), widths, target)) {
+  while (levels.back()->unknowns > kDirect && plan_semicoarsening(levels.back()->box.n, levels.back()->coarsening, widths, target)) {
     Level &fine = *levels.back(), &coarse = next_level();
     coarsen(fine, coarse, threads);
     apply_local_factors(coarse, parameters, false, threads);

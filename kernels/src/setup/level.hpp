@@ -146,12 +146,17 @@ struct Level {
   Field<float> interp_parent[3][2], interp_neighbour[3][2];
   std::vector<Entry> unstructured;  // rows of the prolongation that differ from the regular one, as differences; sorted by fine unknown
 
+  // Where the next level is sparse: the unknown there that each one here belongs to, -1 where none. The relaxation has differences then, and
+  // the slack, what the diagonal has beyond the edges, in place of the diagonal.
+  Field<int32_t> sparse_parent;
+  Field<float> slack;
+
   // The coarsest level's inverse, over `direct`.
   std::vector<int64_t> direct;
   std::vector<double> inverse;  // a weak anchor leaves it a large constant, beside which single precision holds nothing else
 
   int64_t bytes() const {
-    int64_t n = cells.bytes() + stencil_type.bytes() + diagonal.bytes() + omega_dinv.bytes() + x.bytes() + b.bytes() + shift.bytes();
+    int64_t n = cells.bytes() + stencil_type.bytes() + diagonal.bytes() + omega_dinv.bytes() + sparse_parent.bytes() + slack.bytes() + x.bytes() + b.bytes() + shift.bytes();
     for (int a = 0; a < 3; ++a) {
       n += weight[a].bytes() + dirichlet[a].bytes();
       for (int s = 0; s < 2; ++s) n += interp_parent[a][s].bytes() + interp_neighbour[a][s].bytes();

@@ -15,14 +15,14 @@ double first_target(const int64_t shape[3], const Widths &widths) {
   return target;
 }
 
-bool plan_semicoarsening(Level &level, Widths &widths, double &target) {
+bool plan_semicoarsening(const int64_t n[3], AxisCoarsening (&coarsening)[3], Widths &widths, double &target) {
   constexpr double kRoom = 1.42, kShare = 0.8;
-  int64_t *n = level.box.n;
-  if (level.box.cells() == 1) return false;
-  for (double cells = 1e300; cells > kShare * level.box.cells();) {
+  const int64_t all = n[0] * n[1] * n[2];
+  if (all == 1) return false;
+  for (double cells = 1e300; cells > kShare * all;) {
     target *= 2.0, cells = 1.0;
     for (int a = 0; a < 3; ++a) {
-      AxisCoarsening &m = level.coarsening[a];
+      AxisCoarsening &m = coarsening[a];
       const std::vector<double> &h = widths[a];
       m.parent.resize(n[a]), m.side.resize(n[a]), m.first.clear();
       for (int64_t i = 0; i < n[a];) {
@@ -40,12 +40,26 @@ bool plan_semicoarsening(Level &level, Widths &widths, double &target) {
     }
   }
   for (int a = 0; a < 3; ++a) {
-    const AxisCoarsening &m = level.coarsening[a];
+    const AxisCoarsening &m = coarsening[a];
     std::vector<double> wider(m.coarse(), 0.0);
     for (int64_t i = 0; i < n[a]; ++i) wider[m.parent[i]] += widths[a][i];
     widths[a] = wider;
   }
   return true;
+}
+
+void pair_cells(const int64_t first[3], const int64_t n[3], AxisCoarsening (&coarsening)[3]) {
+  for (int a = 0; a < 3; ++a) {
+    AxisCoarsening &m = coarsening[a];
+    m.parent.assign(n[a], 0), m.side.assign(n[a], 0), m.first.assign(1, 0), m.pairs = first[a] % 2 == 0;
+    for (int64_t i = 0; i < n[a]; ++i) {
+      const bool high = (first[a] + i) % 2 != 0;
+      if (high && i > 0) m.side[i - 1] = -1, m.side[i] = 1;
+      if (!high && i > 0) m.first.push_back(static_cast<int32_t>(i));
+      m.parent[i] = static_cast<int32_t>(m.first.size()) - 1;
+    }
+    m.first.push_back(static_cast<int32_t>(n[a]));
+  }
 }
 
 WidthSamples::WidthSamples(const int64_t shape[3]) {

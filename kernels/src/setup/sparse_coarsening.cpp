@@ -1,0 +1,466 @@
+// The level below, from a grid level and from a sparse one.
+
+#include "setup/sparse_coarsening.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/error.hpp"
+#include "setup/coarsening.hpp"
+#include "setup/split.hpp"
+
+namespace dcg {
+
+namespace {
+
+constexpr double kLeast = 0.5, kSeries = 0.85, kAnyDirection = 0.5;  // of g, as the formula has them
+constexpr double kHeld = 2.0;           // times its edges: an unknown of so large a slack needs no correction
+constexpr float kMoves = 0.4f;          // the share of an unknown's diagonal above which its strongest edge decides where it belongs
+constexpr double kTwice = 0.45;         // a level is visited twice where it has at most this share of the unknowns above
+constexpr double kHardlySmaller = 0.9;  // a level of more than this share of the unknowns above is not worth its visit
+
+// The unknowns of a grid level and their edges.
+template <class Of>
+class GridNetwork {
+ public:
+  GridNetwork(Level &level, int threads) : level_(level), of_{level} {
+    fill(level.sparse_parent, level.box.size, int32_t{-1}, threads);
+    fill(sibling_, level.box.size, uint8_t{0}, threads);
+    fill(share_, level.box.size, 0.0f, threads), fill(any_, level.box.size, 0.0f, threads);
+  }
+
+  const AxisCoarsening *coarsening() const { return level_.coarsening; }
+  const bool *periodic() const { return level_.periodic; }
+  int64_t unknowns() const { return level_.unknowns; }
+  int32_t &parent(int64_t u) { return level_.sparse_parent[u]; }
+  int32_t parent(int64_t u) const { return level_.sparse_parent[u]; }
+  float &share(int64_t u) { return share_[u]; }
+  float &any(int64_t u) { return any_[u]; }
+  double diagonal(int64_t u) const { return level_.constant ? level_.stencil_type[u] & 7 : level_.diagonal[u]; }
+  double shift(int64_t u) const { return of_.shift(u); }
+  double anchor(int64_t u) const {
+    double sum = 0.0;
+    for (int a = 0; a < 3; ++a) sum += of_.dirichlet(u, level_.box.offset(a), a);
+    return sum;
+  }
+
+  // Appends the unknowns of a block, and notes where the other cell of the block is along each axis.
+  void members(const int64_t at[3], std::vector<int64_t> &out) {
+    const AxisCoarsening *m = level_.coarsening;
+    for (int64_t k = m[0].first[at[0]]; k < m[0].first[at[0] + 1]; ++k)
+      for (int64_t j = m[1].first[at[1]]; j < m[1].first[at[1] + 1]; ++j)
+        for (int64_t i = m[2].first[at[2]]; i < m[2].first[at[2] + 1]; ++i) {
+          const int64_t u = level_.box.at(k, j, i);
+          if (!of_.active(u)) continue;
+          sibling_[u] = static_cast<uint8_t>(to_other(m[0].side[k]) | to_other(m[1].side[j]) << 2 | to_other(m[2].side[i]) << 4);
+          out.push_back(u);
+        }
+  }
+
+  // body(v, weight, axis) for each edge of u
+  template <class Body>
+  void edges(int64_t u, Body &&body) const {
+    const Box &box = level_.box;
+    for (int a = 0; a < 3; ++a) {
+      if (box.n[a] == 1) continue;
+      const int64_t offset = box.offset(a);
+      const float below = of_.weight(u - offset, offset, a), above = of_.weight(u, offset, a);
+      if (below > 0.0f) body(level_.periodic[a] ? around(u, a, -1) : u - offset, below, a);
+      if (above > 0.0f) body(level_.periodic[a] ? around(u, a, 1) : u + offset, above, a);
+    }
+  }
+
+  // body(v, weight) for each edge of u to an unknown of its block
+  template <class Body>
+  void edges_in_block(int64_t u, Body &&body) const {
+    for (int a = 0; a < 3; ++a) {
+      const int where = sibling_[u] >> (2 * a) & 3;
+      if (!where) continue;
+      const int64_t offset = level_.box.offset(a), v = where == kAbove ? u + offset : u - offset;
+      if (const float w = of_.weight(where == kAbove ? u : v, offset, a); w > 0.0f) body(v, w);
+    }
+  }
+
+  // u's edge along an axis that stays inside its part
+  float inside(int64_t u, int axis) const {
+    const int where = sibling_[u] >> (2 * axis) & 3;
+    if (!where) return 0.0f;
+    const int64_t offset = level_.box.offset(axis), v = where == kAbove ? u + offset : u - offset;
+    if (parent(v) != parent(u)) return 0.0f;
+    return of_.weight(where == kAbove ? u : v, offset, axis);
+  }
+  void note_inside(int64_t, int, float) {}
+
+ private:
+  enum { kAlone = 0, kAbove = 1, kBelow = 2 };
+  static int to_other(int8_t side) { return side < 0 ? kAbove : side > 0 ? kBelow : kAlone; }
+  int64_t around(int64_t u, int axis, int step) const {
+    int64_t c[3];
+    level_.box.coordinates(u, c);
+    const int64_t n = level_.box.n[axis], to = c[axis] + step;
+    return u + (to < 0 ? n - 1 : to == n ? 1 - n : step) * level_.box.offset(axis);
+  }
+
+  Level &level_;
+  const Of of_;
+  Field<uint8_t> sibling_;
+  Field<float> share_, any_;
+};
+
+// The unknowns of a sparse level and their edges, in the cells that they belong to.
+class SparseNetwork {
+ public:
+  SparseNetwork(SparseLevel &level, int threads) : level_(level) {
+    fill(level.parent, level.unknowns, int32_t{-1}, threads);
+    fill(share_, level.unknowns, 0.0f, threads), fill(any_, level.unknowns, 0.0f, threads);
+    for (auto &inside : inside_) fill(inside, level.unknowns, 0.0f, threads);
+    move(threads);
+    gather();
+  }
+
+  const AxisCoarsening *coarsening() const { return level_.coarsening; }
+  const bool *periodic() const { return level_.periodic; }
+  int64_t unknowns() const { return level_.unknowns; }
+  int32_t &parent(int64_t u) { return level_.parent[u]; }
+  int32_t parent(int64_t u) const { return level_.parent[u]; }
+  float &share(int64_t u) { return share_[u]; }
+  float &any(int64_t u) { return any_[u]; }
+  double diagonal(int64_t u) const { return diagonal_[u]; }
+  double anchor(int64_t u) const { return level_.anchor[u]; }
+  double shift(int64_t u) const { return level_.shift[u]; }
+
+  void members(const int64_t at[3], std::vector<int64_t> &out) const {
+    const int64_t block = (at[0] * level_.coarsening[1].coarse() + at[1]) * level_.coarsening[2].coarse() + at[2];
+    out.insert(out.end(), order_.begin() + begin_[block], order_.begin() + begin_[block + 1]);
+  }
+
+  template <class Body>
+  void edges(int64_t u, Body &&body) const {
+    for (int64_t e = level_.start[u]; e < level_.start[u + 1]; ++e) body(int64_t{level_.neighbour[e]}, level_.weight[e], axis(u, level_.neighbour[e]));
+  }
+
+  template <class Body>
+  void edges_in_block(int64_t u, Body &&body) const {
+    for (int64_t e = level_.start[u]; e < level_.start[u + 1]; ++e)
+      if (block_[level_.neighbour[e]] == block_[u]) body(int64_t{level_.neighbour[e]}, level_.weight[e]);
+  }
+
+  float inside(int64_t u, int axis) const { return axis < 0 ? 0.0f : inside_[axis][u]; }
+  void note_inside(int64_t u, int axis, float w) {
+    if (axis >= 0) inside_[axis][u] = std::max(inside_[axis][u], w);
+  }
+
+ private:
+  // To the cells of the neighbours that unknowns are tied to. One step only: along a row of equal unknowns, each tied to the next, all would gather in one cell.
+  void move(int threads) {
+    const int64_t n = level_.unknowns;
+    diagonal_.resize(n), at_.resize(n);
+    parallel_for(n, n > 4096, threads, [&](int64_t u) {
+      double d = level_.slack[u];
+      for (int64_t e = level_.start[u]; e < level_.start[u + 1]; ++e) d += level_.weight[e];
+      diagonal_[u] = static_cast<float>(d);
+    });
+    parallel_for(n, n > 4096, threads, [&](int64_t u) {
+      float strongest = 0.0f;
+      int32_t v = static_cast<int32_t>(u);
+      for (int64_t e = level_.start[u]; e < level_.start[u + 1]; ++e) {
+        const float w = level_.weight[e];
+        if (w > strongest || (w == strongest && level_.neighbour[e] < v)) strongest = w, v = level_.neighbour[e];
+      }
+      const bool moves = strongest >= kMoves * diagonal_[u] && (diagonal_[v] > diagonal_[u] || (diagonal_[v] == diagonal_[u] && v < u));
+      int64_t cell = level_.cell[moves ? v : u];
+      for (int a = 2; a >= 0; --a) at_[u].c[a] = static_cast<int32_t>(cell % level_.n[a]), cell /= level_.n[a];
+    });
+  }
+
+  // The unknowns by block.
+  void gather() {
+    const AxisCoarsening *m = level_.coarsening;
+    const int64_t n = level_.unknowns;
+    begin_.assign(m[0].coarse() * m[1].coarse() * m[2].coarse() + 1, 0);
+    block_.resize(n);
+    for (int64_t u = 0; u < n; ++u) {
+      const int32_t *c = at_[u].c;
+      block_[u] = (m[0].parent[c[0]] * m[1].coarse() + m[1].parent[c[1]]) * m[2].coarse() + m[2].parent[c[2]];
+      ++begin_[block_[u] + 1];
+    }
+    for (size_t b = 1; b < begin_.size(); ++b) begin_[b] += begin_[b - 1];
+    std::vector<int64_t> next(begin_.begin(), begin_.end() - 1);
+    order_.resize(n);
+    for (int64_t u = 0; u < n; ++u) order_[next[block_[u]]++] = u;
+  }
+
+  // The axis along which two unknowns' cells are neighbours, -1 where they are not.
+  int axis(int64_t u, int64_t v) const {
+    int found = -1;
+    for (int a = 0; a < 3; ++a) {
+      const int32_t distance = std::abs(at_[u].c[a] - at_[v].c[a]);
+      if (distance == 0) continue;
+      if (found >= 0 || !(distance == 1 || (level_.periodic[a] && distance == level_.n[a] - 1))) return -1;
+      found = a;
+    }
+    return found;
+  }
+
+  struct Cell {
+    int32_t c[3];
+  };
+
+  SparseLevel &level_;
+  Field<float> share_, any_, inside_[3];
+  std::vector<float> diagonal_;
+  std::vector<Cell> at_;
+  std::vector<int64_t> block_, begin_, order_;
+};
+
+// What a thread needs for a block.
+struct Scratch {
+  std::vector<int64_t> members;
+  std::vector<int32_t> place;  // of unknowns of the next level in the row that is made, -1 elsewhere
+  Splitter splitter;
+  std::vector<int32_t> neighbour;  // rows of its blocks
+  std::vector<float> weight;
+  std::vector<double> sums;
+  std::vector<int32_t> reached;
+};
+
+template <class Network>
+class SparseCoarsening {
+ public:
+  SparseCoarsening(Network &fine, SparseLevel &coarse, int threads) : fine_(fine), coarse_(coarse), threads_(threads), scratch_(threads) {
+    for (int a = 0; a < 3; ++a) coarse.n[a] = fine.coarsening()[a].coarse(), coarse.periodic[a] = fine.periodic()[a];
+    blocks_ = coarse.n[0] * coarse.n[1] * coarse.n[2];
+  }
+
+  // Returns the number of unknowns.
+  int64_t find_unknowns(double threshold) {
+    first_.assign(blocks_ + 1, 0);
+    each_block([&](int64_t block, Scratch &s) { first_[block + 1] = split(s, threshold); });
+    for (int64_t b = 0; b < blocks_; ++b) first_[b + 1] += first_[b];
+    require(first_[blocks_] <= std::numeric_limits<int32_t>::max(), "operator: too many unknowns for one process");
+    return coarse_.unknowns = first_[blocks_];
+  }
+
+  void find_edges() {
+    coarse_.visits = static_cast<double>(coarse_.unknowns) <= kTwice * static_cast<double>(fine_.unknowns()) ? 2 : 1;
+    each_block([&](int64_t block, Scratch &s) {
+      for (const int64_t u : s.members)
+        if (fine_.parent(u) >= 0) fine_.parent(u) += static_cast<int32_t>(first_[block]);
+    });
+    each_block([&](int64_t, Scratch &s) {
+      for (const int64_t u : s.members) find_share(u);
+    });
+    for (Field<float> *f : {&coarse_.slack, &coarse_.anchor, &coarse_.shift, &coarse_.inverse_diagonal, &coarse_.x, &coarse_.y, &coarse_.b})
+      fill(*f, coarse_.unknowns, 0.0f, threads_);
+    fill(coarse_.start, coarse_.unknowns + 1, int64_t{0}, threads_), coarse_.cell.resize(coarse_.unknowns);
+    each_block([&](int64_t block, Scratch &s) { add_rows(block, s); });
+    join_rows();
+  }
+
+ private:
+  // A share of the blocks by each thread, in order.
+  template <class Body>
+  void each_block(Body &&body) {
+    const int parts = blocks_ > 512 ? threads_ : 1;
+    parallel_for(parts, parts > 1, threads_, [&](int64_t part) {
+      Scratch &s = scratch_[part];
+      for (int64_t b = blocks_ * part / parts; b < blocks_ * (part + 1) / parts; ++b) {
+        const int64_t at[3] = {b / coarse_.n[2] / coarse_.n[1], b / coarse_.n[2] % coarse_.n[1], b % coarse_.n[2]};
+        s.members.clear();
+        fine_.members(at, s.members);
+        if (!s.members.empty()) body(b, s);
+      }
+    });
+  }
+
+  double slack(int64_t u) { return fine_.anchor(u) + fine_.shift(u); }
+
+  // Numbers the parts of a block from 0 on. Unknowns that their slack holds belong to none: relaxation solves for them.
+  int32_t split(Scratch &s, double threshold) {
+    int32_t parts = 0;
+    const auto lone = std::remove_if(s.members.begin(), s.members.end(), [&](int64_t u) { return slack(u) >= kHeld * (fine_.diagonal(u) - slack(u)); });
+    std::for_each(lone, s.members.end(), [&](int64_t u) { fine_.parent(u) = -1; });
+    s.members.erase(lone, s.members.end());
+    const int64_t all = static_cast<int64_t>(s.members.size());
+    for (int64_t begin = 0; begin < all; begin += kMostMembers) {
+      const int m = static_cast<int>(std::min<int64_t>(kMostMembers, all - begin));
+      const int64_t *member = s.members.data() + begin;
+      for (int p = 0; p < m; ++p) fine_.parent(member[p]) = p;
+      s.splitter.start(m);
+      for (int p = 0; p < m; ++p) {
+        s.splitter.diagonal(p, fine_.diagonal(member[p]));
+        fine_.edges_in_block(member[p], [&](int64_t v, float w) {
+          const int32_t q = fine_.parent(v);
+          if (q >= 0 && q < m && member[q] == v) s.splitter.couple(p, q, w);
+        });
+      }
+      const int here = s.splitter.merge(threshold);
+      for (int p = 0; p < m; ++p) fine_.parent(member[p]) = parts + s.splitter.part_of(p);
+      parts += here;
+    }
+    return parts;
+  }
+
+  void find_share(int64_t u) {
+    double inside = 0.0, diagonals = 0.0;
+    float any = 0.0f;
+    fine_.edges(u, [&](int64_t v, float w, int axis) {
+      if (fine_.parent(v) != fine_.parent(u)) return;
+      inside += w, diagonals += w * fine_.diagonal(v);
+      any = std::max(any, w);
+      fine_.note_inside(u, axis, w);
+    });
+    fine_.any(u) = any;
+    const double mean = inside > 0.0 ? diagonals / inside : 0.0;
+    fine_.share(u) = static_cast<float>(mean / (mean + fine_.diagonal(u)));
+  }
+
+  double resistance(int64_t u, double w, int axis) {
+    return fine_.share(u) / std::max({static_cast<double>(fine_.inside(u, axis)), kAnyDirection * fine_.any(u), w});
+  }
+
+  double conductance(int64_t u, int64_t v, double w, int axis) {
+    if (coarse_.visits == 1) return w;
+    return std::max(kLeast * w, kSeries / (resistance(u, w, axis) + resistance(v, w, axis) + 1.0 / w));
+  }
+
+  double anchor(int64_t u) {
+    const double a = fine_.anchor(u);
+    if (coarse_.visits == 1 || !(a > 0.0)) return a;
+    return a / (1.0 + a / (2.0 * std::max(static_cast<double>(fine_.any(u)), a)));
+  }
+
+  // The rows of a block's unknowns.
+  void add_rows(int64_t block, Scratch &s) {
+    s.place.resize(coarse_.unknowns, -1);
+    for (int64_t c = first_[block]; c < first_[block + 1]; ++c) {
+      s.reached.clear(), s.sums.clear();
+      double anchors = 0.0, shifts = 0.0, diagonal = 0.0;
+      for (const int64_t u : s.members) {
+        if (fine_.parent(u) != c) continue;
+        anchors += anchor(u), shifts += fine_.shift(u);
+        fine_.edges(u, [&](int64_t v, float w, int axis) {
+          const int32_t to = fine_.parent(v);
+          if (to == c) return;
+          if (to < 0) {  // in series with what holds it
+            anchors += w / (1.0 + w / slack(v));
+            return;
+          }
+          if (s.place[to] < 0) s.place[to] = static_cast<int32_t>(s.reached.size()), s.reached.push_back(to), s.sums.push_back(0.0);
+          s.sums[s.place[to]] += conductance(u, v, w, axis);
+        });
+      }
+      for (size_t e = 0; e < s.reached.size(); ++e) {
+        const float w = static_cast<float>(s.sums[e]);
+        s.place[s.reached[e]] = -1;
+        if (!(w > 0.0f)) continue;
+        s.neighbour.push_back(s.reached[e]), s.weight.push_back(w);
+        diagonal += w, ++coarse_.start[c + 1];
+      }
+      coarse_.cell[c] = block;
+      coarse_.anchor[c] = static_cast<float>(anchors), coarse_.shift[c] = static_cast<float>(shifts);
+      coarse_.slack[c] = static_cast<float>(anchors + shifts);
+      diagonal += coarse_.slack[c];
+      coarse_.inverse_diagonal[c] = diagonal > 0.0 ? static_cast<float>(1.0 / diagonal) : 0.0f;
+    }
+  }
+
+  void join_rows() {
+    for (int64_t c = 0; c < coarse_.unknowns; ++c) coarse_.start[c + 1] += coarse_.start[c];
+    coarse_.neighbour.resize(coarse_.entries()), coarse_.weight.resize(coarse_.entries());
+    std::vector<int64_t> begin(threads_ + 1, 0);
+    for (int t = 0; t < threads_; ++t) begin[t + 1] = begin[t] + static_cast<int64_t>(scratch_[t].weight.size());
+    parallel_for(threads_, coarse_.entries() > 65536, threads_, [&](int64_t t) {
+      std::copy(scratch_[t].neighbour.begin(), scratch_[t].neighbour.end(), coarse_.neighbour.data() + begin[t]);
+      std::copy(scratch_[t].weight.begin(), scratch_[t].weight.end(), coarse_.weight.data() + begin[t]);
+    });
+  }
+
+  Network &fine_;
+  SparseLevel &coarse_;
+  const int threads_;
+  int64_t blocks_;
+  std::vector<int64_t> first_;  // unknown of each block
+  std::vector<Scratch> scratch_;
+};
+
+// The unknowns that belong to each one of the next level.
+void list_children(SparseLevel &fine, int64_t coarse) {
+  fine.first_child.assign(coarse + 1, 0), fine.child.resize(fine.unknowns);
+  for (int64_t u = 0; u < fine.unknowns; ++u)
+    if (fine.parent[u] >= 0) ++fine.first_child[fine.parent[u] + 1];
+  for (int64_t c = 0; c < coarse; ++c) fine.first_child[c + 1] += fine.first_child[c];
+  std::vector<int64_t> next(fine.first_child.begin(), fine.first_child.end());
+  for (int64_t u = 0; u < fine.unknowns; ++u)
+    if (fine.parent[u] >= 0) fine.child[next[fine.parent[u]]++] = static_cast<int32_t>(u);
+}
+
+template <class Of>
+void coarsen_grid(Level &fine, SparseLevel &coarse, int threads) {
+  GridNetwork<Of> network(fine, threads);
+  coarse.unknowns = 0;
+  SparseCoarsening<GridNetwork<Of>> to(network, coarse, threads);
+  to.find_unknowns(kStrong);
+  to.find_edges();
+}
+
+}  // namespace
+
+bool is_rough(const Level &level, float factor, int threads) {
+  if (level.constant || std::isinf(factor)) return false;
+  const Box &box = level.box;
+  std::vector<char> rough(threads, 0);
+  parallel_for(box.n[0] * box.n[1], box.cells() > 4096, threads, [&](int64_t row) {
+    char &found = rough[omp_get_thread_num()];
+    if (found) return;
+    const int64_t at = box.at(row / box.n[1], row % box.n[1]);
+    for (int a = 0; a < 3; ++a) {
+      if (box.n[a] == 1) continue;
+      const float *above = &level.weight[a][at], *below = above - box.offset(a);
+      int any = 0;
+      for (int64_t i = 0; i < box.n[2]; ++i) any |= (above[i] > factor * below[i] && below[i] > 0.0f) | (below[i] > factor * above[i] && above[i] > 0.0f);
+      if (any) found = 1;
+    }
+  });
+  return std::any_of(rough.begin(), rough.end(), [](char found) { return found != 0; });
+}
+
+void coarsen_to_sparse(Level &fine, SparseLevel &coarse, int threads) {
+  constexpr int64_t kOrigin[3] = {0, 0, 0};
+  pair_cells(kOrigin, fine.box.n, fine.coarsening);
+  fine.unstructured.clear();
+  if (fine.constant) {
+    coarsen_grid<ConstantFine>(fine, coarse, threads);
+  } else {
+    coarsen_grid<VariableFine>(fine, coarse, threads);
+  }
+}
+
+void find_slack(Level &level, int threads) {
+  if (level.constant) return;
+  fill(level.slack, level.box.size, 0.0f, threads);
+  parallel_for(level.box.n[0] * level.box.n[1], level.box.cells() > 4096, threads, [&](int64_t row) {
+    const int64_t at = level.box.at(row / level.box.n[1], row % level.box.n[1]);
+    for (int64_t u = at; u < at + level.box.n[2]; ++u)
+      level.slack[u] = (level.dirichlet[0][u] + level.dirichlet[1][u]) + level.dirichlet[2][u] + level.shift[u];
+  });
+  level.diagonal.release();
+}
+
+bool coarsen(SparseLevel &fine, SparseLevel &coarse, int threads) {
+  constexpr int64_t kOrigin[3] = {0, 0, 0};
+  pair_cells(kOrigin, fine.n, fine.coarsening);
+  SparseNetwork network(fine, threads);
+  coarse.unknowns = 0;
+  SparseCoarsening<SparseNetwork> to(network, coarse, threads);
+  to.find_unknowns(kStrong);
+  if (static_cast<double>(coarse.unknowns) > kHardlySmaller * static_cast<double>(fine.unknowns)) return false;
+  to.find_edges();
+  list_children(fine, coarse.unknowns);
+  return true;
+}
+
+}  // namespace dcg
