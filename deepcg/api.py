@@ -31,6 +31,7 @@ def solve(
     device: str = "auto",
     window: int | None = WINDOW,
     inconsistent: str = "project",
+    fallback: str = "auto",
     callback: Callable | None = None,
 ) -> tuple[Array, Any]:
     """Solve the Poisson-type system A x = b.
@@ -53,7 +54,7 @@ def solve(
     rtol, atol : float
         Converged means ||b - A x||_2 <= max(rtol ||b||_2, atol) on the true residual. Where A is singular, ||b|| is that of the
         projected b.
-    maxiter, model, method, device, window, inconsistent :
+    maxiter, model, method, device, window, inconsistent, fallback :
         See `deepcg.Solver`.
     callback : function of the current x, called after every iteration
         x is laid out like b, or like the column of b that is solved for.
@@ -88,13 +89,13 @@ def solve(
 
         return petsc.solve(
             A, b, x0, rtol=rtol, atol=atol, maxiter=maxiter, callback=callback, model=model, method=method, device=device,
-            window=window, inconsistent=inconsistent, grid=grid, coordinates=coordinates, rounding=rounding,
+            window=window, inconsistent=inconsistent, fallback=fallback, grid=grid, coordinates=coordinates, rounding=rounding,
         )  # fmt: skip
     if device == "auto" and on_gpu(b):
         device = "cuda"
     solver = Solver(
         A, model=model, method=method, device=device, window=window, rtol=rtol, atol=atol, maxiter=maxiter,
-        inconsistent=inconsistent, grid=grid, coordinates=coordinates, rounding=rounding,
+        inconsistent=inconsistent, fallback=fallback, grid=grid, coordinates=coordinates, rounding=rounding,
     )  # fmt: skip
     return solver.solve(b, x0, callback)
 

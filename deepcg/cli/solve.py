@@ -12,6 +12,7 @@ import click
 
 from ..native.constants import WINDOW
 from ..preconditioners import registry
+from ..solver.fallback import CHOICES
 from .options import DEVICE, FILE, Numbers, check_target
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ AGREEMENT = 1e-3  # of the fluxes through inlet and outlet, below which nobody n
 @click.option(
     "--window", type=int, default=WINDOW, show_default=True, help="Of dcd: earlier directions made orthogonal to."
 )
+@click.option(
+    "--fallback", type=click.Choice(CHOICES), default="auto", show_default=True,
+    help="What goes on where the model fails, or would take hundreds of iterations more.",
+)  # fmt: skip
 @click.option("--device", type=DEVICE, default="auto", show_default=True, help="Where the network is evaluated.")
 @click.option("--output", type=FILE, help="Write x, b and the residual as FILE.vtr, for ParaView.")
 @click.option("--picture", type=FILE, help="Draw slices through a scene or mesh and its solution as FILE.png.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..native import library as native
 from ..native.callbacks import Callbacks
@@ -24,6 +25,10 @@ class Outcome:
     reason : int
         `enum dcg_reason`.
     iterations, fallbacks, restarts : int
+    done : tuple of int
+        Iterations by each entry of the chain; of `solve_system`.
+    steps : tuple of (str, int)
+        The fallbacks that did iterations, in order, and how many; of a session's solve.
     residuals : list of float
         The norm of the initial residual, then after each iteration.
     condition : float or None
@@ -36,6 +41,15 @@ class Outcome:
     residuals: list[float]
     condition: float | None
     restarts: int = 0
+    done: tuple[int, ...] = ()
+    steps: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def of(cls, result: Any) -> Outcome:
+        """From a `deepcg.native.session.Result`."""
+        steps = tuple((step.name.decode(), step.iterations) for step in result.step[: result.steps])
+        residuals = result.residuals[: result.iterations + 1]
+        return cls(result.reason, result.iterations, result.fallbacks, residuals, result.condition or None, steps=steps)
 
 
 def solve_system(
@@ -46,8 +60,11 @@ def solve_system(
     x: int,
     r: int | None,
     *,
-    target: float,
     maxiter: int,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    norm: float = -1.0,
+    followed: bool = False,
     window: int | None = WINDOW,
     from_zero: bool = False,
 ) -> Outcome:
@@ -58,7 +75,8 @@ def solve_system(
     chain : of `enum dcg_method`
         Each takes over where the one before it gives up.
     r : room for the residual, or None
-    target : converged means ||b - A x||_2 <= target
+    rtol, atol, norm : converged means ||b - A x||_2 <= max(rtol norm, atol); a negative norm stands for that of the first residual
+    followed : where the chain gives up, the caller goes on with a fallback of its own
     window : of FCG: earlier directions that each new one is made A-orthogonal to; None for all
     from_zero : x is 0, so that b is its residual
     """
@@ -66,8 +84,11 @@ def solve_system(
         chain=(ctypes.c_int32 * CHAIN)(*chain),
         window=-1 if window is None else min(window, 2**31 - 1),
         from_zero=from_zero,
+        followed=followed,
         maxiter=min(maxiter, 2**62),
-        target=target,
+        rtol=rtol,
+        atol=atol,
+        norm=norm,
     )
     report = ctypes.POINTER(Report)()
     with calls.kept():
@@ -80,6 +101,7 @@ def solve_system(
         result.residuals[: result.count],
         result.condition or None,
         result.restarts,
+        tuple(result.done[: len(chain)]),
     )
     native.destroy(report, "report")
     return outcome

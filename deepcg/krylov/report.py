@@ -23,7 +23,11 @@ class SolveInfo(int):
     setup_seconds, solve_seconds : float
     model, method : str
     fallbacks : int
-        Iterations whose direction was not the model's but the classical one.
+        Iterations whose direction was not the model's: those of the steps below, and Jacobi's directions in place of poor ones.
+    steps : tuple of (str, int)
+        The fallbacks that took over, in order, and their iterations: ("multigrid", 34), ("amg (PyAMG)", 9). Empty where the model did it all.
+    fallback : str
+        The last of them; empty where the model did it all.
     projected : float
         2-norm of what was taken off b to make a singular problem consistent; 0 for a regular one.
     condition : float or None
@@ -38,6 +42,7 @@ class SolveInfo(int):
     model: str
     method: str
     fallbacks: int
+    steps: tuple[tuple[str, int], ...]
     projected: float
     condition: float | None
 
@@ -53,10 +58,14 @@ class SolveInfo(int):
         info = cls(code)
         info.reason = reason_text(outcome.reason)
         info.iterations, info.residuals = outcome.iterations, outcome.residuals
-        info.fallbacks, info.condition = outcome.fallbacks, outcome.condition
+        info.fallbacks, info.condition, info.steps = outcome.fallbacks, outcome.condition, outcome.steps
         for name, value in attributes.items():
             setattr(info, name, value)
         return info
+
+    @property
+    def fallback(self) -> str:
+        return self.steps[-1][0] if self.steps else ""
 
     def __str__(self) -> str:
         relative = self.residuals[-1] / self.residuals[0] if self.residuals[0] > 0 else 0.0
@@ -64,7 +73,7 @@ class SolveInfo(int):
             f"{self.reason}: {self.model} with {self.method}, {self.iterations} iterations, residual {self.residuals[-1]:.2e} "
             f"({relative:.1e} of the initial), set-up {self.setup_seconds:.3g} s, solve {self.solve_seconds:.3g} s"
         )
-        line += remarks(self.fallbacks, self.projected, "an inconsistent b")
+        line += remarks(self.fallbacks, self.steps, self.projected, "an inconsistent b")
         return line
 
     def __repr__(self) -> str:
@@ -85,6 +94,8 @@ class SolveInfos(int):
         The worst column's; see `SolveInfo`.
     iterations, fallbacks : int
         Of all columns together.
+    steps : tuple of (str, int)
+        The fallbacks that took over in any of them, and their iterations in all of them.
     setup_seconds, solve_seconds : float
         The set-up's, which is done once; of all columns together.
     model, method : str
@@ -138,6 +149,13 @@ class SolveInfos(int):
         return sum(one.fallbacks for one in self.columns)
 
     @property
+    def steps(self) -> tuple[tuple[str, int], ...]:
+        done: dict[str, int] = {}
+        for name, iterations in (step for one in self.columns for step in one.steps):
+            done[name] = done.get(name, 0) + iterations
+        return tuple(done.items())
+
+    @property
     def setup_seconds(self) -> float:
         return max((one.setup_seconds for one in self.columns), default=0.0)
 
@@ -170,14 +188,17 @@ class SolveInfos(int):
             f"{head}: {self.model} with {self.method}, {self.iterations} iterations, at most {most} for one, "
             f"set-up {self.setup_seconds:.3g} s, solves {self.solve_seconds:.3g} s"
         )
-        line += remarks(self.fallbacks, self.projected, "inconsistent columns of b")
+        line += remarks(self.fallbacks, self.steps, self.projected, "inconsistent columns of b")
         return "\n".join([line, *(f"column {number}: {self.columns[number]}" for number in failed)])
 
     def __repr__(self) -> str:
         return f"<SolveInfos {int(self)}: {self}>"
 
 
-def remarks(fallbacks: int, projected: float, inconsistent: str) -> str:
+def remarks(fallbacks: int, steps: Sequence[tuple[str, int]], projected: float, inconsistent: str) -> str:
     """What a report's line ends with where there is anything out of the ordinary; inconsistent: the name of what lay outside A's range."""
-    text = f", {fallbacks} of the iterations by the classical fallback" if fallbacks else ""
+    told = [f"{name} {iterations}" for name, iterations in steps]
+    if others := fallbacks - sum(iterations for _, iterations in steps):
+        told.append(f"Jacobi's directions {others}")
+    text = f", {fallbacks} of the iterations by fallback ({', '.join(told)})" if fallbacks else ""
     return text + (f", {projected:.2e} taken off {inconsistent}" if projected else "")

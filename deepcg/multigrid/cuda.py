@@ -68,6 +68,10 @@ class CudaCycle:
             f"{self.name}: a preconditioner on a GPU is not copied; copy or pickle the deepcg.Solver, which sets up its own"
         )
 
+    @property
+    def fallback(self) -> str:
+        return self.parameters.fallback
+
     def update(self, problem: Poisson) -> None:
         """Serve another problem, of any shape."""
         self._call("dcg_cuda_update", self._handle, ctypes.byref(native.operator(problem.stencil)))

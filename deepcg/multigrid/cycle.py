@@ -96,6 +96,10 @@ class MultilevelCycle:
         self._stencil = problem.stencil  # the kernels refer to its arrays
         self._operator = native.operator(problem.stencil)
 
+    @property
+    def fallback(self) -> str:
+        return self.parameters.fallback
+
     def update(self, problem: Poisson) -> None:
         """Serve another problem, of any shape; memory is reused."""
         before = self._stencil  # until the kernels have let go of its arrays

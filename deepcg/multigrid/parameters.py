@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io import model_file
-from ..native.constants import FACTOR_SPREAD, FEATURES, HIDDEN, LEVELS, OMEGA_BELOW, OUTPUTS, ROUGH, STENCIL_TYPES, SWEEPS
+from ..native.constants import (
+    FACTOR_SPREAD,
+    FEATURES,
+    HIDDEN,
+    LEVELS,
+    OMEGA_BELOW,
+    OUTPUTS,
+    ROUGH,
+    STENCIL_TYPES,
+    SWEEPS,
+)
 
 _SHAPES = {
     "sweeps": (LEVELS,),
@@ -92,6 +102,13 @@ class Parameters:
             output_bias=np.zeros(OUTPUTS, np.float32),
             local=False,
         )
+
+    @property
+    def fallback(self) -> str:
+        """What is left to try where a cycle with them fails: see `deepcg.preconditioners.base.Preconditioner`."""
+        classical = Parameters.classical().tensors()
+        same = not self.local and all(np.array_equal(value, classical[name]) for name, value in self.tensors().items())
+        return "amg" if same else "auto"
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> Parameters:

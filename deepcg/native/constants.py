@@ -26,14 +26,17 @@ CUDA_COPY, CUDA_SWEEP, CUDA_CYCLE = 0, 1, 2
 CONVERGED, ATTAINABLE, MAXITER, BREAKDOWN, STOPPED, STALLED = 0, 1, 2, 3, 4, 5
 
 # enum dcg_method; the longest chain of them
-COMPILED, CG, FLEXIBLE_CG, FCG, JACOBI_CG = 1, 2, 3, 4, 5
-CHAIN = 4
+COMPILED, CG, FLEXIBLE_CG, FCG, JACOBI_CG, FALLBACK_CG = 1, 2, 3, 4, 5, 6
+CHAIN = 6
 
 # iterations between evaluations of b - A x; earlier directions that FCG(m) keeps by default
 CHECK_EVERY, WINDOW = 50, 32
 
-# of ||b||: a guess that leaves more is dropped
-WORST_GUESS = 1e8
+# iterations over which a method's rate is measured; how many further ones it may promise where a fallback is to come
+STALL, FURTHER = 30, 200
+
+# of ||b||: a guess that leaves more is dropped; what rounding leaves of b outside the range of a singular A
+WORST_GUESS, CONSISTENT = 1e8, 1e-12
 
 # enum dcg_vector
 RHS, GUESS = 0, 1

@@ -32,6 +32,7 @@ class System(ctypes.Structure):
         ("observe", function(_I64, _REAL, _POINTER, ctypes.POINTER(_I32))),
         ("inverse_diagonal", function(ctypes.POINTER(_POINTER))),
         ("magnitude", function(_POINTER, _POINTER, ctypes.POINTER(_REAL))),
+        ("fall_back", function(ctypes.POINTER(_I32))),
     )  # fmt: skip
 
 
@@ -43,8 +44,11 @@ class Options(ctypes.Structure):
         ("window", _I32),
         ("from_zero", _I32),
         ("threads", _I32),
+        ("followed", _I32),
         ("maxiter", _I64),
-        ("target", _REAL),
+        ("rtol", _REAL),
+        ("atol", _REAL),
+        ("norm", _REAL),
         ("worst_guess", _REAL),
     )
 
@@ -56,6 +60,7 @@ class Report(ctypes.Structure):
         ("reason", _I32),
         ("iterations", _I64),
         ("fallbacks", _I64),
+        ("done", _I64 * CHAIN),
         ("restarts", _I64),
         ("condition", _REAL),
         ("count", _I64),

@@ -77,6 +77,23 @@ class Preconditioner(ctypes.Structure):
     )  # fmt: skip
 
 
+class Fallback(ctypes.Structure):
+    """`dcg_fallback`."""
+
+    _fields_ = (
+        ("context", _POINTER),
+        ("name", ctypes.c_char_p),
+        ("set_up", function(ctypes.POINTER(_I32))),
+        ("apply", function(_POINTER, _POINTER)),
+    )
+
+
+class Step(ctypes.Structure):
+    """`dcg_step`."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("iterations", _I64))
+
+
 class Observer(ctypes.Structure):
     """`dcg_observer`."""
 
@@ -91,6 +108,8 @@ class Result(ctypes.Structure):
         ("text", ctypes.c_char_p),
         ("iterations", _I64),
         ("fallbacks", _I64),
+        ("step", ctypes.POINTER(Step)),
+        ("steps", _I64),
         ("residuals", ctypes.POINTER(_REAL)),
         ("projected", _REAL),
         ("condition", _REAL),
@@ -165,10 +184,13 @@ class Session:
         made.setflags(write=False)
         return made
 
-    def serve(self, preconditioner: Preconditioner, observer: Observer | None) -> None:
+    def serve(
+        self, preconditioner: Preconditioner, observer: Observer | None = None, fallback: Fallback | None = None
+    ) -> None:
         """Take these functions for the next solves; whoever calls keeps the structures meanwhile."""
         self.call("set_preconditioner", ctypes.byref(preconditioner))
         self.call("set_observer", None if observer is None else ctypes.byref(observer))
+        self.call("set_fallback", None if fallback is None else ctypes.byref(fallback))
 
     def solve(self, b: np.ndarray, x: np.ndarray) -> Result:
         """Solve in place of x, the guess; flat float64 over rows. Text and residuals are the session's, until the next solve."""

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..krylov.iteration import Outcome
 from ..krylov.report import SolveInfo
 from ..native import constants
+from ..solver.fallback import CHOICES
 from ..solver.solver import InconsistentError, Solver, check_tolerances
 from .matrix import read
 
@@ -84,7 +87,12 @@ def solve(
             raise ValueError("callback, grid, coordinates: not for a matrix that is spread over ranks; leave them out")
         inconsistent = options.get("inconsistent", "project")
         check_tolerances(rtol, atol, maxiter, inconsistent, None)
+        fallback = options.get("fallback", "auto")
+        if fallback not in CHOICES:
+            raise ValueError(f"fallback: {fallback!r} given; one of {CHOICES} is needed")
         given = {"pc_deepcg_model": options.get("model", "auto"), "ksp_deepcg_inconsistent": inconsistent}
+        if fallback != "auto":
+            given["pc_deepcg_fallback"] = {"amg": "gamg"}.get(fallback, fallback)
         if rounding is not None:
             given["pc_deepcg_rounding"] = rounding
         return _solve_on_ranks(A, b, x0, rtol, atol, maxiter, given)
@@ -126,8 +134,10 @@ def _solve_on_ranks(A, b, x0, rtol, atol, maxiter, given: dict[str, Any]) -> tup
     between = time.perf_counter()
     ksp.solve(b, x)
     reason, residuals = ksp.getConvergedReason(), [float(r) for r in ksp.getConvergenceHistory()]
-    outcome = Outcome(_reason(ksp), ksp.getIterationNumber(), 0, residuals, None)
-    projected = _projected(_loaded[str(library)], ksp)
+    plugin = _loaded[str(library)]
+    fallbacks, steps = _fallbacks(plugin, ksp, PETSc.IntType)
+    outcome = Outcome(_reason(ksp), ksp.getIterationNumber(), fallbacks, residuals, None, steps=steps)
+    projected = _projected(plugin, ksp)
     ksp.destroy()
     if projected and given["ksp_deepcg_inconsistent"] == "error":
         raise InconsistentError(
@@ -146,6 +156,18 @@ def _projected(plugin: ctypes.CDLL, ksp) -> float:
     norm = ctypes.c_double()
     plugin.KSPDeepcgGetProjected(ctypes.c_void_p(ksp.handle), ctypes.byref(norm))
     return norm.value
+
+
+def _fallbacks(plugin: ctypes.CDLL, ksp, of_integers: Any) -> tuple[int, tuple[tuple[str, int], ...]]:
+    """Iterations of the last solve by other directions than the preconditioner's; the fallbacks that took over, with theirs."""
+    integer: Any = ctypes.c_int64 if np.dtype(of_integers).itemsize == 8 else ctypes.c_int32
+    handle, count, name, steps = ctypes.c_void_p(ksp.handle), integer(), ctypes.c_char_p(), list[tuple[str, int]]()
+    while (
+        not plugin.KSPDeepcgGetStep(handle, integer(len(steps)), ctypes.byref(name), ctypes.byref(count)) and name.value
+    ):
+        steps.append((name.value.decode(), count.value))
+    plugin.KSPDeepcgGetFallbacks(handle, ctypes.byref(count))
+    return count.value, tuple(steps)
 
 
 def _reason(ksp) -> int:

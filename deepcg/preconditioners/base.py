@@ -34,6 +34,8 @@ class Preconditioner(Protocol):
         Preconditioned conjugate gradients that M brings along, compiled around itself.
     native_directions : (x, r, target, maxiter, window) -> deepcg.multigrid.cycle.Run, or None
         Truncated flexible conjugate gradients, likewise.
+    fallback : "auto", "multigrid", "amg" or "jacobi"
+        What the solver's "auto" means for M, see `deepcg.Solver`: what is left to try where M fails.
     device : "cpu" or "cuda"
         Where M works. "cuda": it also takes vectors that live on the GPU.
     description : dict
@@ -55,6 +57,7 @@ OPTIONAL: dict[str, Any] = {
     "trusted": True,
     "native_cg": None,
     "native_directions": None,
+    "fallback": "auto",
     "device": "cpu",
     "description": {},
 }

@@ -22,6 +22,7 @@ from ..multigrid.parameters import load as load_parameters
 from ..multigrid.parameters_file import check_self_test
 from ..native import library as native
 from ..problem.poisson import Poisson
+from .algebraic import MISSING, AlgebraicMultigrid, installed
 from .base import Preconditioner, capability
 from .simple import Identity, Jacobi
 from .user import UserOperator
@@ -134,6 +135,10 @@ ENTRIES = {
         Entry(
             "multigrid", "geometric multigrid V-cycle: the multilevel network with classical parameters", CYCLES,
             lambda p, device: multilevel_cycle(p, Parameters.classical(), "multigrid", device), needs=_kernels_missing,
+        ),
+        Entry(
+            "amg", "algebraic multigrid, by AMGCL or PyAMG", {"cpu": AlgebraicMultigrid},
+            lambda p, device: AlgebraicMultigrid(p), needs=lambda: "" if installed() else MISSING,
         ),
         Entry(
             "multilevel", "the multilevel network with learned parameters", CYCLES, _multilevel, check_self_test, _kernels_missing

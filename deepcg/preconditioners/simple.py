@@ -10,6 +10,7 @@ class Identity:
     """z = r: plain conjugate gradients."""
 
     name, linear, spd = "none", True, True
+    fallback = "jacobi"  # whoever asks for plain conjugate gradients gets them
 
     def __init__(self, problem: Poisson):
         pass
@@ -25,6 +26,7 @@ class Jacobi:
     """z = D^-1 r."""
 
     name, linear, spd = "jacobi", True, True
+    fallback = "jacobi"
 
     def __init__(self, problem: Poisson):
         self.update(problem)

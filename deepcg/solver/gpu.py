@@ -10,7 +10,7 @@ import numpy as np
 
 from ..krylov.iteration import Outcome, solve_system
 from ..native.callbacks import Callbacks, tell_run
-from ..native.constants import COMPILED, STALLED, WORST_GUESS
+from ..native.constants import COMPILED, CONSISTENT, STALLED, WORST_GUESS
 from ..native.device import to_device, to_host
 from ..native.device_array import device_array, empty_like, on_gpu
 from ..native.krylov import System
@@ -19,6 +19,7 @@ from ..native.session import Preconditioner as Served
 from ..native.session import Session
 from ..preconditioners.base import capability
 from ..problem.poisson import Poisson
+from .fallback import Fallbacks
 
 
 class DeviceSolve:
@@ -41,7 +42,7 @@ class DeviceSolve:
         self.norm, self.projected = cycle.residual(problem, b, None, self._b)
         if not np.isfinite(self.norm):
             raise ValueError("b: contains NaN or infinity")
-        if self.projected <= 1e-12 * np.hypot(self.norm, self.projected):
+        if self.projected <= CONSISTENT * np.hypot(self.norm, self.projected):
             self.projected = 0.0
         elif inconsistent == "error":
             raise InconsistentError(
@@ -58,18 +59,21 @@ class DeviceSolve:
             if not cycle.residual(problem, self._b, self.x, self._r)[0] <= WORST_GUESS * self.norm:
                 to_device(nothing, self.x)
 
-    def run(self, target: float, maxiter: int, serve: Callable[[Callbacks], Served]) -> Outcome:
-        """Iterate. Where the GPU's iteration gives up, the host's iterations around the same cycle end the solve.
+    def run(
+        self, rtol: float, atol: float, maxiter: int, serve: Callable[[Callbacks], Served], fallbacks: Fallbacks
+    ) -> Outcome:
+        """Iterate. Where the GPU's iteration gives up, the host's iterations around the same cycle, and the fallbacks, end the solve.
 
         serve : the cycle as functions that a session calls
         """
-        outcome = self._iterate(target, maxiter)
+        tolerances = {"rtol": rtol, "atol": atol}
+        outcome = self._iterate(maxiter, followed=fallbacks.option not in ("jacobi", "none"), **tolerances)
         if outcome.reason == STALLED:
-            outcome = self._end_on_host(target, maxiter, outcome, serve)
+            outcome = self._end_on_host(maxiter, outcome, serve, fallbacks, tolerances)
         self._cycle.residual(self._problem, self.x, None, self.x)  # zero mean on singular components
         return outcome
 
-    def _iterate(self, target: float, maxiter: int) -> Outcome:
+    def _iterate(self, maxiter: int, **options) -> Outcome:
         """By the system's functions, which know the vectors by their place: there are only b, x and r."""
 
         def residual(b, x, r, norm):
@@ -91,26 +95,30 @@ class DeviceSolve:
         calls.serve(system, "keep", keep)
         calls.serve(system, "magnitude", magnitude)
         addresses = (device_array(v, name).pointer for v, name in ((self._b, "b"), (self.x, "x"), (self._r, "r")))
-        return solve_system(system, calls, [COMPILED], *addresses, target=target, maxiter=maxiter)
+        return solve_system(system, calls, [COMPILED], *addresses, norm=self.norm, maxiter=maxiter, **options)
 
     def _end_on_host(
-        self, target: float, maxiter: int, before: Outcome, serve: Callable[[Callbacks], Served]
+        self,
+        maxiter: int,
+        before: Outcome,
+        serve: Callable[[Callbacks], Served],
+        fallbacks: Fallbacks,
+        tolerances: dict[str, float],
     ) -> Outcome:
         x = to_host(self.x)
         left = maxiter - before.iterations
-        session, calls = Session(rtol=0.0, atol=target, maxiter=left), Callbacks()
+        session, calls = Session(maxiter=left, fallback=fallbacks.option, **tolerances), Callbacks()
         session.share(self._problem.layout.session)
-        served = serve(calls)
-        session.serve(served, None)
+        served, fallback = serve(calls), fallbacks.serve(calls)
+        session.serve(served, None, fallback)
         with calls.kept():
-            after = session.solve(to_host(self._b), x)
+            after = Outcome.of(session.solve(to_host(self._b), x))
         to_device(x, self.x)
         return replace(
-            before,
-            reason=after.reason,
+            after,
             iterations=before.iterations + after.iterations,
             fallbacks=before.fallbacks + after.fallbacks,
-            residuals=before.residuals + after.residuals[1 : after.iterations + 1],
+            residuals=before.residuals + after.residuals[1:],
             condition=None,
         )
 

@@ -27,6 +27,7 @@ from ..problem.from_matrix.hints import describe_shape
 from ..problem.grid import Array
 from ..problem.poisson import Poisson
 from ..problem.vector_layout import check_vector
+from .fallback import Fallbacks, check_fallback
 from .gpu import DeviceSolve, refuse
 
 __all__ = ["InconsistentError", "Solver", "as_problem", "choose_method"]
@@ -57,6 +58,11 @@ class Solver:
         None: ten times the number of unknowns, as SciPy has it.
     inconsistent : "project" or "error"
         What happens to a b with a part outside the range of a singular operator.
+    fallback : "auto", "multigrid", "amg", "jacobi" or "none"
+        What goes on, from the best x so far, where the model breaks down, stalls, or would take hundreds of iterations more. "auto": the classical
+        cycle "multigrid", where the model is another one; then algebraic multigrid ("amg"), where PyAMG or AMGCL is installed; then conjugate
+        gradients with Jacobi. A single name: that, then Jacobi. "none": the solve ends there. The models "jacobi" and "none" have no other
+        fallback unless one is named. What is needed is set up when it is needed; `info.steps` tells who did how much.
     grid, coordinates, rounding :
         Of a SciPy matrix, see `deepcg.solve`.
     """
@@ -73,6 +79,7 @@ class Solver:
         atol: float = 0.0,
         maxiter: int | None = None,
         inconsistent: str = "project",
+        fallback: str = "auto",
         grid=None,
         coordinates=None,
         rounding: float | None = None,
@@ -83,12 +90,14 @@ class Solver:
         if method not in METHODS:
             raise ValueError(f"method: {method!r} given; one of {METHODS} is needed")
         check_device(device)
+        check_fallback(fallback)
         self.problem = as_problem(problem, grid, coordinates, rounding)
         self.rtol, self.atol, self.maxiter, self.inconsistent = rtol, atol, maxiter, inconsistent
         self.window = window
-        self._asked = {"model": model, "method": method, "device": device}
+        self._asked = {"model": model, "method": method, "device": device, "fallback": fallback}
         self.preconditioner = build(self.problem, model, device)
         self.method = choose_method(method, self.preconditioner)
+        self._fallbacks = Fallbacks(fallback, self.problem, self.preconditioner)
         self._session: Session | None = share(self.problem)  # None: a solve has it
         self.setup_seconds = time.perf_counter() - started
 
@@ -119,6 +128,7 @@ class Solver:
         with self._turn:
             self.preconditioner.update(problem)
             self.problem = problem
+            self._fallbacks = Fallbacks(self._asked["fallback"], problem, self.preconditioner)
             self._session = share(problem)  # a solve whose callback this is keeps the one it has
         self.setup_seconds = time.perf_counter() - started
 
@@ -146,7 +156,7 @@ class Solver:
         rhs = layout.rows(b, "b")
         x = np.zeros_like(rhs) if x0 is None else np.array(layout.rows(x0, "x0"))
         calls = Callbacks()
-        served, observer = self._serve(calls, callback is None), None
+        served, observer, fallback = self._serve(calls, callback is None), None, self._fallbacks.serve(calls)
         if callback is not None:
             observer = Observer()
             calls.serve(observer, "observe", lambda iteration, norm, now, stop: (
@@ -159,18 +169,17 @@ class Solver:
             atol=float(self.atol),
             maxiter="default" if self.maxiter is None else min(self.maxiter, 2**62),
             inconsistent=self.inconsistent,
+            fallback=self._fallbacks.option,
         )
-        session.serve(served, observer)
+        session.serve(served, observer, fallback)
         try:
             with calls.kept():
                 result = session.solve(rhs, x)
         except native.ArgumentError as error:
             text = str(error)
             raise (ValueError(f"x0{text[1:]}") if text.startswith("x:") else error) from None
-        n = result.iterations
-        outcome = Outcome(result.reason, n, result.fallbacks, result.residuals[: n + 1], result.condition or None)
         info = SolveInfo.of(
-            outcome,
+            Outcome.of(result),
             setup_seconds=self.setup_seconds,
             solve_seconds=time.perf_counter() - started,
             model=self.preconditioner.name,
@@ -228,9 +237,8 @@ class Solver:
         started = time.perf_counter()
         cycle = refuse(self.preconditioner, callback)
         given = DeviceSolve(self.problem, cycle, b, x0, self.inconsistent)
-        target = max(self.rtol * given.norm, self.atol)
         maxiter = 10 * self.problem.size if self.maxiter is None else self.maxiter
-        outcome = given.run(target, maxiter, lambda calls: self._serve(calls, False))
+        outcome = given.run(self.rtol, self.atol, maxiter, lambda calls: self._serve(calls, False), self._fallbacks)
         info = SolveInfo.of(
             outcome,
             setup_seconds=self.setup_seconds,

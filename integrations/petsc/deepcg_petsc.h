@@ -36,12 +36,18 @@ typedef PetscOptionItems DeepcgOptionItems;
 
 #define PCDEEPCG "deepcg"
 #define KSPDEEPCG "deepcg"
+#define DEEPCG_CLASSICAL "multigrid" /* the model, and the fallback, without learned factors */
 
 /* Registers both types; -dll_append does it by itself. */
 PETSC_EXTERN PetscErrorCode DeepcgRegister(void);
 
 /* 2-norm of the part of the last b that no x can reach, as KSPDEEPCG found it; 0 where there is none. */
 PETSC_EXTERN PetscErrorCode KSPDeepcgGetProjected(KSP, PetscReal *norm);
+
+/* Of the last solve of a KSPDEEPCG: iterations along other directions than the preconditioner's, and the fallbacks that took over, from n = 0 on:
+ * name and iterations; *name becomes NULL beyond the last one. */
+PETSC_EXTERN PetscErrorCode KSPDeepcgGetFallbacks(KSP, PetscInt *iterations);
+PETSC_EXTERN PetscErrorCode KSPDeepcgGetStep(KSP, PetscInt n, const char **name, PetscInt *iterations);
 
 /* ---- the rest is the plugin's own ---------------------------------------------------------------------------------- */
 
@@ -52,12 +58,14 @@ typedef struct {
   PetscInt   dim, nrows;
 } DeepcgGridHints;
 
+typedef enum { DEEPCG_FALLBACK_NONE, DEEPCG_FALLBACK_CLASSICAL, DEEPCG_FALLBACK_PC } DeepcgFallback;
+
 typedef struct DeepcgRanks_ *DeepcgRanks; /* message passing between the ranks of a cycle */
 
 /* The preconditioner's context. */
 typedef struct {
   /* options */
-  char            model[PETSC_MAX_PATH_LEN], fallback[64], python[PETSC_MAX_PATH_LEN];
+  char            model[PETSC_MAX_PATH_LEN], fallback[64] /* empty: by default */, python[PETSC_MAX_PATH_LEN];
   PetscInt        threads, gather;
   PetscReal       rounding;
   DeepcgGridHints hints;
@@ -70,7 +78,9 @@ typedef struct {
   DeepcgRanks ranks;   /* on several ranks */
   PetscBool   zero_guess; /* between PCPreSolve and PCPostSolve: the guess was zero before */
   Vec         work;    /* with a null space: the projected residual */
-  PC          inner;   /* the fallback, or a model that runs in Python */
+  PC          inner;   /* the fallback for a matrix that is no stencil, or a model that runs in Python */
+  PC          standby; /* what KSP deepcg went on with where the network failed; NULL: it was not needed */
+  Mat         regular; /* standby's matrix, where the user's is singular */
   dcg_model   python_model;
   char        why[1024]; /* the fallback serves */
 } PC_Deepcg;
@@ -83,6 +93,11 @@ PETSC_INTERN PetscErrorCode DeepcgGridFind(PC);
 PETSC_INTERN PetscErrorCode DeepcgMatrixRead(PC, PetscBool same_pattern, int *code);
 PETSC_INTERN PetscErrorCode DeepcgRanksCreate(MPI_Comm, dcg_ranks *, DeepcgRanks *);
 PETSC_INTERN PetscErrorCode DeepcgRanksDestroy(DeepcgRanks *);
+PETSC_INTERN PetscErrorCode DeepcgFallbackSetUp(PC, PCType, Mat, Mat, PC *);
+PETSC_INTERN PetscErrorCode DeepcgFallbackList(PC, DeepcgFallback[2], PetscInt *, PCType *);
+PETSC_INTERN PetscErrorCode DeepcgFallbackStandby(PC, PCType, PetscBool singular, PetscBool *there);
+PETSC_INTERN PetscErrorCode DeepcgFallbackApply(PC, DeepcgFallback, Vec, Vec);
+PETSC_INTERN PetscErrorCode DeepcgFallbackReset(PC_Deepcg *);
 PETSC_INTERN PetscErrorCode DeepcgPythonPC(PC, const char *python, PC *);
 
 PETSC_EXTERN PetscLogEvent DEEPCG_Read, DEEPCG_SetUp, DEEPCG_Apply, DEEPCG_CG;

@@ -15,8 +15,9 @@
    Notes:
    For symmetric matrices that are positive or negative (semi-)definite. The answer is judged by b - A x itself, evaluated when the residual by
    recurrence says that the tolerance is met, and every 50 iterations. A direction along which the error hardly falls is replaced by Jacobi's; after
-   ten such, or three in a row, or 30 iterations that did not halve the residual, conjugate gradients with Jacobi take over. No method starts from
-   a worse x than the best before it, and a solve that does not converge ends with that.
+   ten such, or three in a row, or 30 iterations that did not halve the residual, or whose rate promises more than 200 further ones, the next
+   preconditioner takes over: with PCDEEPCG what -pc_deepcg_fallback says, and last Jacobi's. No method starts from a worse x than the best
+   before it, and a solve that does not converge ends with that. -ksp_view, -info and KSPDeepcgGetStep() tell which did how many iterations.
 
    Where the matrix is singular, or has rows that are zero, the iteration solves for the part of b that it can reach; this needs PCDEEPCG, or a null
    space attached to the matrix (MatSetNullSpace()). If b has another part beyond the tolerance, which no null space explains,
@@ -94,6 +95,8 @@ static PetscErrorCode KSPView_Deepcg(KSP ksp, PetscViewer viewer)
     PetscCall(PetscViewerASCIIPrintf(
         viewer, "  last solve: %s iteration, window %" PetscInt_FMT ", %" PetscInt_FMT " fallback directions, %" PetscInt_FMT " restarts\n",
         kd->ran, kd->window, kd->fallbacks, kd->restarts));
+  for (PetscInt n = 0; kd->ran && n < kd->steps; ++n)
+    PetscCall(PetscViewerASCIIPrintf(viewer, "  fallback %s: %" PetscInt_FMT " iterations\n", kd->step[n].name, kd->step[n].iterations));
   if (kd->ran && kd->projected > 0.0)
     PetscCall(PetscViewerASCIIPrintf(viewer, "  %g of the norm of b was taken off: no x can reach it\n", (double)kd->projected));
   if (!kd->ran && kd->asked >= 0) PetscCall(PetscViewerASCIIPrintf(viewer, "  window %" PetscInt_FMT "\n", kd->asked));
@@ -108,6 +111,30 @@ PetscErrorCode KSPDeepcgGetProjected(KSP ksp, PetscReal *norm)
   PetscFunctionBegin;
   PetscCall(PetscObjectTypeCompare((PetscObject)ksp, KSPDEEPCG, &is));
   *norm = is ? ((KSP_Deepcg *)ksp->data)->projected : 0.0;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Of the last solve: iterations along other directions than the preconditioner's. */
+PetscErrorCode KSPDeepcgGetFallbacks(KSP ksp, PetscInt *iterations)
+{
+  PetscBool is;
+
+  PetscFunctionBegin;
+  PetscCall(PetscObjectTypeCompare((PetscObject)ksp, KSPDEEPCG, &is));
+  *iterations = is ? ((KSP_Deepcg *)ksp->data)->fallbacks : 0;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The n-th fallback that took over in the last solve; *name becomes NULL beyond the last one. */
+PetscErrorCode KSPDeepcgGetStep(KSP ksp, PetscInt n, const char **name, PetscInt *iterations)
+{
+  const KSP_Deepcg *kd = (const KSP_Deepcg *)ksp->data;
+  PetscBool         is;
+
+  PetscFunctionBegin;
+  PetscCall(PetscObjectTypeCompare((PetscObject)ksp, KSPDEEPCG, &is));
+  *name = NULL, *iterations = 0;
+  if (is && n >= 0 && n < kd->steps) *name = kd->step[n].name, *iterations = kd->step[n].iterations;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -12,6 +12,11 @@ typedef struct {
   /* of the last solve, for -ksp_view */
   PetscInt    window, fallbacks, restarts;
   const char *ran;
+  struct { /* fallbacks that took over, and their iterations */
+    char     name[64];
+    PetscInt iterations;
+  } step[DCG_CHAIN];
+  PetscInt  steps;
   PetscReal   projected; /* 2-norm of what was taken off b */
 } KSP_Deepcg;
 

@@ -4,8 +4,6 @@
 
 #include "ksp_deepcg.h"
 
-#define CONSISTENT 1e-12 /* of ||b||: what rounding leaves outside the range */
-
 /* The iterations see sign A x = sign b, which is positive (semi-)definite. */
 typedef struct {
   KSP            ksp;
@@ -18,6 +16,9 @@ typedef struct {
   PetscBool      placed_in, placed_out, started, has_z;
   PC_Deepcg     *singular; /* whose solver knows what no x can change in b - A x; NULL: nothing, or nobody knows */
   PetscReal      removed;  /* 2-norm of what that was in the last residual */
+  DeepcgFallback fallbacks[2], now; /* in order; which one `Precondition` is */
+  PetscInt       nfallbacks, next;
+  PCType         standby; /* type of the last one, where it is PETSc's */
   Vec            given;  /* the right-hand side where vec_rhs is `scale` times it; else NULL */
   PetscReal      scale;
   PetscErrorCode code; /* of the function that failed */
@@ -132,10 +133,29 @@ static int Precondition(void *context, const double *r, double *z)
 
   PetscFunctionBegin;
   Kept(Place(solve, r, z));
-  if (solve->has_z) Kept(VecCopy(solve->z, solve->out)); /* the norm needed it */
+  if (solve->now) Kept(DeepcgFallbackApply(solve->ksp->pc, solve->now, solve->in, solve->out));
+  else if (solve->has_z) Kept(VecCopy(solve->z, solve->out)); /* the norm needed it */
   else Kept(KSP_PCApply(solve->ksp, solve->in, solve->out));
   if (solve->sign < 0.0) Kept(VecScale(solve->out, -1.0));
   Kept(Reset(solve));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The next fallback. */
+static int FallBack(void *context, int32_t *there)
+{
+  Solve               *solve = (Solve *)context;
+  const DeepcgFallback next  = solve->fallbacks[solve->next++];
+  MatNullSpace         null;
+  PetscBool            usable = PETSC_TRUE;
+
+  PetscFunctionBegin;
+  if (next == DEEPCG_FALLBACK_PC) {
+    Kept(MatGetNullSpace(solve->A, &null));
+    Kept(DeepcgFallbackStandby(solve->ksp->pc, solve->standby, (PetscBool)(null || solve->singular), &usable));
+  }
+  if (usable) solve->now = next;
+  *there = usable;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -184,6 +204,8 @@ static int Judge(void *context, int64_t iteration, double norm, int32_t *verdict
   KSPCheckNorm(ksp, norm);
   ksp->reason = KSP_CONVERGED_ITERATING;
   Kept((*ksp->converged)(ksp, ksp->its, norm, &ksp->reason, ksp->cnvP));
+  /* Conjugate gradients may let the residual grow at first, as in a row with a penalty: no end while there are fallbacks, as the best x is kept. */
+  if (ksp->reason == KSP_DIVERGED_DTOL && solve->nfallbacks) ksp->reason = KSP_CONVERGED_ITERATING;
   *verdict = (ksp->reason > 0) - (ksp->reason < 0);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -291,7 +313,7 @@ static PetscErrorCode JudgeInconsistent(Solve *solve)
   kd->projected = 0.0;
   if (solve->removed == 0.0) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(VecNorm(ksp->vec_rhs, NORM_2, &norm));
-  if (solve->removed <= CONSISTENT * norm) PetscFunctionReturn(PETSC_SUCCESS);
+  if (solve->removed <= DCG_CONSISTENT * norm) PetscFunctionReturn(PETSC_SUCCESS);
   kd->projected = solve->removed;
   PetscCall(PetscInfo(ksp, "%g of the norm %g of b lies outside the range of the matrix: the means of components without a Dirichlet condition, rows that are zero\n",
                       (double)kd->projected, (double)norm));
@@ -322,6 +344,44 @@ static PetscErrorCode FindSign(Solve *solve)
     PetscCall(VecDot(ksp->vec_rhs, solve->out, &told));
   }
   solve->sign = PetscRealPart(told) < 0.0 ? -1.0 : 1.0;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The chain: the kernels' iteration where they can, FCG, what the preconditioner falls back on, conjugate gradients with Jacobi. */
+static PetscErrorCode MakeChain(Solve *solve, int32_t *chain)
+{
+  PC        pc = solve->ksp->pc;
+  PetscBool is, none = PETSC_FALSE;
+
+  PetscFunctionBegin;
+  PetscCall(PetscObjectTypeCompare((PetscObject)pc, PCDEEPCG, &is));
+  if (is) PetscCall(DeepcgFallbackList(pc, solve->fallbacks, &solve->nfallbacks, &solve->standby));
+  if (is) PetscCall(PetscStrcmp(((PC_Deepcg *)pc->data)->fallback, "none", &none));
+  if (solve->pd) *chain++ = DCG_COMPILED;
+  *chain++ = DCG_FCG;
+  for (PetscInt n = 0; n < solve->nfallbacks; ++n) *chain++ = DCG_FALLBACK_CG;
+  if (!none) *chain++ = DCG_JACOBI_CG;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* What each fallback did, for the reader. */
+static PetscErrorCode KeepSteps(Solve *solve, const int32_t *chain, const dcg_report *report)
+{
+  KSP_Deepcg *kd   = (KSP_Deepcg *)solve->ksp->data;
+  PetscInt    next = 0;
+
+  PetscFunctionBegin;
+  kd->fallbacks = (PetscInt)report->fallbacks, kd->restarts = (PetscInt)report->restarts, kd->steps = 0;
+  for (int n = 0; n < DCG_CHAIN && chain[n]; ++n) {
+    const char *name = "jacobi";
+
+    if (chain[n] != DCG_FALLBACK_CG && chain[n] != DCG_JACOBI_CG) continue;
+    if (chain[n] == DCG_FALLBACK_CG) name = solve->fallbacks[next++] == DEEPCG_FALLBACK_CLASSICAL ? DEEPCG_CLASSICAL : solve->standby;
+    if (!report->done[n]) continue;
+    kd->step[kd->steps].iterations = (PetscInt)report->done[n];
+    PetscCall(PetscStrncpy(kd->step[kd->steps++].name, name, sizeof(kd->step[0].name)));
+    PetscCall(PetscInfo(solve->ksp, "%" PetscInt_FMT " iterations by the fallback %s\n", (PetscInt)report->done[n], name));
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -383,8 +443,9 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
 {
   KSP_Deepcg        *kd = (KSP_Deepcg *)ksp->data;
   Solve              solve = {.ksp = ksp, .in = ksp->work[0], .out = ksp->work[1], .sign = 1.0, .scale = 1.0};
-  dcg_krylov_options options = {{DCG_FCG, DCG_JACOBI_CG}, (int32_t)kd->window, 0, 0, ksp->max_it, -1.0, 0.0};
-  dcg_system         system = {0, &solve, Product, Residual, NULL, Precondition, NULL, NULL, NULL, NULL, Judge, Observe, InverseDiagonal, NULL};
+  dcg_krylov_options options = {.window = (int32_t)kd->window, .maxiter = ksp->max_it, .rtol = ksp->rtol, .norm = -1.0};
+  dcg_system         system  = {.context = &solve, .product = Product, .residual = Residual, .precondition = Precondition, .judge = Judge,
+                                .observe = Observe, .inverse_diagonal = InverseDiagonal, .fall_back = FallBack};
   dcg_report        *report = NULL;
   MatNullSpace       null;
   PetscMPIInt        ranks;
@@ -401,11 +462,11 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
   if (solve.singular) PetscCallDeepcg(PETSC_COMM_SELF, dcg_solver_project(solve.singular->solver, NULL, &unreachable, NULL));
   if (!unreachable) solve.singular = NULL;
   kd->ran = solve.pd ? "compiled" : "general";
-  if (solve.pd) {
-    system.run       = Run;
-    options.chain[0] = DCG_COMPILED, options.chain[1] = DCG_FCG, options.chain[2] = DCG_JACOBI_CG;
-  }
+  if (solve.pd) system.run = Run;
+  PetscCall(MakeChain(&solve, options.chain));
   PetscCall(ScaleVectors(&solve));
+  options.atol = ksp->abstol;
+  if (ksp->normtype == KSP_NORM_UNPRECONDITIONED && !ksp->guess_zero) PetscCall(VecNorm(ksp->vec_rhs, NORM_2, &options.norm));
   PetscCall(FindSign(&solve));
   PetscCall(VecGetLocalSize(ksp->vec_sol, &n));
   system.n = solve.n = n;
@@ -432,9 +493,8 @@ PetscErrorCode KSPDeepcgSolve(KSP ksp)
     if (solve.code) PetscCall(solve.code);
   }
   PetscCallDeepcg(PETSC_COMM_SELF, code);
-  kd->fallbacks = (PetscInt)report->fallbacks, kd->restarts = (PetscInt)report->restarts;
+  PetscCall(KeepSteps(&solve, options.chain, report));
   if (report->reason == DCG_ATTAINABLE) PetscCall(PetscInfo(ksp, "rounding forbids a smaller residual than %g\n", (double)ksp->rnorm));
-  if (report->fallbacks) PetscCall(PetscInfo(ksp, "%" PetscInt_FMT " iterations took Jacobi's direction\n", kd->fallbacks));
   ksp->rnorm  = report->residuals[report->count - 1]; /* of the x that is left, which may be an earlier one */
   ksp->reason = ReasonOf(report, ksp->reason);
   PetscCall(JudgeInconsistent(&solve));

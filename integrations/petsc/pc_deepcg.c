@@ -9,7 +9,9 @@
    Options Database Keys:
 +  -pc_deepcg_model (auto|multigrid|NAME|FILE) - the weights: the shipped ones for the grid's dimension, a classical cycle's, a shipped model, a model file
 .  -pc_deepcg_grid NX,NY[,NZ] - the grid whose cells the rows are, x fastest, where neither a DMDA nor coordinates say so
-.  -pc_deepcg_fallback (none|gamg|jacobi|...) - the preconditioner for a matrix that is no 5- or 7-point stencil; none: an error that says why
+.  -pc_deepcg_fallback (gamg|hypre|...|multigrid|jacobi|none) - what goes on where KSPDEEPCG finds that the network fails or is slow; by default the
+                           classical cycle (multigrid), then hypre where PETSc has it, else gamg. The type given also serves a matrix that is no 5- or 7-point stencil; by
+                           default, and with multigrid and none, that is an error that says why. Its options: -pc_deepcg_fallback_...
 .  -pc_deepcg_threads N - OpenMP threads a rank; 0: as many as OpenMP would take (default on one rank; else 1)
 .  -pc_deepcg_rounding E - relative rounding of the matrix's entries, 0 (the default) where they are double precision's; rows whose sums it explains
                            may be those of a singular matrix
@@ -136,6 +138,24 @@ static PetscErrorCode PCPostSolve_Deepcg(PC pc, KSP ksp, Vec b, Vec x)
 
 /* ---- view, options, the object -------------------------------------------------------------------------------------- */
 
+/* What KSPDEEPCG goes on with, and what of it was needed. */
+static PetscErrorCode ViewFallback(PC pc, PetscViewer viewer)
+{
+  PC_Deepcg     *pd = (PC_Deepcg *)pc->data;
+  DeepcgFallback list[2];
+  PCType         type;
+  PetscInt       n;
+
+  PetscFunctionBegin;
+  if (!pc->setupcalled) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(DeepcgFallbackList(pc, list, &n, &type));
+  if (!n) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscViewerASCIIPrintf(viewer, "fallback of KSP deepcg: %s%s%s%s\n", list[0] == DEEPCG_FALLBACK_CLASSICAL ? DEEPCG_CLASSICAL : "",
+                                   n > 1 ? ", then " : "", type ? type : "", type && !pd->standby ? "; not set up" : ""));
+  if (pd->standby) PetscCall(PCView(pd->standby, viewer));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode PCView_Deepcg(PC pc, PetscViewer viewer)
 {
   PC_Deepcg *pd = (PC_Deepcg *)pc->data;
@@ -156,6 +176,7 @@ static PetscErrorCode PCView_Deepcg(PC pc, PetscViewer viewer)
     PetscCallDeepcg(PETSC_COMM_SELF, dcg_solver_view(pd->solver, text, sizeof(text)));
     for (char *end; (end = strchr(line, '\n')); line = end + 1) PetscCall(PetscViewerASCIIPrintf(viewer, "%.*s\n", (int)(end - line), line));
   }
+  PetscCall(ViewFallback(pc, viewer));
   PetscCall(PetscViewerASCIIPopTab(viewer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -185,7 +206,7 @@ static PetscErrorCode PCSetFromOptions_Deepcg(PC pc, DeepcgOptionItems PetscOpti
       pd->hints.given[d] = sizes[d];
     }
   }
-  PetscCall(PetscOptionsFList("-pc_deepcg_fallback", "Preconditioner for a matrix that is no stencil, or none", NULL, PCList, pd->fallback,
+  PetscCall(PetscOptionsFList("-pc_deepcg_fallback", "What goes on where KSP deepcg finds that the network fails (default: multigrid, then hypre or gamg), and serves a matrix that is no stencil (default: none); a PC type, multigrid, or none", NULL, PCList, pd->fallback,
                               pd->fallback, sizeof(pd->fallback), NULL));
   PetscCall(PetscOptionsBoundedInt("-pc_deepcg_threads", "OpenMP threads a rank; 0: as many as OpenMP would take", NULL, pd->threads,
                                    &pd->threads, NULL, 0));
@@ -244,7 +265,6 @@ PetscErrorCode PCCreate_Deepcg(PC pc)
   pd->threads  = ranks > 1 ? 1 : 0;
   pd->rounding = 0.0;
   PetscCall(PetscStrncpy(pd->model, "auto", sizeof(pd->model)));
-  PetscCall(PetscStrncpy(pd->fallback, "none", sizeof(pd->fallback)));
   pc->data                = pd;
   pc->ops->setup          = PCSetUp_Deepcg;
   pc->ops->reset          = PCReset_Deepcg;

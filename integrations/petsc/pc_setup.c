@@ -10,60 +10,39 @@ PetscErrorCode DeepcgFreeProblem(PC_Deepcg *pd)
   PetscCall(PetscMemzero(&pd->read, sizeof(pd->read)));
   PetscCall(VecDestroy(&pd->work));
   PetscCall(MatDestroy(&pd->aij));
+  PetscCall(DeepcgFallbackReset(pd));
   pd->source = NULL;
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* Lets go of an inner preconditioner of another type than is wanted now. */
-static PetscErrorCode KeepInner(PC_Deepcg *pd, PCType wanted)
-{
-  PetscBool same;
-
-  PetscFunctionBegin;
-  if (!pd->inner) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(PetscObjectTypeCompare((PetscObject)pd->inner, wanted, &same));
-  if (!same) PetscCall(PCDestroy(&pd->inner));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 /* The preconditioner that -pc_deepcg_fallback names takes over, or an error says why one is needed. */
 static PetscErrorCode FallBack(PC pc)
 {
-  PC_Deepcg  *pd = (PC_Deepcg *)pc->data;
-  const char *prefix;
-  PetscBool   none;
+  PC_Deepcg *pd = (PC_Deepcg *)pc->data;
+  PetscBool  none, classical;
 
   PetscFunctionBegin;
   PetscCall(PetscStrcmp(pd->fallback, "none", &none));
-  PetscCheck(!none, PetscObjectComm((PetscObject)pc), PETSC_ERR_SUP,
+  PetscCall(PetscStrcmp(pd->fallback, DEEPCG_CLASSICAL, &classical));
+  PetscCheck(pd->fallback[0] && !none && !classical, PetscObjectComm((PetscObject)pc), PETSC_ERR_SUP,
              "deepcg: this matrix cannot be served: %s. To go on with another preconditioner in such cases: -%spc_deepcg_fallback gamg (or "
              "any other type)",
              pd->why, ((PetscObject)pc)->prefix ? ((PetscObject)pc)->prefix : "");
   PetscCall(PetscInfo(pc, "falls back to %s: %s\n", pd->fallback, pd->why));
-  PetscCall(KeepInner(pd, pd->fallback));
-  if (!pd->inner) {
-    PetscCall(PCCreate(PetscObjectComm((PetscObject)pc), &pd->inner));
-    PetscCall(PetscObjectIncrementTabLevel((PetscObject)pd->inner, (PetscObject)pc, 1));
-    PetscCall(PCGetOptionsPrefix(pc, &prefix));
-    PetscCall(PCSetOptionsPrefix(pd->inner, prefix));
-    PetscCall(PCAppendOptionsPrefix(pd->inner, "pc_deepcg_fallback_"));
-    PetscCall(PCSetType(pd->inner, pd->fallback));
-    if (pc->dm) PetscCall(PCSetDM(pd->inner, pc->dm));
-  }
-  PetscCall(PCSetOperators(pd->inner, pc->mat, pc->pmat));
-  PetscCall(PCSetFromOptions(pd->inner));
-  PetscCall(PCSetUp(pd->inner));
+  PetscCall(DeepcgFallbackSetUp(pc, pd->fallback, pc->mat, pc->pmat, &pd->inner));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 /* A model that runs in Python serves the whole matrix there. */
 static PetscErrorCode GoToPython(PC pc)
 {
-  PC_Deepcg *pd = (PC_Deepcg *)pc->data;
+  PC_Deepcg *pd   = (PC_Deepcg *)pc->data;
+  PetscBool  same = PETSC_FALSE;
 
   PetscFunctionBegin;
-  PetscCall(KeepInner(pd, PCPYTHON));
-  if (!pd->inner) PetscCall(DeepcgPythonPC(pc, pd->python, &pd->inner));
+  if (pd->inner) PetscCall(PetscObjectTypeCompare((PetscObject)pd->inner, PCPYTHON, &same));
+  if (!same) PetscCall(PCDestroy(&pd->inner));
+  if (!same) PetscCall(DeepcgPythonPC(pc, pd->python, &pd->inner));
   PetscCall(PCSetOperators(pd->inner, pc->mat, pc->pmat));
   PetscCall(PCSetUp(pd->inner));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -95,6 +74,7 @@ PetscErrorCode PCSetUp_Deepcg(PC pc)
   MatNullSpace    null;
 
   PetscFunctionBegin;
+  PetscCall(DeepcgFallbackReset(pd));
   if (!again) {
     PetscCall(DeepcgFreeProblem(pd));
     PetscCall(DeepcgGridFind(pc));

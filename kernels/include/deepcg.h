@@ -223,12 +223,14 @@ enum {
   DCG_WINDOW = 32,       /* of FCG(m) by default; the paper keeps 2. Beside an evaluation of its network more cost little, and save iterations */
   DCG_PATIENCE = 3,      /* poor directions in a row after which a method gives up */
   DCG_MOST_FAILURES = 10, /* poor directions in all, likewise */
-  DCG_STALL = 30         /* iterations in which the residual must halve, or FCG(m) gives up */
+  DCG_STALL = 30,        /* iterations in which the residual must halve, or FCG(m) gives up */
+  DCG_FURTHER = 200      /* iterations that a method's rate over the last DCG_STALL ones may promise; with more it is left for a fallback */
 };
 #define DCG_DISAGREEMENT 0.1      /* of b - A x by which the recurrence may be off before its directions are forgotten */
 #define DCG_DECREASE 0.05         /* of the decrease that Jacobi's direction promises: less is a poor direction */
 #define DCG_ALIGNMENT 1e-12       /* of the cosine between r and M r: less is a poor direction */
 #define DCG_ROUNDING 1.1102230246251565e-16 /* eps / 2: b - A x of at most this times || |A| |x| + |b| ||_2 is rounding */
+#define DCG_CONSISTENT 1e-12      /* of ||b||: what rounding leaves of b outside the range of a singular A */
 #define DCG_WORST_GUESS 1e8       /* of ||b||: a guess that leaves more is dropped for 0, as rounding it leaves more than 1e-8 ||b|| */
 
 /* What an iteration needs of A x = b. Vectors have n values; the functions return 0 or an error code, which ends the solve with DCG_INTERNAL.
@@ -256,34 +258,46 @@ typedef struct {
   int (*inverse_diagonal)(void *context, const double **values); /* of A, for Jacobi's direction; NULL: 1 */
   int (*magnitude)(void *context, const double *b, const double *x, double *norm); /* || |A| |x| + |b| ||_2; NULL: by product and the
                                                                    * diagonal, for off-diagonals <= 0; not known where vectors are elsewhere */
+
+  /* For DCG_FALLBACK_CG: from here on `precondition` is the next one of the caller's fallbacks. *there becomes 0 where that cannot be had;
+   * `precondition` then stays what it was, and the chain goes on. On several ranks all say the same. */
+  int (*fall_back)(void *context, int32_t *there);
 } dcg_system;
 
-/* An iteration that gives up leaves the solve to the next one of its chain. */
+/* An iteration that gives up leaves the solve to the next one of its chain.
+ *
+ * One that is merely slow gives up too, where a fallback is to come: where its rate over DCG_STALL iterations promises more than DCG_FURTHER further
+ * ones, and the residual is more than rounding. The chain then goes on with the next fallback; where none of them can be had, the slow iteration
+ * goes on itself. */
 enum dcg_method {
   DCG_COMPILED = 1,  /* `run`, DCG_CHECK_EVERY iterations at a time; gives up where these do not halve the residual */
   DCG_CG = 2,        /* M linear, symmetric positive definite */
   DCG_FLEXIBLE_CG = 3, /* M nearly so (Golub and Ye 1999) */
   DCG_FCG = 4,       /* FCG(window): M may be anything */
-  DCG_JACOBI_CG = 5  /* never gives up; its iterations count as fallbacks */
+  DCG_JACOBI_CG = 5, /* never gives up; its iterations count as fallbacks */
+  DCG_FALLBACK_CG = 6 /* DCG_FLEXIBLE_CG around the next fallback of `fall_back`; its iterations count as fallbacks */
 };
-enum { DCG_CHAIN = 4 };
+enum { DCG_CHAIN = 6 };
 
 typedef struct {
   int32_t chain[DCG_CHAIN]; /* enum dcg_method, in order; 0 ends it */
   int32_t window;           /* of DCG_FCG: earlier directions that each new one is made A-orthogonal to; negative: all */
   int32_t from_zero;        /* x is 0, so that b is its residual */
   int32_t threads;          /* 0: as many as OpenMP would take */
-  int64_t maxiter;
-  double target;      /* converged: ||b - A x||_2 <= target */
-  double worst_guess; /* x is set to 0 where its residual is larger; 0: never */
+  int32_t followed;         /* nonzero: where this chain gives up, the caller goes on with a fallback of its own */
+  int64_t maxiter;          /* of all methods together */
+  double rtol, atol;        /* converged: ||b - A x||_2 <= max(rtol norm, atol) */
+  double norm;              /* ||b||_2; negative: the residual of the guess */
+  double worst_guess;       /* x is set to 0 where its residual is larger than this times norm; 0: never */
 } dcg_krylov_options;
 
 typedef struct {
   int32_t reason; /* enum dcg_reason */
   int64_t iterations;
-  int64_t fallbacks; /* iterations whose direction was Jacobi's instead of M r */
+  int64_t fallbacks; /* iterations whose direction was Jacobi's or a fallback's instead of M r */
+  int64_t done[DCG_CHAIN]; /* iterations by each entry of the chain */
   int64_t restarts;  /* how often the recurrence had lost b - A x */
-  double condition;  /* of M A, as Lanczos sees it through CG's coefficients; 0: not known */
+  double condition;  /* of M A, as Lanczos sees it through CG's coefficients; 0: not known, or a fallback came */
   int64_t count;     /* iterations + 1 */
   const double *residuals; /* of the initial guess, then after each iteration */
 } dcg_report;
@@ -418,6 +432,10 @@ DCG_API void dcg_solver_destroy(dcg_solver *solver);
  *   rounding       relative rounding of the matrix's entries; rows whose sums it explains may be those of a singular matrix        (0)
  *   scaling        1: on one process, a matrix that becomes symmetric, or closer to dominant, by a diagonal scaling is solved in its scaled form;
  *                  residuals stay those of the matrix that was given. 0: the former is refused                                    (1)
+ *   fallback       what goes on where the preconditioner breaks down, stalls or is slow (see dcg_method). auto: the cycle without learned factors,
+ *                  where the preconditioner is another one; then that of dcg_solver_set_fallback; then jacobi. For the models jacobi and none: jacobi.
+ *                  multigrid: that cycle, then jacobi. amg: that of dcg_solver_set_fallback, then jacobi. jacobi: conjugate gradients with Jacobi,
+ *                  where the preconditioner gave up. none: the solve ends there                                                (auto)
  *   keep_uncoupled 1: zero rows of FLUID cells are unknowns, each a singular component of its own; where no row couples to another, all
  *                  rows of FLUID cells are unknowns. For one process                                                             (0)
  *   gather         on several ranks: levels of at most so many cells live on one of them; 0: 32768                                 (0)
@@ -481,6 +499,18 @@ typedef struct {
 /* NULL: the model again. The context must stay. */
 DCG_API int dcg_solver_set_preconditioner(dcg_solver *solver, const dcg_preconditioner *preconditioner);
 
+/* A preconditioner that takes over where the session's own fails: an algebraic multigrid, say. Vectors as dcg_preconditioner has them. M need not be
+ * symmetric to the last digit: conjugate gradients take the flexible beta. */
+typedef struct {
+  void *context;                                           /* handed to the functions */
+  const char *name;                                        /* what reports call it; the text must stay */
+  int (*set_up)(void *context, int32_t *there);            /* before a solve applies it first; *there becomes 0 where it cannot be had */
+  int (*apply)(void *context, const double *r, double *z); /* z = M r */
+} dcg_fallback;
+
+/* NULL: there is none. The context must stay. Of several processes all have one, or none has. */
+DCG_API int dcg_solver_set_fallback(dcg_solver *solver, const dcg_fallback *fallback);
+
 /* Sees the guess and x after every iteration, over rows; a nonzero *stop ends the solve. Compiled iterations are not taken then. Of several
  * processes some may have one: where one of them stops, all do. */
 typedef struct {
@@ -494,12 +524,20 @@ DCG_API int dcg_solver_set_observer(dcg_solver *solver, const dcg_observer *obse
 /* Builds the preconditioner for the matrix; what needs one does this itself, so that a program calls it only to see its time apart. */
 DCG_API int dcg_solver_set_up(dcg_solver *solver);
 
-/* What a solve reports. Texts and residuals are the session's, until the next solve. */
+/* A fallback, "jacobi" for Jacobi's, and the iterations that it did. */
+typedef struct {
+  const char *name;
+  int64_t iterations;
+} dcg_step;
+
+/* What a solve reports. Texts, steps and residuals are the session's, until the next solve. */
 typedef struct {
   int32_t reason;              /* enum dcg_reason; 0: converged */
   const char *text;            /* the same in words */
   int64_t iterations;
-  int64_t fallbacks;           /* iterations along Jacobi's directions, where the preconditioner's were poor */
+  int64_t fallbacks;           /* iterations along other directions than the preconditioner's: the steps', and Jacobi's in place of poor ones */
+  const dcg_step *step;        /* the fallbacks that did iterations, in order */
+  int64_t steps;               /* how many */
   const double *residuals;     /* ||b - A x||_2 of the guess and after every iteration: iterations + 1 values */
   double projected;            /* 2-norm of what was taken off b, for A is singular; else 0 */
   double condition;            /* of the preconditioned matrix, as cg's coefficients show it; 0: not known */
@@ -515,6 +553,9 @@ DCG_API int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, dcg
 
 /* z = M r: one application of the preconditioner, which is symmetric and has the matrix's sign. Rows that are diagonal only: r_i / a_ii. */
 DCG_API int dcg_solver_apply(dcg_solver *solver, const double *r, double *z);
+
+/* The same by the cycle without learned factors, which is set up at the first call for a matrix: a fallback for other preconditioners. */
+DCG_API int dcg_solver_apply_classical(dcg_solver *solver, const double *r, double *z);
 
 /* The preconditioner's own iteration on A e = r, x += e: dcg_multilevel_cg where window is 1, else dcg_multilevel_directions. x and r run over rows;
  * on return r is undefined, and rows that are no unknowns are as they were in x. */

@@ -457,7 +457,7 @@ def test_a_number_of_iterations_that_cannot_be_is_refused(done):
     calls.serve(system, "run", lambda x, r, target, maxiter, history, steps, told, result: told.__setitem__(0, done))
     b, x = SIDE.copy(), np.zeros_like(SIDE)
     with pytest.raises(native.KernelError, match=f"did {done} iterations, and was given 50"):
-        solve_system(system, calls, [COMPILED], b.ctypes.data, x.ctypes.data, None, target=0.0, maxiter=500)
+        solve_system(system, calls, [COMPILED], b.ctypes.data, x.ctypes.data, None, maxiter=500)
 
 
 def test_every_reason_has_a_text():

@@ -315,9 +315,10 @@ class Fuzzer:
                 setattr(system, name, kinds[name](made))
         if self.odd():
             system.n = self.pick([-1, -(2**63), 0])
-        options.chain[:] = [int(self.pick([0, 1, 2, 3, 4, 5, -1, 6, 2**31 - 1])) for _ in options.chain]
+        options.chain[:] = [int(self.pick([0, 1, 2, 3, 4, 5, 6, -1, 7, 2**31 - 1])) for _ in options.chain]
         options.window, options.threads = self.integer(3).value, self.pick([0, 1, -1, 2**31 - 1])
-        options.maxiter, options.target = self.pick([0, 3, 100, -1, -(2**63)]), self.real().value
+        options.maxiter = self.pick([0, 3, 100, -1, -(2**63)])
+        options.rtol, options.atol, options.norm = (self.real().value for _ in range(3))
         options.from_zero = self.integer(0).value
         with np.errstate(all="ignore"):
             code = self.call("dcg_krylov", self.by_reference(system), self.by_reference(options), POINTER(self.reals(n)), POINTER(self.reals(n)),

@@ -47,6 +47,8 @@ def solve(
     window: int | None = WINDOW,
     callback: Callable[[Array], None] | None = None,
     from_zero: bool = False,
+    fallbacks: Sequence[Preconditioner | None] | None = None,
+    followed: bool = False,
 ) -> Outcome:
     """Solve A x = b, in place of x.
 
@@ -64,15 +66,25 @@ def solve(
     window : of FCG: earlier directions that each new one is made A-orthogonal to; None for all
     callback : called with x after every iteration
     from_zero : x is 0, so that b is its residual
+    fallbacks : for FALLBACK_CG, in order; None in place of one that cannot be had
+    followed : where the chain gives up, the caller goes on with a fallback of its own
     """
     native.check_vectors(b.size, b=b, x=x)
     size, calls, held = b.size, Callbacks(), np.empty_like(b)
     diagonal: list[Array] = []  # keeps its memory
 
+    now, to_come = preconditioner, list(fallbacks or ())
+
+    def fall_back(there):
+        nonlocal now
+        next_one = to_come.pop(0)
+        there[0] = next_one is not None
+        now = next_one or now
+
     def precondition(r, z):
-        assert preconditioner is not None
+        assert now is not None
         held[...] = vector(r, size)  # a copy: what keeps it must not see memory that goes
-        answer = preconditioner(held)
+        answer = now(held)
         if np.shape(answer) != held.shape:
             raise ValueError(f"preconditioner: answered with shape {np.shape(answer)} where {held.shape} is needed")
         vector(z, size)[...] = answer
@@ -103,10 +115,11 @@ def solve(
         ("precondition", precondition, preconditioner),
         ("run", run, own),
         ("observe", observe, callback),
+        ("fall_back", fall_back, fallbacks),
     ):
         if given is not None:
             calls.serve(system, name, function)
     return solve_system(
         system, calls, chain, b.ctypes.data, x.ctypes.data, None,
-        target=target, maxiter=maxiter, window=window, from_zero=from_zero,
+        atol=target, maxiter=maxiter, window=window, from_zero=from_zero, followed=followed,
     )  # fmt: skip

@@ -143,7 +143,7 @@ class Hierarchy:
 
 def build_hierarchy(problem: Poisson) -> Hierarchy:
     """The levels of a problem, down to at most 64 unknowns."""
-    hierarchy = _finest(problem)
+    hierarchy = finest_values(problem)
     level = hierarchy.levels[0]
     widths: list[Floats] = [np.ones(n) for n in level.shape]
     if not hierarchy.unit:
@@ -159,8 +159,8 @@ def build_hierarchy(problem: Poisson) -> Hierarchy:
     return hierarchy
 
 
-def _finest(problem: Poisson) -> Hierarchy:
-    """The finest level, in single precision relative to the largest weight as the kernels have it."""
+def finest_values(problem: Poisson) -> Hierarchy:
+    """A hierarchy of the finest level alone, in single precision relative to the largest weight as the kernels have it."""
     stencil = problem.stencil
     axes = (0, 2) if len(stencil.shape) == 2 else (0, 1, 2)
     nz, ny, nx = stencil.shape if len(axes) == 3 else (stencil.shape[0], 1, stencil.shape[1])

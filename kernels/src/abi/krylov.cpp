@@ -1,5 +1,6 @@
 // The C interface of the Krylov iterations: a system made of the caller's functions, and the report.
 
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -42,6 +43,11 @@ class CallersSystem : public LinearSystem {
     check("run", f_.run(f_.context, x, r, target, maxiter, history, steps, iterations, &result));
     return result != DCG_CG_BREAKDOWN;
   }
+  bool fall_back() override {
+    int32_t there = 0;
+    check("fall_back", f_.fall_back(f_.context, &there));
+    return there != 0;
+  }
   bool elsewhere() const override { return f_.keep != nullptr; }
   void keep(bool back) override { check("keep", f_.keep(f_.context, back)); }
   double measure(const double *r, double norm) override {
@@ -79,10 +85,11 @@ void check(const dcg_system &system, const dcg_krylov_options &options) {
   require(options.chain[0] != 0, "options: chain is empty; one method or more is needed");
   for (const int32_t method : options.chain) {
     if (method == 0) break;
-    require(method >= DCG_COMPILED && method <= DCG_JACOBI_CG, "options: chain holds what is no method; enum dcg_method has them");
+    require(method >= DCG_COMPILED && method <= DCG_FALLBACK_CG, "options: chain holds what is no method; enum dcg_method has them");
     require(method != DCG_COMPILED || system.run, "system: run must not be NULL where the chain has DCG_COMPILED");
     require(method == DCG_COMPILED || (system.product && !system.keep), "system: methods on the host need product, and vectors in the host's memory");
     require(method == DCG_COMPILED || method == DCG_JACOBI_CG || system.precondition, "system: precondition must not be NULL for this chain");
+    require(method != DCG_FALLBACK_CG || system.fall_back, "system: fall_back must not be NULL where the chain has DCG_FALLBACK_CG");
   }
 }
 
@@ -100,6 +107,7 @@ extern "C" int dcg_krylov(const dcg_system *system, const dcg_krylov_options *op
     auto made = std::make_unique<Report>();
     made->reason = state.reason, made->iterations = state.iterations, made->fallbacks = state.fallbacks, made->restarts = state.restarts;
     made->condition = state.condition;
+    std::copy(state.done.begin(), state.done.end(), made->done);
     made->held = std::move(state.residuals);
     made->count = static_cast<int64_t>(made->held.size()), made->residuals = made->held.data();
     *report = made.release();

@@ -65,7 +65,7 @@ class WavefrontExecutor {
 
 void Cycle::prepare(const std::vector<Level *> &levels, const std::vector<SparseLevel *> &sparse, const dcg_parameters &parameters, size_t first, const RowKernels &rows, int threads) {
   levels_.resize(levels.size());
-  sparse_.prepare(sparse);
+  sparse_.prepare(sparse, rows);
   for (size_t l = 0; l < levels.size(); ++l)
     levels_[l].prepare(*levels[l], l + 1 < levels.size() ? levels[l + 1] : nullptr, l + 1 == levels.size() && !sparse.empty() ? sparse[0] : nullptr, parameters, first + l, rows, threads);
 }

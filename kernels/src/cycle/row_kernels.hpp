@@ -41,6 +41,12 @@ struct FineWeights {  // the operator in double precision, faces on both sides o
   const uint8_t *cells;
 };
 
+struct SparseRows {  // the rows of a sparse level (setup/sparse_level.hpp)
+  const int64_t *start;
+  const int32_t *neighbour;
+  const float *weight, *slack, *inverse_diagonal;
+};
+
 struct RowKernels {
   const char *name;
 
@@ -69,6 +75,10 @@ struct RowKernels {
   void (*accumulate)(int64_t begin, int64_t end, const float *a, const float *b, float *out);
   // x += P e for fine columns 2 begin .. 2 end of a row, for an axis coarsened in pairs throughout
   void (*prolong_pairs)(int64_t begin, int64_t end, const CoarseRows &rows, float *x);
+
+  // Slices begin..end-1 of a sparse level: out = b - A x; out = x + omega inverse_diagonal (b - A x)
+  void (*residual_sparse)(int64_t begin, int64_t end, const SparseRows &rows, const float *x, const float *b, float *out);
+  void (*relax_sparse)(int64_t begin, int64_t end, const SparseRows &rows, const float *x, const float *b, float omega, float *out);
 
   // sum of a b
   double (*dot)(int64_t n, const float *a, const float *b);

@@ -12,7 +12,7 @@
 
 namespace dcg {
 
-HostCg::HostCg(KrylovState &state, Kind kind) : state_(state), system_(state.system()), kind_(kind) {
+HostCg::HostCg(KrylovState &state, Kind kind) : state_(state), system_(state.system()), kind_(kind), pace_(state) {
   cg.scaled = false;
   cg.target = -1.0, cg.maxiter = std::numeric_limits<int64_t>::max();  // the state says when to stop
 }
@@ -60,6 +60,7 @@ double HostCg::advance() {
   alphas_.push_back(cg.alpha), betas_.push_back(cg.previous_slope > 0.0 ? cg.beta : 0.0);
   if (by_jacobi_ && kind_ != kJacobi) ++state_.fallbacks;
   if (state_.advance(cg.alpha, p_.data(), product_.data())) cg.slope = 0.0;  // which the next iteration finds as the previous one
+  if (pace_.take()) pace_.slow();  // the state keeps the answer
   return state_.r_norm() * state_.r_norm();
 }
 

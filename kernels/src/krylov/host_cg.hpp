@@ -7,13 +7,14 @@
 // * In exact arithmetic p . r = r . z. Where they differ by more than a factor of two, conjugacy is lost: restart with p = z. The step along p is
 //   exact either way.
 // * After DCG_PATIENCE poor directions, DCG_MOST_FAILURES losses of conjugacy, or evaluations of the residual that did not halve it, the iteration
-//   gives up; with Jacobi it never does.
+//   gives up; so it does where it is slow and a fallback is to come. With Jacobi it never does.
 // * A direction p with p . A p < 0 beyond rounding proves that A is not positive definite, whatever M is: the solve ends.
 #pragma once
 
 #include <vector>
 
 #include "krylov/cg.hpp"
+#include "krylov/pace.hpp"
 #include "krylov/stopping.hpp"
 
 namespace dcg {
@@ -36,7 +37,9 @@ class HostCg : public CgOnHost<HostCg> {
   double condition() const;  // of M A, by the iterations since the last restart; 0: not known
 
  private:
-  bool gave_up() const { return kind_ != kJacobi && (failures_ >= DCG_PATIENCE || lost_ >= DCG_MOST_FAILURES || state_.stalled()); }
+  bool gave_up() const {
+    return kind_ != kJacobi && (failures_ >= DCG_PATIENCE || lost_ >= DCG_MOST_FAILURES || state_.stalled() || state_.slow());
+  }
   double jacobi();            // z = D^-1 r; r . z
   double take_jacobi();       // the same, and the directions before are forgotten
   void combine(double beta);  // p = z + beta p, and p . r
@@ -45,6 +48,7 @@ class HostCg : public CgOnHost<HostCg> {
   KrylovState &state_;
   LinearSystem &system_;
   const Kind kind_;
+  Pace pace_;
   Field<double> z_, p_, product_, before_;
   double along_ = 0.0;  // p . r
   bool by_jacobi_ = false;

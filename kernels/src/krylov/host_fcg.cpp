@@ -2,9 +2,7 @@
 
 #include "krylov/host_fcg.hpp"
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "krylov/jacobi.hpp"
 #include "operator/vectors.hpp"
@@ -12,11 +10,7 @@
 namespace dcg {
 
 HostFcg::HostFcg(KrylovState &state, int64_t window)
-    : state_(state),
-      system_(state.system()),
-      window_(window),
-      best_before_(state.residuals.back()),
-      best_(std::numeric_limits<double>::infinity()) {}
+    : state_(state), system_(state.system()), window_(window), pace_(state) {}
 
 bool HostFcg::propose(int candidate) {
   if (state_.stopped()) return false;
@@ -64,15 +58,8 @@ void HostFcg::advance() {
   const bool drifted = state_.advance(slope_ / now_->curvature, now_->d.data(), now_->Ad.data());
   window_.keep();
   if (drifted) window_.clear();
-  gave_up_ = stalled() || state_.stalled() || in_a_row_ >= DCG_PATIENCE || failures_ >= DCG_MOST_FAILURES;
-}
-
-bool HostFcg::stalled() {
-  best_ = std::min(best_, state_.residuals.back());
-  if (++since_ < DCG_STALL) return false;
-  const bool stalled = best_ > 0.5 * best_before_;
-  best_before_ = std::min(best_, best_before_), best_ = std::numeric_limits<double>::infinity(), since_ = 0;
-  return stalled;
+  const bool stalled = pace_.take() && (pace_.slow() || !pace_.halved());
+  gave_up_ = stalled || state_.stalled() || in_a_row_ >= DCG_PATIENCE || failures_ >= DCG_MOST_FAILURES;
 }
 
 HostFcg::Direction &HostFcg::room(int64_t place) {

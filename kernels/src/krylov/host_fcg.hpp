@@ -6,12 +6,13 @@
 // not taken: Jacobi's is. So every iteration contracts the error by 1 - DCG_DECREASE lambda_min at least, whatever the preconditioner does.
 //
 // After DCG_PATIENCE poor directions in a row, DCG_MOST_FAILURES in all, or DCG_STALL iterations that did not halve the residual, the iteration gives
-// up: conjugate gradients with Jacobi have a convergence theory that steepest descent has not.
+// up: conjugate gradients have a convergence theory that steepest descent has not. So it does where it is slow and a fallback is to come.
 #pragma once
 
 #include <deque>
 
 #include "krylov/fcg.hpp"
+#include "krylov/pace.hpp"
 #include "krylov/stopping.hpp"
 
 namespace dcg {
@@ -34,7 +35,6 @@ class HostFcg {
     double curvature = 0.0;
   };
   Direction &room(int64_t place);
-  bool stalled();
 
   KrylovState &state_;
   LinearSystem &system_;
@@ -43,8 +43,7 @@ class HostFcg {
   Direction *now_ = nullptr;
   double slope_ = 0.0, needed_ = 0.0;  // d . r; the least decrease
   int in_a_row_ = 0, failures_ = 0;    // poor directions
-  double best_before_, best_;          // residuals of earlier stretches, and of this one
-  int since_ = 0;
+  Pace pace_;
   bool gave_up_ = false;
 };
 

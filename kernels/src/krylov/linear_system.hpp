@@ -23,6 +23,9 @@ class LinearSystem {
   // The preconditioner's own iteration, as dcg_multilevel_cg has it; false: it broke down.
   virtual bool run(double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations) = 0;
 
+  // From here on `precondition` is the next fallback; false: that cannot be had, and `precondition` stays what it was.
+  virtual bool fall_back() { return false; }
+
   // Where vectors are not in the host's memory: keeps a copy of x, or makes x what was kept.
   virtual bool elsewhere() const { return false; }
   virtual void keep(bool) {}

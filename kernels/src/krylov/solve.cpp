@@ -27,7 +27,8 @@ void run_compiled(KrylovState &state) {
     system.project(state.x());
     state.accept(done, history);
     if (done > 1) state.condition = lanczos_condition(done, steps, steps + 1, 2);
-    if (!unbroken || !(state.residuals.back() < 0.5 * before)) return;
+    const double after = state.residuals.back();
+    if (!unbroken || !(after < 0.5 * before) || state.leave_for_fallback(after / before, done)) return;
   }
 }
 
@@ -37,11 +38,12 @@ void run_cg(KrylovState &state, HostCg::Kind kind) {
   state.condition = space.condition();
 }
 
-void run_jacobi(KrylovState &state) {
-  const int64_t started = state.iterations;
-  run_cg(state, HostCg::kJacobi);
-  state.fallbacks += state.iterations - started;
-  state.condition = 0.0;  // it would speak of Jacobi's operator, not of the preconditioner that was asked for
+// Conjugate gradients around another preconditioner than the one that was asked for.
+void run_other(KrylovState &state, HostCg::Kind kind) {
+  const int64_t started = state.iterations, before = state.fallbacks;
+  run_cg(state, kind);
+  state.fallbacks = before + state.iterations - started;
+  state.condition = 0.0;  // it would speak of the other operator
 }
 
 void run_fcg(KrylovState &state, int64_t window) {
@@ -49,22 +51,69 @@ void run_fcg(KrylovState &state, int64_t window) {
   flexible_conjugate_gradients(space);
 }
 
+void run(KrylovState &state, int32_t method, int64_t window) {
+  switch (method) {
+    case DCG_COMPILED: return run_compiled(state);
+    case DCG_CG: return run_cg(state, HostCg::kPlain);
+    case DCG_FLEXIBLE_CG: return run_cg(state, HostCg::kFlexible);
+    case DCG_FCG: return run_fcg(state, window);
+    case DCG_JACOBI_CG: return run_other(state, HostCg::kJacobi);
+    case DCG_FALLBACK_CG: return run_other(state, HostCg::kFlexible);
+  }
+}
+
+class Chain {
+ public:
+  Chain(KrylovState &state, const dcg_krylov_options &options) : state_(state), options_(options) {
+    while (count_ < DCG_CHAIN && options.chain[count_] != 0) ++count_;
+  }
+
+  void run() {
+    for (int n = 0; n < count_ && !state_.stopped(); ++n) {
+      const int32_t method = options_.chain[n];
+      if (method == DCG_JACOBI_CG) go_on();
+      if (state_.slow() && own(n)) continue;  // another method around a slow preconditioner is as slow
+      if (state_.stopped()) break;
+      state_.settle();
+      if (state_.stopped() || (method == DCG_FALLBACK_CG && !state_.system().fall_back())) continue;
+      run(n, followed(n));
+    }
+    go_on();
+  }
+
+ private:
+  KrylovState &state_;
+  const dcg_krylov_options &options_;
+  int count_ = 0, last_ = 0;
+
+  bool followed(int n) const {
+    return options_.followed || std::count(options_.chain + n + 1, options_.chain + count_, DCG_FALLBACK_CG) > 0;
+  }
+  void run(int n, bool followed) {
+    const int64_t started = state_.iterations;
+    last_ = n;
+    state_.start(followed);
+    dcg::run(state_, options_.chain[n], options_.window);
+    state_.done[n] += state_.iterations - started;
+  }
+  // The method that was left because it was slow, and those after it around the same preconditioner, where no fallback could be had instead.
+  void go_on() {
+    if (options_.followed || !state_.slow()) return;
+    int n = last_;
+    do {
+      if (state_.stopped()) return;
+      state_.settle();
+      if (!state_.stopped()) run(n, false);
+    } while (++n < count_ && own(n));
+  }
+  bool own(int n) const { return options_.chain[n] != DCG_FALLBACK_CG && options_.chain[n] != DCG_JACOBI_CG; }
+};
+
 }  // namespace
 
 KrylovState solve(LinearSystem &system, const dcg_krylov_options &options, const double *b, double *x, double *r) {
   KrylovState state(system, options, b, x, r);
-  for (const int32_t method : options.chain) {
-    if (method == 0 || state.stopped()) break;
-    state.settle();
-    if (state.stopped()) break;
-    switch (method) {
-      case DCG_COMPILED: run_compiled(state); break;
-      case DCG_CG: run_cg(state, HostCg::kPlain); break;
-      case DCG_FLEXIBLE_CG: run_cg(state, HostCg::kFlexible); break;
-      case DCG_FCG: run_fcg(state, options.window); break;
-      case DCG_JACOBI_CG: run_jacobi(state); break;
-    }
-  }
+  Chain(state, options).run();
   if (!state.stopped()) state.stop(DCG_STALLED);
   state.settle();
   return state;

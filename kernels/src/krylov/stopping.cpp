@@ -35,13 +35,14 @@ KrylovState::KrylovState(LinearSystem &system, const dcg_krylov_options &limits,
     r_norm_ = norm2(r_);
   } else {
     r_norm_ = system.residual(b, x, r_);
-    if (limits.worst_guess > 0.0 && !(r_norm_ <= limits.worst_guess)) {
+    if (const double worst = limits.worst_guess * limits.norm; worst > 0.0 && !(r_norm_ <= worst)) {
       best_is_zero_ = true;
       std::fill_n(x, system.n, 0.0);
       r_norm_ = system.residual(b, x, r_);
     }
   }
   const double norm = system.measure(r_, r_norm_);
+  target_ = target_of(limits.rtol, limits.atol, limits.norm < 0.0 ? norm : limits.norm);
   judge(norm);
   record(norm);
   if (!stopped()) keep(norm);
@@ -54,7 +55,7 @@ bool KrylovState::advance(double alpha, const double *d, const double *Ad) {
   exact_ = false;
   double norm = system_.measure(r_, claimed);
   ++iterations;
-  const LinearSystem::Verdict verdict = system_.judge(iterations, norm, limits_.target);
+  const LinearSystem::Verdict verdict = system_.judge(iterations, norm, target_);
   bool drifted = false;
   if (verdict == LinearSystem::kStop) {
     stop(DCG_STOPPED);
@@ -137,7 +138,7 @@ double KrylovState::dot(const double *a, const double *b) const {
 double KrylovState::norm2(const double *v) const { return std::sqrt(dot(v, v)); }
 
 void KrylovState::judge(double norm) {
-  const LinearSystem::Verdict verdict = system_.judge(iterations, norm, limits_.target);
+  const LinearSystem::Verdict verdict = system_.judge(iterations, norm, target_);
   if (verdict == LinearSystem::kEnough) stop(DCG_CONVERGED);
   if (verdict == LinearSystem::kStop) stop(DCG_STOPPED);
 }
@@ -168,6 +169,22 @@ bool KrylovState::near_rounding() const {
   for (int64_t i = 0; i < system_.n; ++i) largest = std::max(largest, inverse[i] != 0.0 ? std::fabs(1.0 / inverse[i]) : 0.0);
   system_.sum(&largest, 1);  // of several ranks: more than the largest, which does no harm
   return r_norm_ <= std::ldexp(DCG_ROUNDING * kGenerous * (2.0 * largest * norm2(x_) + norm2(b_)), kPatient);
+}
+
+bool KrylovState::may_be_rounding() {
+  if (!near_rounding()) return false;
+  const double size = magnitude();
+  return size < 0.0 || r_norm_ <= std::ldexp(DCG_ROUNDING * size, kPatient);
+}
+
+bool KrylovState::leave_for_fallback(double ratio, int64_t count) {
+  const double norm = residuals.back();
+  if (!followed_ || stopped() || !(norm > target_)) return false;
+  // a target of 0 stands for what rounding of the first residual leaves
+  const double goal = std::max(target_, DCG_ROUNDING * residuals.front());
+  const double further = ratio < 1.0 ? static_cast<double>(count) * std::log(goal / norm) / std::log(ratio) : std::numeric_limits<double>::infinity();
+  slow_ = further > DCG_FURTHER && !may_be_rounding();
+  return slow_;
 }
 
 double KrylovState::magnitude() {

@@ -8,10 +8,13 @@
 //   tenth of it. As iterations add their own rounding, each evaluation that did not halve it doubles what counts, 2^kPatient times at most. Where
 //   the diagonal of A is not known, a recurrence that has drifted from a residual that did not halve twice ends it.
 // * The limit of iterations, a breakdown (the method tells), and the caller's own wish to stop.
+// * A method that is slow is left where a fallback is to come: see leave_for_fallback().
 //
 // A solve that does not converge ends with the best x that a true residual was evaluated for, and no method starts from a worse one.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -24,6 +27,9 @@ namespace dcg {
 
 const char *reason_text(int32_t reason);
 
+// The residual at which a solve has converged; norm: of what rtol refers to.
+inline double target_of(double rtol, double atol, double norm) { return std::max(rtol * norm, atol); }
+
 // x, its residual and how the solve goes; made once a solve and shared by all methods of its chain.
 class KrylovState {
  public:
@@ -33,13 +39,14 @@ class KrylovState {
   int32_t reason = DCG_ITERATING;
   int64_t iterations = 0, fallbacks = 0, restarts = 0;
   double condition = 0.0;         // 0: not known
+  std::array<int64_t, DCG_CHAIN> done{};  // iterations by each entry of the chain
   std::vector<double> residuals;  // of the initial guess, then after each iteration; the last one is x's at the end
 
   LinearSystem &system() const { return system_; }
   double *x() const { return x_; }
   double *r() const { return r_; }
   double r_norm() const { return r_norm_; }  // ||r||_2, whatever norm is recorded
-  double target() const { return limits_.target; }
+  double target() const { return target_; }
   int threads() const { return threads_; }
   int64_t left() const { return limits_.maxiter - iterations; }
   bool stopped() const { return reason != DCG_ITERATING; }
@@ -54,6 +61,13 @@ class KrylovState {
 
   // Before another method starts, and at the end: the true residual, and the best x if that is another one.
   void settle();
+
+  // Whether the method that runs should be left: a fallback is to come, and with a residual that shrinks by `ratio` in `iterations` the target is
+  // more than DCG_FURTHER iterations away. A residual that may be rounding is no reason. The state keeps the answer.
+  bool leave_for_fallback(double ratio, int64_t iterations);
+  bool slow() const { return slow_; }
+  // Before a method starts. followed: a fallback is to come.
+  void start(bool followed) { followed_ = followed, slow_ = false; }
 
   // Whether d . A d < 0 is more than rounding, so that A is not positive semidefinite; then the solve ends.
   bool indefinite(const double *d, double curvature);
@@ -73,11 +87,13 @@ class KrylovState {
   double go_back();         // to it; what is recorded of it
   bool find_diagonal(const double *&inverse) const;  // false: not known on some rank
   bool near_rounding() const;  // whether r may be of the size of rounding, by a bound that needs no product
+  bool may_be_rounding();      // the same, by |A| |x| + |b|
   double magnitude();       // || |A| |x| + |b| ||_2; negative: not known
   bool magnitudes(const double *v, std::vector<double> &rows);  // |A| |v|, off-diagonals <= 0; false: not known
 
   LinearSystem &system_;
   const dcg_krylov_options limits_;
+  double target_ = 0.0;  // converged: a residual of at most this
   const int threads_;
   const double *const b_;
   double *const x_;
@@ -86,6 +102,7 @@ class KrylovState {
   double r_norm_ = 0.0;
   bool exact_ = true;          // r is the true residual
   double last_true_ = std::numeric_limits<double>::infinity();
+  bool followed_ = false, slow_ = false;
   int unhalved_ = 0;  // evaluations in a row that did not halve the smallest one before
   double best_ = std::numeric_limits<double>::infinity();  // what is recorded of the best x
   bool best_is_zero_ = false;

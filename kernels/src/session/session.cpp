@@ -48,14 +48,40 @@ void dcg_solver::prepare_solve() {
   solvable = true;
 }
 
+dcg_multilevel *dcg_solver::make_levels(const dcg_parameters &of) const {
+  dcg_multilevel *made = nullptr;
+  const auto wanted = static_cast<int32_t>(settings.threads);
+  if (messages) {
+    dcg_ranks given = messages->functions();
+    if (settings.gather > 0) given.gather = settings.gather;
+    pass_on(dcg_multilevel_create_on_ranks(&reading->op(), &of, wanted, &given, &made));
+  } else {
+    pass_on(dcg_multilevel_create(&reading->op(), &of, wanted, &made));
+  }
+  return made;
+}
+
+dcg_multilevel *dcg_solver::need_classical() {
+  if (classical) return classical;
+  dcg_parameters of;
+  pass_on(dcg_parameters_classical(&of));
+  return classical = make_levels(of);
+}
+
 void dcg_solver::drop_levels() {
   dcg_multilevel_destroy(levels);
   levels = nullptr, ready = false;
   exchanges = bytes = 0;
 }
 
+void dcg_solver::drop_classical() {
+  dcg_multilevel_destroy(classical);
+  classical = nullptr;
+}
+
 void dcg_solver::forget() {
   drop_levels();
+  drop_classical();
   box.reset(), null_space.reset(), reading.reset();
   solvable = false;
 }
@@ -85,12 +111,8 @@ void dcg_solver::set_up() {
     drop_levels();
   } else if (levels) {
     pass_on(dcg_multilevel_update(levels, &read.op()));
-  } else if (messages) {
-    dcg_ranks given = messages->functions();
-    if (settings.gather > 0) given.gather = settings.gather;
-    pass_on(dcg_multilevel_create_on_ranks(&read.op(), &parameters, static_cast<int32_t>(settings.threads), &given, &levels));
   } else {
-    pass_on(dcg_multilevel_create(&read.op(), &parameters, static_cast<int32_t>(settings.threads), &levels));
+    levels = make_levels(parameters);
   }
   ready = true;
   setup_seconds += now() - started;
@@ -116,8 +138,9 @@ extern "C" int dcg_solver_set_option(dcg_solver *solver, const char *name, const
     solver->settings.set(name, value);
     const Settings &now = solver->settings;
     if (now.models != before.models) solver->model_name.clear();
-    if (now.model != before.model || now.models != before.models || now.threads != before.threads || now.gather != before.gather)
-      solver->drop_levels();
+    const bool placed = now.threads == before.threads && now.gather == before.gather;
+    if (now.model != before.model || now.models != before.models || !placed) solver->drop_levels();
+    if (!placed) solver->drop_classical();
   });
 }
 
@@ -155,6 +178,7 @@ extern "C" int dcg_solver_set_matrix(dcg_solver *solver, const dcg_csr *matrix, 
     solver->need_idle();
     const double started = now();
     if (!solver->by_rows || solver->reading.use_count() > 1) solver->forget();
+    solver->drop_classical();
     const bool again = same_pattern && solver->reading;
     if (!solver->reading) solver->reading = std::make_shared<Reading>();
     solver->by_rows = true, solver->ready = solver->solvable = false;
@@ -174,6 +198,7 @@ extern "C" int dcg_solver_set_operator(dcg_solver *solver, const dcg_operator *o
     auto made = std::make_shared<Reading>();
     made->take(*op, solver->ranks());
     if (solver->by_rows || !solver->reading) solver->forget();
+    solver->drop_classical();
     const bool flat = made->placement().shape[1] == 1;
     if (solver->reading && flat != (solver->dim() == 2)) solver->drop_levels();  // they have the other dimension's weights
     solver->reading = std::move(made);
@@ -192,6 +217,7 @@ extern "C" int dcg_solver_share(dcg_solver *solver, dcg_solver *other) {
     other->need_reading();
     other->prepare_solve();
     solver->drop_levels();
+    solver->drop_classical();
     solver->grid = other->grid, solver->by_rows = other->by_rows;
     solver->reading = other->reading, solver->box = other->box, solver->null_space = other->null_space, solver->norm_bound = other->norm_bound;
     solver->inverse_diagonal.clear();
@@ -206,6 +232,15 @@ extern "C" int dcg_solver_set_preconditioner(dcg_solver *solver, const dcg_preco
     solver->preconditioner = preconditioner ? *preconditioner : dcg_preconditioner{};
     solver->drop_levels();
     solver->model_name.clear();
+  });
+}
+
+extern "C" int dcg_solver_set_fallback(dcg_solver *solver, const dcg_fallback *fallback) {
+  return guarded([&] {
+    require(solver && (!fallback || (fallback->name && fallback->set_up && fallback->apply)),
+            "solver, and name, set_up and apply of fallback must not be NULL");
+    solver->need_idle();
+    solver->fallback = fallback ? *fallback : dcg_fallback{};
   });
 }
 

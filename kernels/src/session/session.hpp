@@ -12,7 +12,7 @@
 
 struct dcg_solver {
   dcg_solver() = default;
-  ~dcg_solver() { drop_levels(); }
+  ~dcg_solver() { drop_levels(), drop_classical(); }
 
   // what the caller says
   dcg::Settings settings;
@@ -20,6 +20,7 @@ struct dcg_solver {
   std::unique_ptr<dcg::Messages> messages;
 
   dcg_preconditioner preconditioner{};  // the caller's own, where `apply` is not NULL
+  dcg_fallback fallback{};  // there is one where `apply` is not NULL
   dcg_observer observer{};
   bool observed = false;  // the solve: on some rank
 
@@ -33,6 +34,7 @@ struct dcg_solver {
   std::string model_name;  // for which the parameters were read; empty: none
   int32_t model_dim = 0;
   dcg_multilevel *levels = nullptr;
+  dcg_multilevel *classical = nullptr;  // the levels without learned factors, where they were needed as a fallback
   bool ready = false;
   // only a solve needs these
   std::shared_ptr<dcg::BoxOperator> box;
@@ -47,6 +49,7 @@ struct dcg_solver {
   bool solving = false, destroyed = false;  // destroyed: by a callback; the session goes when the call ends
   // of the last solve
   std::vector<double> residuals;
+  std::vector<dcg_step> steps;
   std::vector<double> r, z, rhs, seen;  // over cells; over rows: what the observer sees
 
   int32_t dim() const;
@@ -56,7 +59,10 @@ struct dcg_solver {
   void need_idle() const;  // throws within a callback of a solve
   void set_up();
   void prepare_solve();
+  dcg_multilevel *make_levels(const dcg_parameters &of) const;
+  dcg_multilevel *need_classical();
   void drop_levels();
+  void drop_classical();
   void forget();  // the matrix
   void read_model(int32_t dim, bool &in_python);
 
@@ -79,6 +85,7 @@ struct dcg_solver {
   const double *find_inverse_diagonal();              // 1 for unknowns without a diagonal, 0 where there is no unknown
   void precondition(const double *r, double *z);      // over cells, both 0 where there is no unknown
   void apply(const double *r, double *z);             // over rows
+  void apply(const double *r, double *z, dcg_multilevel *by);
   void iterate(int32_t window, double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations,
                int32_t *result);
   void count_messages(int64_t cycles);

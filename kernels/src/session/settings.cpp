@@ -32,6 +32,7 @@ const std::vector<Option> &options() {
       {"atol", "a finite number >= 0", nullptr, nullptr, &Settings::atol, {}},
       {"maxiter", "an integer >= 0, or default", nullptr, &Settings::maxiter, nullptr, {}},
       {"inconsistent", "project or error", &Settings::inconsistent, nullptr, nullptr, {"project", "error"}},
+      {"fallback", "auto, multigrid, amg, jacobi or none", &Settings::fallback, nullptr, nullptr, {"auto", "multigrid", "amg", "jacobi", "none"}},
       {"threads", "an integer >= 0", nullptr, &Settings::threads, nullptr, {}},
       {"rounding", "a finite number >= 0", nullptr, nullptr, &Settings::rounding, {}},
       {"scaling", "0 or 1", nullptr, &Settings::scaling, nullptr, {}},

@@ -6,7 +6,7 @@
 
 #include "core/error.hpp"
 #include "krylov/solve.hpp"
-#include "session/session.hpp"
+#include "session/cell_system.hpp"
 
 using namespace dcg;
 
@@ -15,12 +15,8 @@ namespace {
 constexpr int kModerate = 332;      // powers of two up to which squares neither over- nor underflow: 1e100
 constexpr int kNothing = -1000000;  // the binary exponent of 0
 constexpr char kBeyondRange[] = "b: the solution is beyond the range of float64; scale A or b";
-constexpr double kFelt = 1e-2;     // of the target: rounding of the residual itself below it decides nothing
 constexpr int kUseless = 80;        // powers of two by which A x may exceed b before a guess x is nothing but rounding
 constexpr double kRoundingOfB = 1e-15;  // of ||b||: what rounding leaves of a b that lies in the null space
-constexpr double kConsistent = 1e-12;   // of ||b||: what rounding leaves of b outside the range of A
-
-int32_t window_of(const dcg_solver &s) { return static_cast<int32_t>(std::min<int64_t>(s.settings.window, std::numeric_limits<int32_t>::max())); }
 
 // What a pass over a vector over rows tells. Only unknowns and rows that are diagonal only count.
 struct Scan {
@@ -49,15 +45,6 @@ Scan scan(dcg_solver &s, const double *v, const char *name) {
   return {most, s.direct() && outside == 0};
 }
 
-// Takes the null space off a residual; returns the norm of what was taken, as over rows.
-double take_off(dcg_solver &s, double *v) {
-  if (s.reading->scaling().empty()) return s.null_space->project(v);
-  std::vector<double> taken(v, v + s.reading->placement().cells());
-  s.null_space->project(v);
-  for (size_t u = 0; u < taken.size(); ++u) taken[u] -= v[u];
-  return s.norm2(taken.data());
-}
-
 // b for the unknowns alone, over cells, in numbers of moderate size; and what becomes of the other rows.
 class RightHandSide {
  public:
@@ -77,7 +64,7 @@ class RightHandSide {
       if (projected > 0.0 && s.settings.inconsistent == "error") refuse(projected / scale, reference / scale, s.null_space->count());
       const double before = reference;
       reference = s.norm2(values);
-      if (reference <= kConsistent * before) {  // the means had the rounding of a sum over all cells; now they are of small numbers
+      if (reference <= DCG_CONSISTENT * before) {  // the means had the rounding of a sum over all cells; now they are of small numbers
         take_off(s, s.rhs.data());
         reference = s.norm2(values);
       }
@@ -100,7 +87,7 @@ class RightHandSide {
   }
 
   // Whether a part of b is neither more than rounding of b nor felt at the tolerance.
-  bool negligible(double part) const { return part <= std::min(kConsistent * reference, 0.1 * std::max(s.settings.rtol * reference, s.settings.atol * scale)); }
+  bool negligible(double part) const { return part <= std::min(DCG_CONSISTENT * reference, 0.1 * target_of(s.settings.rtol, s.settings.atol * scale, reference)); }
 
   const double *values;    // b itself where it can serve
   bool zero;               // b has nothing for the unknowns
@@ -122,130 +109,30 @@ class RightHandSide {
   }
 };
 
-// What the iterations see: vectors over the cells of this process.
-class CellSystem : public LinearSystem {
- public:
-  double target = 0.0;       // near which the residual's own rounding is looked at
-  double uncertain = 0.0;    // what the operator may lack of A's product with x counts against it there
-  double unreachable = 0.0;  // the norm of what the last residual had along the null space, where the operator stands for an A that is not quite singular
-
-  CellSystem(dcg_solver &s, const double *b, double scale, double unit)
-      : s(s), b(b), scale(scale), unit(unit), threads(static_cast<int32_t>(s.settings.threads)) {
-    n = s.reading->placement().cells();
-  }
-
-  void product(const double *x, double *y) override { s.box->product(in_units_of_a(x), y, threads); }
-  double residual(const double *b, const double *x, double *r) override {
-    x = in_units_of_a(x);
-    const double norm = finish_residual(s.box->residual(b, x, r, threads), x, r);
-    uncertain = 0.0;
-    if (!(measure(r, norm) <= 2.0 * target) || !is_rounding_felt(x)) return norm;
-    const double extended = finish_residual(s.box->extended_residual(b, x, r), x, r);
-    if (const double unheld = s.reading->unheld(); unheld > 0.0) {
-      const double *inverse = s.find_inverse_diagonal();
-      std::vector<double> product(n, 0.0);
-      for (int64_t u = 0; u < n; ++u)
-        if (inverse[u] != 0.0) product[u] = x[u] / inverse[u];
-      uncertain = unheld * s.norm2(product.data());
-    }
-    return s.reading->scaling().empty() ? extended + uncertain : extended;
-  }
-  double measure(const double *r, double norm) override { return s.reading->scaling().empty() ? norm : s.norm2(r) + uncertain; }
-  void project(double *v) override { s.null_space->project(v); }
-  void precondition(const double *r, double *z) override {
-    s.precondition(r, z);
-    if (unit != 1.0)
-      for (int64_t u = 0; u < n; ++u) z[u] /= unit;
-  }
-  void sum(double *values, int64_t count) override {
-    if (s.ranks()) s.ranks()->allreduce(values, count);
-  }
-  const double *inverse_diagonal() override {
-    const double *inverse = s.find_inverse_diagonal();
-    if (unit == 1.0) return inverse;
-    inverse_diagonal_.assign(inverse, inverse + n);
-    for (double &d : inverse_diagonal_) d /= unit;
-    return inverse_diagonal_.data();
-  }
-  bool run(double *x, double *r, double target, int64_t maxiter, double *history, double *steps, int64_t *iterations) override {
-    int32_t result = 0;
-    target = s.scaled_target(r, target);
-    if (const dcg_preconditioner &own = s.preconditioner; own.run)
-      check_callback("preconditioner.run", own.run(own.context, x, r, target, maxiter, history, steps, iterations, &result));
-    else
-      pass_on(s.settings.method == "dcd"
-                  ? dcg_multilevel_directions(s.levels, s.settings.window == kAll ? DCG_CHECK_EVERY : window_of(s), x, r,
-                                              target, maxiter, history, steps, iterations, &result)
-                  : dcg_multilevel_cg(s.levels, x, r, target, maxiter, history, steps, iterations, &result));
-    return result != DCG_CG_BREAKDOWN;
-  }
-  bool observe(int64_t iteration, double norm, const double *x) override {
-    if (!s.observed) return true;
-    int32_t stop = 0;
-    const int code = s.observer.observe ? show(iteration, norm, x, &stop) : 0;
-    double said = code ? kFailed : stop != 0;
-    if (s.ranks()) said = s.ranks()->maximum(said);  // all ranks go on, or none
-    check_callback("observe", code);
-    if (said == kFailed) throw std::runtime_error("observe: another process's observer failed");
-    return said == 0.0;
-  }
-
- private:
-  static constexpr double kFailed = 2.0;
-
-  int show(int64_t iteration, double norm, const double *x, int32_t *stop) {
-    const double *rows = x;
-    if (!s.direct() || unit / scale != 1.0 || !s.reading->lone().row.empty()) {
-      s.seen.resize(s.reading->rows());
-      s.from_cells(unit / scale, x, s.seen.data());
-      s.solve_lone_rows(b, s.seen.data());
-      rows = s.seen.data();
-    }
-    return s.observer.observe(s.observer.context, iteration, norm / scale, rows, stop);
-  }
-
-  dcg_solver &s;
-  const double *const b, scale, unit;  // b over rows; it is multiplied by `scale`, x by scale / unit and A by `unit`, powers of two
-  const int32_t threads;
-  std::vector<double> scaled_, inverse_diagonal_;
-
-  // r, of which r . r is `square`, with the judge's correction and without its part along the null space; the 2-norm.
-  double finish_residual(double square, const double *x, double *r) {
-    const bool corrected = s.reading->correct(x, r);
-    if (corrected || !s.null_space->empty()) {
-      unreachable = take_off(s, r);
-      pass_on(dcg_dot(n, r, r, &square));
-    }
-    return std::sqrt(s.ranks() ? s.ranks()->allreduce(square) : square);
-  }
-
-  // Whether evaluating A x in double precision errs by a part of the target that counts. x: in units of A.
-  bool is_rounding_felt(const double *x) {
-    double square;
-    pass_on(dcg_dot(n, x, x, &square));
-    if (s.ranks()) square = s.ranks()->allreduce(square);
-    return std::numeric_limits<double>::epsilon() * s.norm_bound * std::sqrt(square) > kFelt * target;
-  }
-
-  const double *in_units_of_a(const double *x) {  // without overflow in norms and inner products: ||A|| times `unit` is moderate
-    if (unit == 1.0) return x;
-    scaled_.assign(x, x + n);
-    for (double &value : scaled_) value *= unit;
-    return scaled_.data();
-  }
-};
-
-dcg_krylov_options options_of(const dcg_solver &s, bool in_units_of_a) {
+dcg_krylov_options options_of(const dcg_solver &s, const CellSystem &system, bool in_units_of_a) {
   dcg_krylov_options options{};
   const bool own = s.preconditioner.apply, fcg = s.settings.method == "dcd";
   const bool compiled = own ? s.preconditioner.run != nullptr : s.levels && !(fcg && s.messages);  // the kernels keep windows on one rank only
   int32_t *method = options.chain;
   if (compiled && !in_units_of_a && !s.observed) *method++ = DCG_COMPILED;
   *method++ = fcg ? DCG_FCG : !own || s.preconditioner.trusted ? DCG_CG : DCG_FLEXIBLE_CG;
-  *method = DCG_JACOBI_CG;
+  method = std::fill_n(method, system.fallbacks.size(), DCG_FALLBACK_CG);
+  if (s.settings.fallback != "none") *method = DCG_JACOBI_CG;
   options.window = window_of(s), options.threads = static_cast<int32_t>(s.settings.threads);
   options.maxiter = s.settings.maxiter == kTenPerUnknown ? 10 * std::max<int64_t>(s.reading->facts().unknowns, 1) : s.settings.maxiter;
   return options;
+}
+
+// What each fallback did; `chain` is of dcg_krylov_options.
+std::vector<dcg_step> steps_of(const dcg_solver &s, const CellSystem &system, const int32_t *chain, const KrylovState &run) {
+  std::vector<dcg_step> made;
+  auto fallback = system.fallbacks.begin();
+  for (int n = 0; n < DCG_CHAIN; ++n) {
+    if (chain[n] != DCG_FALLBACK_CG && chain[n] != DCG_JACOBI_CG) continue;
+    const char *name = chain[n] == DCG_JACOBI_CG ? "jacobi" : *fallback++ == Fallback::kClassical ? "multigrid" : s.fallback.name;
+    if (run.done[n] > 0) made.push_back({name, run.done[n]});
+  }
+  return made;
 }
 
 // A solution beyond float64's range cannot be told; one that is rounded to denormal numbers or 0 is judged as it is.
@@ -310,7 +197,7 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
       s.z.assign(system.n, 0.0);
       cells = s.z.data();
     }
-    dcg_krylov_options options = options_of(s, unit != 1.0);
+    dcg_krylov_options options = options_of(s, system, unit != 1.0);
     options.from_zero = from_zero || rhs.zero;
     if (options.from_zero) {
       std::fill_n(cells, system.n, 0.0);
@@ -318,22 +205,25 @@ extern "C" int dcg_solver_solve(dcg_solver *solver, const double *b, double *x, 
       if (cells != x || !of_x.over_cells) s.guess_to_cells(scale / unit, x, cells);
       s.null_space->project(cells);
     }
-    options.target = system.target = std::max(s.settings.rtol * rhs.reference, s.settings.atol * scale);
-    options.worst_guess = DCG_WORST_GUESS * rhs.reference;
+    options.rtol = s.settings.rtol, options.atol = s.settings.atol * scale, options.norm = rhs.reference;
+    options.worst_guess = DCG_WORST_GUESS;
+    system.target = target_of(options.rtol, options.atol, options.norm);
     KrylovState run = solve(system, options, rhs.values, cells);
     s.null_space->project(cells);
     if (cells != x) {
       s.from_cells(unit / scale, cells, x);
-      if (scale != 1.0 || unit != 1.0 || !s.reading->scaling().empty()) check_range(s, system, options.target, scale / unit, rhs.values, cells, x, run);
+      if (scale != 1.0 || unit != 1.0 || !s.reading->scaling().empty()) check_range(s, system, system.target, scale / unit, rhs.values, cells, x, run);
     }
     s.solve_lone_rows(b, x);
-    judge_lone_rows(s, b, x, scale, options.target, run);
+    judge_lone_rows(s, b, x, scale, system.target, run);
     s.residuals = run.residuals;
     for (double &residual : s.residuals) residual /= scale;
+    s.steps = steps_of(s, system, options.chain, run);
     if (!result) return;
     *result = {};
     result->reason = run.reason, result->text = reason_text(run.reason), result->iterations = run.iterations;
     result->fallbacks = run.fallbacks, result->condition = run.condition;
+    if (!s.destroyed) result->step = s.steps.data(), result->steps = static_cast<int64_t>(s.steps.size());
     const double unreachable = rhs.negligible(system.unreachable) ? 0.0 : system.unreachable;
     result->residuals = s.destroyed ? nullptr : s.residuals.data(), result->projected = (rhs.projected + unreachable) / scale;
     result->setup_seconds = s.setup_seconds, result->solve_seconds = now() - started;

@@ -143,23 +143,28 @@ void dcg_solver::precondition(const double *from, double *to) {
 }
 
 void dcg_solver::apply(const double *from, double *to) {
+  count_messages(0);
+  apply(from, to, levels);
+  if (levels) count_messages(1);
+}
+
+void dcg_solver::apply(const double *from, double *to, dcg_multilevel *by) {
+  const auto inner = [&](const double *a, double *b) { by ? pass_on(dcg_multilevel_apply(by, a, b)) : precondition(a, b); };
   const double sign = reading->facts().sign;
   const int64_t n = reading->rows();
   const LoneRows &lone = reading->lone();
-  count_messages(0);
-  if (levels && direct()) {
-    precondition(from, to);  // 0 where there is no unknown, whatever is given there
+  if (by && direct()) {
+    inner(from, to);  // 0 where there is no unknown, whatever is given there
     if (sign < 0.0)
       for (int64_t i = 0; i < n; ++i) to[i] = -to[i];
   } else {
     r.resize(reading->placement().cells()), z.resize(r.size());
     residual_to_cells(sign, from, r.data());
-    precondition(r.data(), z.data());
+    inner(r.data(), z.data());
     std::fill(to, to + n, 0.0);
     from_cells(1.0, z.data(), to);
   }
   for (int64_t k = 0; k < lone.diagonal(); ++k) to[lone.row[k]] = lone.inverse[k] * from[lone.row[k]];
-  if (levels) count_messages(1);
 }
 
 void dcg_solver::iterate(int32_t window, double *x, double *residual, double target, int64_t maxiter, double *history, double *steps,
@@ -191,6 +196,16 @@ extern "C" int dcg_solver_apply(dcg_solver *solver, const double *r, double *z) 
     const Solving solving(*solver);
     solver->set_up();
     solver->apply(r, z);
+  });
+}
+
+extern "C" int dcg_solver_apply_classical(dcg_solver *solver, const double *r, double *z) {
+  return guarded([&] {
+    require(solver && r && z && r != z, "solver, r and z must not be NULL, nor r be z");
+    const Solving solving(*solver);
+    const bool unknowns = solver->need_reading().facts().unknowns > 0;
+    if (!unknowns) solver->set_up();
+    solver->apply(r, z, unknowns ? solver->need_classical() : nullptr);
   });
 }
 

@@ -17,10 +17,15 @@ namespace dcg {
 namespace {
 
 constexpr double kLeast = 0.5, kSeries = 0.85, kAnyDirection = 0.5;  // of g, as the formula has them
-constexpr double kHeld = 2.0;           // times its edges: an unknown of so large a slack needs no correction
+constexpr double kHeld = 0.8;           // of its diagonal: an unknown of so large a slack needs no correction
 constexpr float kMoves = 0.4f;          // the share of an unknown's diagonal above which its strongest edge decides where it belongs
 constexpr double kTwice = 0.45;         // a level is visited twice where it has at most this share of the unknowns above
 constexpr double kHardlySmaller = 0.9;  // a level of more than this share of the unknowns above is not worth its visit
+
+// What an unknown has inside its part: its strongest edges along each axis and in any direction, and its share of the resistance.
+struct Inside {
+  float along[3], any, share;
+};
 
 // The unknowns of a grid level and their edges.
 template <class Of>
@@ -29,7 +34,7 @@ class GridNetwork {
   GridNetwork(Level &level, int threads) : level_(level), of_{level} {
     fill(level.sparse_parent, level.box.size, int32_t{-1}, threads);
     fill(sibling_, level.box.size, uint8_t{0}, threads);
-    fill(share_, level.box.size, 0.0f, threads), fill(any_, level.box.size, 0.0f, threads);
+    inside_.resize(level.box.size);
   }
 
   const AxisCoarsening *coarsening() const { return level_.coarsening; }
@@ -37,8 +42,7 @@ class GridNetwork {
   int64_t unknowns() const { return level_.unknowns; }
   int32_t &parent(int64_t u) { return level_.sparse_parent[u]; }
   int32_t parent(int64_t u) const { return level_.sparse_parent[u]; }
-  float &share(int64_t u) { return share_[u]; }
-  float &any(int64_t u) { return any_[u]; }
+  Inside &inside(int64_t u) { return inside_[u]; }
   double diagonal(int64_t u) const { return level_.constant ? level_.stencil_type[u] & 7 : level_.diagonal[u]; }
   double shift(int64_t u) const { return of_.shift(u); }
   double anchor(int64_t u) const {
@@ -73,26 +77,17 @@ class GridNetwork {
     }
   }
 
-  // body(v, weight) for each edge of u to an unknown of its block
+  // The same for the edges to unknowns of its block
   template <class Body>
   void edges_in_block(int64_t u, Body &&body) const {
     for (int a = 0; a < 3; ++a) {
       const int where = sibling_[u] >> (2 * a) & 3;
       if (!where) continue;
       const int64_t offset = level_.box.offset(a), v = where == kAbove ? u + offset : u - offset;
-      if (const float w = of_.weight(where == kAbove ? u : v, offset, a); w > 0.0f) body(v, w);
+      if (const float w = of_.weight(where == kAbove ? u : v, offset, a); w > 0.0f) body(v, w, a);
     }
   }
 
-  // u's edge along an axis that stays inside its part
-  float inside(int64_t u, int axis) const {
-    const int where = sibling_[u] >> (2 * axis) & 3;
-    if (!where) return 0.0f;
-    const int64_t offset = level_.box.offset(axis), v = where == kAbove ? u + offset : u - offset;
-    if (parent(v) != parent(u)) return 0.0f;
-    return of_.weight(where == kAbove ? u : v, offset, axis);
-  }
-  void note_inside(int64_t, int, float) {}
 
  private:
   enum { kAlone = 0, kAbove = 1, kBelow = 2 };
@@ -107,7 +102,7 @@ class GridNetwork {
   Level &level_;
   const Of of_;
   Field<uint8_t> sibling_;
-  Field<float> share_, any_;
+  Field<Inside> inside_;
 };
 
 // The unknowns of a sparse level and their edges, in the cells that they belong to.
@@ -115,8 +110,7 @@ class SparseNetwork {
  public:
   SparseNetwork(SparseLevel &level, int threads) : level_(level) {
     fill(level.parent, level.unknowns, int32_t{-1}, threads);
-    fill(share_, level.unknowns, 0.0f, threads), fill(any_, level.unknowns, 0.0f, threads);
-    for (auto &inside : inside_) fill(inside, level.unknowns, 0.0f, threads);
+    inside_.resize(level.unknowns);
     move(threads);
     gather();
   }
@@ -126,8 +120,7 @@ class SparseNetwork {
   int64_t unknowns() const { return level_.unknowns; }
   int32_t &parent(int64_t u) { return level_.parent[u]; }
   int32_t parent(int64_t u) const { return level_.parent[u]; }
-  float &share(int64_t u) { return share_[u]; }
-  float &any(int64_t u) { return any_[u]; }
+  Inside &inside(int64_t u) { return inside_[u]; }
   double diagonal(int64_t u) const { return diagonal_[u]; }
   double anchor(int64_t u) const { return level_.anchor[u]; }
   double shift(int64_t u) const { return level_.shift[u]; }
@@ -145,12 +138,7 @@ class SparseNetwork {
   template <class Body>
   void edges_in_block(int64_t u, Body &&body) const {
     for (int64_t e = level_.start[u]; e < level_.start[u + 1]; ++e)
-      if (block_[level_.neighbour[e]] == block_[u]) body(int64_t{level_.neighbour[e]}, level_.weight[e]);
-  }
-
-  float inside(int64_t u, int axis) const { return axis < 0 ? 0.0f : inside_[axis][u]; }
-  void note_inside(int64_t u, int axis, float w) {
-    if (axis >= 0) inside_[axis][u] = std::max(inside_[axis][u], w);
+      if (block_[level_.neighbour[e]] == block_[u]) body(int64_t{level_.neighbour[e]}, level_.weight[e], axis(u, level_.neighbour[e]));
   }
 
  private:
@@ -210,7 +198,7 @@ class SparseNetwork {
   };
 
   SparseLevel &level_;
-  Field<float> share_, any_, inside_[3];
+  Field<Inside> inside_;
   std::vector<float> diagonal_;
   std::vector<Cell> at_;
   std::vector<int64_t> block_, begin_, order_;
@@ -236,9 +224,9 @@ class SparseCoarsening {
   }
 
   // Returns the number of unknowns.
-  int64_t find_unknowns(double threshold) {
+  int64_t find_unknowns() {
     first_.assign(blocks_ + 1, 0);
-    each_block([&](int64_t block, Scratch &s) { first_[block + 1] = split(s, threshold); });
+    each_block([&](int64_t block, Scratch &s) { first_[block + 1] = split(s); });
     for (int64_t b = 0; b < blocks_; ++b) first_[b + 1] += first_[b];
     require(first_[blocks_] <= std::numeric_limits<int32_t>::max(), "operator: too many unknowns for one process");
     return coarse_.unknowns = first_[blocks_];
@@ -249,15 +237,14 @@ class SparseCoarsening {
     each_block([&](int64_t block, Scratch &s) {
       for (const int64_t u : s.members)
         if (fine_.parent(u) >= 0) fine_.parent(u) += static_cast<int32_t>(first_[block]);
-    });
-    each_block([&](int64_t, Scratch &s) {
-      for (const int64_t u : s.members) find_share(u);
+      for (const int64_t u : s.members) look_inside(u);
     });
     for (Field<float> *f : {&coarse_.slack, &coarse_.anchor, &coarse_.shift, &coarse_.inverse_diagonal, &coarse_.x, &coarse_.y, &coarse_.b})
-      fill(*f, coarse_.unknowns, 0.0f, threads_);
+      fill(*f, kLanes * coarse_.slices(), 0.0f, threads_);
     fill(coarse_.start, coarse_.unknowns + 1, int64_t{0}, threads_), coarse_.cell.resize(coarse_.unknowns);
     each_block([&](int64_t block, Scratch &s) { add_rows(block, s); });
     join_rows();
+    slice_rows();
   }
 
  private:
@@ -279,9 +266,9 @@ class SparseCoarsening {
   double slack(int64_t u) { return fine_.anchor(u) + fine_.shift(u); }
 
   // Numbers the parts of a block from 0 on. Unknowns that their slack holds belong to none: relaxation solves for them.
-  int32_t split(Scratch &s, double threshold) {
+  int32_t split(Scratch &s) {
     int32_t parts = 0;
-    const auto lone = std::remove_if(s.members.begin(), s.members.end(), [&](int64_t u) { return slack(u) >= kHeld * (fine_.diagonal(u) - slack(u)); });
+    const auto lone = std::remove_if(s.members.begin(), s.members.end(), [&](int64_t u) { return slack(u) >= kHeld * fine_.diagonal(u); });
     std::for_each(lone, s.members.end(), [&](int64_t u) { fine_.parent(u) = -1; });
     s.members.erase(lone, s.members.end());
     const int64_t all = static_cast<int64_t>(s.members.size());
@@ -292,45 +279,46 @@ class SparseCoarsening {
       s.splitter.start(m);
       for (int p = 0; p < m; ++p) {
         s.splitter.diagonal(p, fine_.diagonal(member[p]));
-        fine_.edges_in_block(member[p], [&](int64_t v, float w) {
+        fine_.edges_in_block(member[p], [&](int64_t v, float w, int) {
           const int32_t q = fine_.parent(v);
-          if (q >= 0 && q < m && member[q] == v) s.splitter.couple(p, q, w);
+          if (q > p && q < m && member[q] == v) s.splitter.couple(p, q, w);
         });
       }
-      const int here = s.splitter.merge(threshold);
+      const int here = s.splitter.merge();
       for (int p = 0; p < m; ++p) fine_.parent(member[p]) = parts + s.splitter.part_of(p);
       parts += here;
     }
     return parts;
   }
 
-  void find_share(int64_t u) {
-    double inside = 0.0, diagonals = 0.0;
-    float any = 0.0f;
-    fine_.edges(u, [&](int64_t v, float w, int axis) {
+  void look_inside(int64_t u) {
+    Inside inside{};
+    double sum = 0.0, diagonals = 0.0;
+    fine_.edges_in_block(u, [&](int64_t v, float w, int axis) {
       if (fine_.parent(v) != fine_.parent(u)) return;
-      inside += w, diagonals += w * fine_.diagonal(v);
-      any = std::max(any, w);
-      fine_.note_inside(u, axis, w);
+      sum += w, diagonals += w * fine_.diagonal(v);
+      inside.any = std::max(inside.any, w);
+      if (axis >= 0) inside.along[axis] = std::max(inside.along[axis], w);
     });
-    fine_.any(u) = any;
-    const double mean = inside > 0.0 ? diagonals / inside : 0.0;
-    fine_.share(u) = static_cast<float>(mean / (mean + fine_.diagonal(u)));
+    const double mean = sum > 0.0 ? diagonals / sum : 0.0;
+    inside.share = static_cast<float>(mean / (mean + fine_.diagonal(u)));
+    fine_.inside(u) = inside;
   }
 
-  double resistance(int64_t u, double w, int axis) {
-    return fine_.share(u) / std::max({static_cast<double>(fine_.inside(u, axis)), kAnyDirection * fine_.any(u), w});
-  }
-
+  // g, with one division: m_u and m_v are the denominators of R_u and R_v.
   double conductance(int64_t u, int64_t v, double w, int axis) {
     if (coarse_.visits == 1) return w;
-    return std::max(kLeast * w, kSeries / (resistance(u, w, axis) + resistance(v, w, axis) + 1.0 / w));
+    const Inside &at_u = fine_.inside(u), &at_v = fine_.inside(v);
+    const auto strongest = [&](const Inside &inside) {
+      return std::max({axis < 0 ? 0.0 : static_cast<double>(inside.along[axis]), kAnyDirection * inside.any, w});
+    };
+    const double m_u = strongest(at_u), m_v = strongest(at_v);
+    return w * std::max(kLeast, kSeries * m_u * m_v / (m_u * m_v + w * (at_u.share * m_v + at_v.share * m_u)));
   }
 
-  double anchor(int64_t u) {
-    const double a = fine_.anchor(u);
+  double anchor(int64_t u, double a) {
     if (coarse_.visits == 1 || !(a > 0.0)) return a;
-    return a / (1.0 + a / (2.0 * std::max(static_cast<double>(fine_.any(u)), a)));
+    return a / (1.0 + a / (2.0 * std::max(static_cast<double>(fine_.inside(u).any), a)));
   }
 
   // The rows of a block's unknowns.
@@ -341,17 +329,19 @@ class SparseCoarsening {
       double anchors = 0.0, shifts = 0.0, diagonal = 0.0;
       for (const int64_t u : s.members) {
         if (fine_.parent(u) != c) continue;
-        anchors += anchor(u), shifts += fine_.shift(u);
+        double own = fine_.anchor(u);
+        shifts += fine_.shift(u);
         fine_.edges(u, [&](int64_t v, float w, int axis) {
           const int32_t to = fine_.parent(v);
           if (to == c) return;
-          if (to < 0) {  // in series with what holds it
-            anchors += w / (1.0 + w / slack(v));
+          if (to < 0) {  // an unknown that is held is as good as a fixed value
+            own += w;
             return;
           }
           if (s.place[to] < 0) s.place[to] = static_cast<int32_t>(s.reached.size()), s.reached.push_back(to), s.sums.push_back(0.0);
           s.sums[s.place[to]] += conductance(u, v, w, axis);
         });
+        anchors += anchor(u, own);
       }
       for (size_t e = 0; e < s.reached.size(); ++e) {
         const float w = static_cast<float>(s.sums[e]);
@@ -379,6 +369,27 @@ class SparseCoarsening {
     });
   }
 
+  void slice_rows() {
+    SparseLevel &level = coarse_;
+    level.slice_start.assign(level.slices() + 1, 0);
+    for (int64_t s = 0; s < level.slices(); ++s) {
+      int64_t longest = 0;
+      for (int64_t u = kLanes * s; u < std::min(kLanes * (s + 1), level.unknowns); ++u) longest = std::max(longest, level.start[u + 1] - level.start[u]);
+      level.slice_start[s + 1] = level.slice_start[s] + longest;
+    }
+    level.slice_neighbour.resize(kLanes * level.slice_start.back()), level.slice_weight.resize(kLanes * level.slice_start.back());
+    parallel_for(level.slices(), level.unknowns > 4096, threads_, [&](int64_t s) {
+      for (int64_t lane = 0; lane < kLanes; ++lane) {
+        const int64_t u = kLanes * s + lane, first = u < level.unknowns ? level.start[u] : 0, count = u < level.unknowns ? level.start[u + 1] - first : 0;
+        for (int64_t e = 0; e < level.slice_start[s + 1] - level.slice_start[s]; ++e) {
+          const int64_t at = kLanes * (level.slice_start[s] + e) + lane;
+          level.slice_neighbour[at] = e < count ? level.neighbour[first + e] : static_cast<int32_t>(u);
+          level.slice_weight[at] = e < count ? level.weight[first + e] : 0.0f;
+        }
+      }
+    });
+  }
+
   Network &fine_;
   SparseLevel &coarse_;
   const int threads_;
@@ -403,7 +414,7 @@ void coarsen_grid(Level &fine, SparseLevel &coarse, int threads) {
   GridNetwork<Of> network(fine, threads);
   coarse.unknowns = 0;
   SparseCoarsening<GridNetwork<Of>> to(network, coarse, threads);
-  to.find_unknowns(kStrong);
+  to.find_unknowns();
   to.find_edges();
 }
 
@@ -456,7 +467,7 @@ bool coarsen(SparseLevel &fine, SparseLevel &coarse, int threads) {
   SparseNetwork network(fine, threads);
   coarse.unknowns = 0;
   SparseCoarsening<SparseNetwork> to(network, coarse, threads);
-  to.find_unknowns(kStrong);
+  to.find_unknowns();
   if (static_cast<double>(coarse.unknowns) > kHardlySmaller * static_cast<double>(fine.unknowns)) return false;
   to.find_edges();
   list_children(fine, coarse.unknowns);

@@ -23,7 +23,13 @@ struct SparseLevel {
   Field<float> weight, slack, inverse_diagonal;  // 0 where a row is empty
   Field<float> anchor, shift;  // of the slack: couplings to fixed values; the rest
 
-  Field<float> x, y, b;  // y: the next x, while a sweep reads the last one
+  // The same rows for the sweeps, eight at a time (the sliced format of Kreutzer et al. 2014): slice s has the edges slice_start[s]..slice_start[s+1]-1
+  // of each of its rows, row by row of eight; what a row has fewer are edges of weight 0 to itself.
+  std::vector<int64_t> slice_start;
+  Field<int32_t> slice_neighbour;
+  Field<float> slice_weight;
+
+  Field<float> x, y, b;  // in whole slices. y: the next x while a sweep reads the last one, or the residual
 
   // To the next level: the unknown there that each one here belongs to, -1 where none, and the same by that unknown.
   Field<int32_t> parent;
@@ -33,10 +39,11 @@ struct SparseLevel {
 
   std::vector<double> inverse;  // of the coarsest level
 
+  int64_t slices() const { return (unknowns + kLanes - 1) / kLanes; }
   int64_t entries() const { return unknowns ? start[unknowns] : 0; }
   int64_t bytes() const {
     return cell.bytes() + start.bytes() + neighbour.bytes() + weight.bytes() + slack.bytes() + inverse_diagonal.bytes() + anchor.bytes() + shift.bytes() +
-           x.bytes() + y.bytes() + b.bytes() + parent.bytes() + child.bytes() + static_cast<int64_t>(8 * first_child.capacity() + 8 * inverse.capacity());
+           x.bytes() + y.bytes() + b.bytes() + parent.bytes() + child.bytes() + slice_neighbour.bytes() + slice_weight.bytes() + static_cast<int64_t>(8 * first_child.capacity() + 8 * slice_start.capacity() + 8 * inverse.capacity());
   }
 };
 

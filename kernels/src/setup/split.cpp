@@ -5,51 +5,65 @@
 namespace dcg {
 
 void Splitter::start(int m) {
-  m_ = m;
-  weight_.assign(m * m, 0.0);
-  diagonal_.assign(m, 0.0), quotient_.assign(m, 0.0), partner_.assign(m, -1);
-  root_.resize(m), part_.assign(m, -1), alive_.assign(m, 1);
+  pairs_.clear();
+  diagonal_.assign(m, 0.0), root_.resize(m), part_.resize(m), place_.assign(m, -1);
   for (int u = 0; u < m; ++u) root_[u] = u;
 }
 
-void Splitter::look_for_partner(int u) {
-  partner_[u] = -1, quotient_[u] = 0.0;
-  for (int v = u + 1; v < m_; ++v) {
-    if (!alive_[v]) continue;
-    const double w = weight_[u * m_ + v];
-    if (!(w > 0.0)) continue;
-    const double q = w / std::min(diagonal_[u], diagonal_[v]);
-    if (q > quotient_[u]) quotient_[u] = q, partner_[u] = v;
-  }
+// The common case, known without merging: a cube, a square or a pair of cells, all edges there, whose diagonals differ by a factor of at most 1.5 and
+// whose edges are at least kStrong of the largest one. Let U be the part of the smallest D, of k members. Every other part has at least k / 1.5
+// members, so that there are too few of them to share the edges that leave U with less than k times the weakest edge for each.
+bool Splitter::whole() const {
+  const size_t members = diagonal_.size(), edges = pairs_.size();
+  if (!((members == 8 && edges == 12) || (members == 4 && edges == 4) || (members == 2 && edges == 1))) return false;
+  const auto [least, most] = std::minmax_element(diagonal_.begin(), diagonal_.end());
+  if (*most > 1.5 * *least) return false;
+  return std::all_of(pairs_.begin(), pairs_.end(), [&, bound = kStrong * *most](const Pair &pair) { return pair.w >= bound; });
 }
 
-int Splitter::merge(double threshold) {
-  for (int u = 0; u < m_; ++u) look_for_partner(u);
-  for (;;) {
-    int u = -1;
-    for (int p = 0; p < m_; ++p)
-      if (alive_[p] && partner_[p] >= 0 && (u < 0 || quotient_[p] > quotient_[u])) u = p;
-    if (u < 0 || quotient_[u] < threshold) break;
-    const int v = partner_[u];
-    alive_[v] = 0, diagonal_[u] += diagonal_[v];
-    for (int p = 0; p < m_; ++p) {
-      if (root_[p] == v) root_[p] = u;
-      weight_[u * m_ + p] += weight_[v * m_ + p], weight_[p * m_ + u] = weight_[u * m_ + p];
-    }
-    weight_[u * m_ + u] = 0.0;
-    look_for_partner(u);
-    for (int p = 0; p < v; ++p) {
-      if (!alive_[p] || p == u) continue;
-      if (partner_[p] == u || partner_[p] == v) {
-        look_for_partner(p);
-      } else if (const double w = weight_[p * m_ + u]; p < u && w > 0.0) {  // the quotient with u may be the largest now
-        const double q = w / std::min(diagonal_[p], diagonal_[u]);
-        if (q > quotient_[p] || (q == quotient_[p] && u < partner_[p])) quotient_[p] = q, partner_[p] = u;
+void Splitter::set_quotient(Pair &pair) const { pair.quotient = pair.w / std::min(diagonal_[pair.u], diagonal_[pair.v]); }
+
+// The part of v becomes part of u's.
+void Splitter::join(int u, int v) {
+  diagonal_[u] += diagonal_[v];
+  std::replace(root_.begin(), root_.end(), v, u);
+  size_t kept = 0;
+  for (const Pair &pair : pairs_) {
+    Pair moved = pair;
+    if (moved.u == v) moved.u = u;
+    if (moved.v == v) moved.v = u;
+    if (moved.u == moved.v) continue;
+    if (moved.u > moved.v) std::swap(moved.u, moved.v);
+    if (moved.u == u || moved.v == u) {
+      int &place = place_[moved.u == u ? moved.v : moved.u];
+      if (place >= 0) {
+        pairs_[place].w += moved.w;
+        continue;
       }
+      place = static_cast<int>(kept);
     }
+    pairs_[kept++] = moved;
+  }
+  pairs_.resize(kept);
+  for (Pair &pair : pairs_)
+    if (pair.u == u || pair.v == u) place_[pair.u == u ? pair.v : pair.u] = -1, set_quotient(pair);
+}
+
+int Splitter::merge() {
+  if (whole()) {
+    std::fill(part_.begin(), part_.end(), 0);
+    return 1;
+  }
+  for (Pair &pair : pairs_) set_quotient(pair);
+  while (!pairs_.empty()) {
+    const Pair best = *std::max_element(pairs_.begin(), pairs_.end(), [](const Pair &a, const Pair &b) {
+      return a.quotient != b.quotient ? a.quotient < b.quotient : a.u != b.u ? a.u > b.u : a.v > b.v;
+    });
+    if (best.quotient < kStrong) break;
+    join(best.u, best.v);
   }
   int parts = 0;
-  for (int u = 0; u < m_; ++u) part_[u] = root_[u] == u ? parts++ : part_[root_[u]];
+  for (size_t u = 0; u < root_.size(); ++u) part_[u] = root_[u] == static_cast<int>(u) ? parts++ : part_[root_[u]];
   return parts;
 }
 

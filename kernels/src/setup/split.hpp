@@ -9,26 +9,32 @@ namespace dcg {
 constexpr double kStrong = 0.1;  // parts are merged whose coupling is at least this share of the smaller diagonal; a uniform 3-D grid has 1/6
 constexpr int kMostMembers = 256;  // of a block that is split as one
 
-// Merges parts, singletons at first, as long as some pair U, V has w_UV >= threshold min(D_U, D_V): the pair with the largest quotient first.
-// D is the sum of the members' diagonals, which merging does not lower: a part keeps what ties it to its surroundings.
+// Merges parts, singletons at first, as long as some pair U, V has w_UV >= kStrong min(D_U, D_V): the pair with the largest quotient first, of equal
+// ones the one with the first members. D is the sum of the members' diagonals, which merging does not lower: a part keeps what ties it to its surroundings.
 class Splitter {
  public:
-  // Members 0..m-1 with these diagonals, and no couplings.
+  // Members 0..m-1, without couplings.
   void start(int m);
   void diagonal(int u, double d) { diagonal_[u] = d; }
-  void couple(int u, int v, double w) { weight_[u * m_ + v] += w; }  // once for each of (u, v) and (v, u)
+  void couple(int u, int v, double w) { pairs_.push_back({u, v, w, 0.0}); }  // once for u < v
 
   // The number of parts; part_of(u) then numbers them in the order of their smallest members.
-  int merge(double threshold);
+  int merge();
   int part_of(int u) const { return part_[u]; }
 
  private:
-  void look_for_partner(int u);
+  struct Pair {
+    int u, v;  // u < v, the smallest members of two parts
+    double w, quotient;
+  };
 
-  int m_ = 0;
-  std::vector<double> weight_, diagonal_, quotient_;  // quotient_, partner_: of each part the best pair with a later one
-  std::vector<int> partner_, root_, part_;
-  std::vector<char> alive_;
+  bool whole() const;
+  void set_quotient(Pair &pair) const;
+  void join(int u, int v);
+
+  std::vector<Pair> pairs_;
+  std::vector<double> diagonal_;
+  std::vector<int> root_, part_, place_;  // place_: of the pair of a part with the one that grows, -1 elsewhere
 };
 
 }  // namespace dcg
