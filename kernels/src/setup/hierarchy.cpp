@@ -16,6 +16,16 @@ void lend_vectors(Level &finest) {
   std::swap(finest.b, finest.dirichlet[1]);
 }
 
+void estimate_widths(const Level &finest, Widths &widths) {
+  constexpr int64_t kOrigin[3] = {0, 0, 0};
+  WidthSamples samples(finest.box.n);
+  const auto weight = [&](int a, const int64_t at[3], bool high) {
+    return finest.weight[a][finest.box.at(at[0], at[1], at[2]) - (high ? 0 : finest.box.offset(a))];
+  };
+  if (!finest.constant) samples.take(weight, kOrigin, finest.box.n, kOrigin);
+  samples.widths(widths);
+}
+
 }  // namespace
 
 void check(const dcg_parameters &w) {
@@ -37,22 +47,16 @@ void Hierarchy::set_up() {
   Level &finest = next_level();
   lend_vectors(finest);
   inverse_scale = build_finest(finest, op, largest(op, threads), threads);
-  WidthSamples samples(finest.box.n);
   if (!finest.constant) {
-    constexpr int64_t kOrigin[3] = {0, 0, 0};
-    const auto weight = [&](int a, const int64_t at[3], bool high) {
-      return finest.weight[a][finest.box.at(at[0], at[1], at[2]) - (high ? 0 : finest.box.offset(a))];
-    };
-    samples.take(weight, kOrigin, finest.box.n, kOrigin);
     apply_local_factors(finest, parameters, true, threads);
     setup_smoother(finest, true, threads);
   }
   levels.push_back(&finest);
-  Widths widths;
-  samples.widths(widths);
   if (is_rough(finest, parameters.rough, threads)) {
     coarsen_to_sparse_levels(finest);
   } else {
+    Widths widths;
+    estimate_widths(finest, widths);
     coarsen_on(widths, first_target(finest.box.n, widths));
   }
   lend_vectors(finest);
