@@ -1,7 +1,8 @@
 """How the settings in `peers.registry` were found: every variant on three scenes, the least set-up plus ten solves wins.
 
-    python -m benchmarks.studies.search [--families AMGCL GAMG ...] [--size 48] [--cores 1] [--hours 1] [--fresh]
+    python -m benchmarks.studies.search [--families AMGCL GAMG ...] [--size 48] [--cores 1] [--rough] [--hours 1] [--fresh]
 
+With --rough the three scenes are ones whose coefficients differ by a million, for the settings that rough systems get.
 Writes results/search.json, one entry per variant, scene and number of cores, and prints the rankings: of each variant and scene the best
 repeat, of the scenes the geometric mean. Ten solves stand for a matrix that serves several steps. On one core the processor's
 time counts, so that the search can share a machine; on more, the wall's, for which the machine must be idle.
@@ -22,11 +23,12 @@ from benchmarks.plans import Entry, Plan
 from benchmarks.records.journal import Journal
 from benchmarks.records.results import gather, load, merged, save, select
 from benchmarks.runner.runner import Runner
-from benchmarks.systems.cases import Case
+from benchmarks.systems.cases import Case, field
+from benchmarks.systems.fields import FIELDS
 
 SCENES = ("plume", "porous", "bubble")
+ROUGH = {"fractures": 1e6, "lognormal": 1e6, "white inclusions": 1e6}
 RTOL = 1e-6
-REPEATS = ((1e9, 3),)
 SOLVES = 10  # that share a set-up
 
 Variants = dict[str, dict[str, Any]]
@@ -195,24 +197,36 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--size", type=int, default=48, help="cells per axis")
     parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--rough", action="store_true", help="on rough coefficients instead")
+    parser.add_argument("--repeats", type=int, default=3, help="of every variant, after a first run")
     parser.add_argument("--hours", type=float, help="begin nothing after so long; the next call goes on")
     parser.add_argument("--output", type=Path, default=RESULTS / "search.json")
     parser.add_argument("--journal", type=Path, default=Path("out/bench/search.jsonl"))
     parser.add_argument("--fresh", action="store_true", help="run what the journal already holds again")
     arguments = parser.parse_args()
+    cases = searched(arguments.size, arguments.rough)
     entries = [
-        Entry(Case(scene, arguments.size), tuple(variants(family)), (RTOL,), arguments.cores)
+        Entry(case, tuple(variants(family)), (RTOL,), arguments.cores)
         for family in arguments.families
-        for scene in SCENES
+        for case in cases
     ]
-    plan = Plan("search", tuple(entries), REPEATS, limit=300.0)
+    plan = Plan("search", tuple(entries), ((1e9, arguments.repeats),), limit=60.0 if arguments.rough else 300.0)
     with Journal(arguments.journal, arguments.fresh) as journal:
         Runner(plan, journal, hours=arguments.hours, report=show).run()
         found = gather(journal, "search")
     results = merged(load(arguments.output), found) if arguments.output.exists() else found
     save(arguments.output, results)
     for family in arguments.families:
-        ranking(family, arguments.size, arguments.cores, results)
+        ranking(family, arguments.size, arguments.cores, results, arguments.rough)
+
+
+def searched(size: int, rough: bool) -> list[Case]:
+    """The three systems of a search; of the rough ones the third is a field, with white noise as its right-hand side."""
+    if not rough:
+        return [Case(scene, size) for scene in SCENES]
+    return [
+        field(name, size, contrast=c) if name in FIELDS else Case(name, size, contrast=c) for name, c in ROUGH.items()
+    ]
 
 
 def show(key: str, run: dict[str, Any]) -> None:
@@ -220,15 +234,15 @@ def show(key: str, run: dict[str, Any]) -> None:
         print(f"{key}: {run['outcome']}", flush=True)
 
 
-def ranking(family: str, size: int, cores: int, results: dict[str, Any]) -> list[tuple]:
+def ranking(family: str, size: int, cores: int, results: dict[str, Any], rough: bool = False) -> list[tuple]:
     """Print the variants that solved every scene, best first."""
     kind = "cpu_seconds" if cores == 1 else "seconds"
-    rows = []
+    rows, cases = [], [case.name for case in searched(size, rough)]
     for label in FAMILIES[family][1]():
-        wanted = {"peer": f"{family}: {label}", "size": size, "cores": cores, "rtol": RTOL}
-        entries = [next(select(results, scene=scene, **wanted), None) for scene in SCENES]
+        wanted = {"peer": f"{family}: {label}", "cores": cores, "rtol": RTOL}
+        entries = [next(select(results, case=case, **wanted), None) for case in cases]
         found = [entry for entry in entries if entry and entry["converged"] and entry[f"setup_{kind}"]]
-        if len(found) < len(SCENES):
+        if len(found) < len(cases):
             continue
         setup, solve = (np.array([min(e[f"{part}_{kind}"]) for e in found]) for part in ("setup", "solve"))
         # the processor's clock ticks in microseconds; nothing takes less
@@ -237,7 +251,7 @@ def ranking(family: str, size: int, cores: int, results: dict[str, Any]) -> list
             for t in (setup + SOLVES * solve, setup + solve, setup, solve)
         ]
         rows.append((*means, [entry["iterations"] for entry in found], label))
-    print(f"{family}, {size}^3, {cores} cores, {kind}")
+    print(f"{family}, {size}^3, {cores} cores, {kind}{', rough' if rough else ''}")
     print(f"  {'+10 solves':>10} {'+1 solve':>9} {'set-up':>8} {'solve':>8}  iterations")
     for several, one, setup, solve, iterations, label in sorted(rows):
         print(f"  {several:10.3f} {one:9.3f} {setup:8.3f} {solve:8.4f}  {iterations!s:18} {label}")

@@ -19,6 +19,7 @@ from benchmarks.peers.registry import (
     PEERS,
     STRICT,
     in_precision,
+    is_rough,
     tuned_multigrid,
     with_window,
 )
@@ -300,6 +301,20 @@ def test_tuned_settings_follow_the_size():
     assert at(48) == at(64) == small and at(200) == large
 
 
+def test_rough_systems_get_settings_of_their_own():
+    def settings(name, problem):
+        return PEERS[name].settings_for(problem, 2)
+
+    mild = [gallery.scene(name, 16).problem for name in ("box", "porous", "bubble", "stretched")]
+    rough = [gallery.scene(name, 16, contrast=1e4).problem for name in gallery.names(3, rough=True)]
+    assert [is_rough(problem) for problem in mild] == [False] * 4
+    assert {name: is_rough(p) for name, p in zip(gallery.names(3, rough=True), rough, strict=True)} == {
+        "fractures": True, "inclusions": True, "lognormal": True, "layers": True, "cutcells": True,
+    }  # fmt: skip
+    for name in ("PETSc GAMG-PCG", "hypre BoomerAMG-PCG"):
+        assert settings(name, mild[2]) == settings(name, mild[0]) != settings(name, rough[0])
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_plans_name_every_comparison_once(name):
     plan = PLANS[name]()
@@ -344,9 +359,21 @@ def test_the_contrast_plan_begins_with_its_core_and_asks_everybody_on_every_case
     ],
 )  # fmt: skip
 def test_peers_have_the_settings_that_the_search_ranks_first(family, size, cores, capsys):
+    check_first_of_the_search(family, size, cores, PLAIN, capsys)
+
+
+@pytest.mark.parametrize("family", ["GAMG", "BoomerAMG"])
+def test_on_rough_systems_too(family, capsys):
+    check_first_of_the_search(family, 32, 1, gallery.scene("fractures", 16).problem, capsys)
+
+
+PLAIN = deepcg.Poisson(np.zeros((4, 4, 4), dtype=np.uint8), boundary="open")
+
+
+def check_first_of_the_search(family, size, cores, problem, capsys):
     name, make = search.FAMILIES[family]
-    ranked = search.ranking(family, size, cores, load(RESULTS / "search.json"))
-    chosen = PEERS[name].settings_for(deepcg.Poisson(np.zeros((4, 4, 4), dtype=np.uint8), boundary="open"), cores)
+    ranked = search.ranking(family, size, cores, load(RESULTS / "search.json"), is_rough(problem))
+    chosen = PEERS[name].settings_for(problem, cores)
     seconds = {label: several for several, *_, label in ranked}
     ours = [seconds[label] for label, settings in make().items() if settings == chosen]
     assert len(ours) == 1 and ours[0] <= 1.1 * ranked[0][0]  # a tenth is noise

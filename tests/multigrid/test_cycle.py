@@ -17,7 +17,6 @@ from tests.support.cycles import random_parameters, residual_like
 pytestmark = pytest.mark.skipif(native.unavailable is not None, reason="the kernels are not built")
 
 SCENES = [(name, dim) for dim in (2, 3) for name in gallery.names(dim)]
-MILD = [(name, dim) for dim in (2, 3) for name in gallery.names(dim, rough=False)]
 SIZES = {2: 45, 3: 22}
 
 
@@ -35,7 +34,7 @@ def test_symmetric_and_positive(name, dim, parameters):
 
 
 @pytest.mark.parametrize("kind", ["physical", "noise"])
-@pytest.mark.parametrize(("name", "dim"), MILD)
+@pytest.mark.parametrize(("name", "dim"), SCENES)
 def test_iterations_do_not_grow_with_size(name, dim, kind):
     counts = []
     for size in (SIZES[dim], 2 * SIZES[dim]):
@@ -50,7 +49,7 @@ def test_iterations_do_not_grow_with_size(name, dim, kind):
         right = problem.layout.residual(right)
         assert np.linalg.norm(right - left) <= 1.001e-6 * np.linalg.norm(right)
         counts.append(info.iterations)
-    assert counts[1] <= 11
+    assert counts[1] <= (15 if name == "inclusions" else 11)  # single conducting cells are the hardest there are
     assert counts[1] <= counts[0] + 2
 
 

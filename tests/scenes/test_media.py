@@ -12,6 +12,7 @@ from deepcg.scenes import gallery, media
 from deepcg.scenes.conduction import effective_conductivity, flux_magnitude, inflow, pressure_drop
 from deepcg.scenes.flow import divergence, project
 from tests.scenes.test_gallery import direct_solve
+from tests.scenes.test_gallery_solve import independent_matrix
 
 DRAWN = [(name, dim) for dim in (2, 3) for name in gallery.names(dim, rough=True)]
 SIZES = {2: (8, 13, 32), 3: (8, 13)}
@@ -168,6 +169,17 @@ def test_conductivity_does_not_go_with_the_unit_of_length():
     widths = [np.linspace(1.0, 2.0, n) for n in beta.shape]
     one, other = conductivity(beta, widths), conductivity(beta, [0.01 * w for w in widths])
     assert one.value == pytest.approx(other.value, rel=1e-10)
+
+
+@pytest.mark.parametrize("contrast", [1e3, 1e8])
+@pytest.mark.parametrize(("name", "dim"), DRAWN)
+def test_a_solve_is_right_or_says_that_it_is_not(name, dim, contrast):
+    scene = gallery.scene(name, {2: 21, 3: 9}[dim], dim, contrast=contrast)
+    A, fluid = independent_matrix(scene.problem), scene.problem.grid.fluid
+    x, info = deepcg.solve(scene.problem, scene.rhs, model="multigrid", maxiter=3000)
+    left = np.linalg.norm(scene.rhs[fluid] - A @ x[fluid]) / np.linalg.norm(scene.rhs)
+    assert left <= 1.001e-6 or info != 0
+    assert info == 0 or contrast > 1e3
 
 
 @pytest.mark.parametrize("contrast", [1e2, 1e6])
