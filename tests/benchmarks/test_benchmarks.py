@@ -105,6 +105,9 @@ def test_committed_results_are_of_the_format_and_name_their_machine():
             record = json.loads(path.read_text())
             assert record["failures"] == [] and all(session["processor"] for session in record["sessions"])
             continue
+        if path.name in ("contrast_ceiling.json", "contrast_learning.json"):  # counts, which no machine decides
+            assert "seconds" not in path.read_text()
+            continue
         results = load(path)
         for entry in results["entries"]:
             assert results["sessions"][entry["session"]]["processor"] and entry["case"] in results["cases"]
