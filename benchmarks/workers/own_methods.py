@@ -42,7 +42,12 @@ class Own:
     def set_up(self, system: Loaded) -> None:
         problem = made_of(self._parts)
         self._solver = deepcg.Solver(
-            problem, model=self.model(problem), device=self._device, window=self._window, inconsistent="project"
+            problem,
+            model=self.model(problem),
+            device=self._device,
+            window=self._window,
+            inconsistent="project",
+            fallback="jacobi",  # a model is measured alone
         )
 
     def adopt(self, system: Loaded) -> None:

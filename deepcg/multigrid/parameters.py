@@ -124,7 +124,8 @@ class Parameters:
                 raise ValueError(f"{', '.join(sorted(unknown))}: unknown")
             if not np.isin(tensors["sweeps"], np.arange(1, SWEEPS + 1)).all():
                 raise ValueError(f"sweeps: whole numbers from 1 to {SWEEPS} are needed")
-            return cls(**{name: tensors[name] for name in _SHAPES}, local=True)
+            given: dict[str, Any] = {name: tensors[name] for name in _SHAPES}
+            return cls(**given, local=True)
         except (KeyError, ValueError) as error:
             raise model_file.ModelFileError(
                 f"model: its parameters are not those of a multilevel network ({error})"
