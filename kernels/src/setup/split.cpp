@@ -49,11 +49,7 @@ void Splitter::join(int u, int v) {
     if (pair.u == u || pair.v == u) place_[pair.u == u ? pair.v : pair.u] = -1, set_quotient(pair);
 }
 
-int Splitter::merge() {
-  if (whole()) {
-    std::fill(part_.begin(), part_.end(), 0);
-    return 1;
-  }
+void Splitter::merge_many() {
   for (Pair &pair : pairs_) set_quotient(pair);
   while (!pairs_.empty()) {
     const Pair best = *std::max_element(pairs_.begin(), pairs_.end(), [](const Pair &a, const Pair &b) {
@@ -61,6 +57,47 @@ int Splitter::merge() {
     });
     if (best.quotient < kStrong) break;
     join(best.u, best.v);
+  }
+}
+
+// The same in tables of all pairs, without a branch that cannot be foreseen. quotient: 0 but for u < v.
+void Splitter::merge_few() {
+  double weight[kFew][kFew] = {}, quotient[kFew][kFew] = {}, d[kFew];
+  std::fill(std::copy(diagonal_.begin(), diagonal_.end(), d), d + kFew, 1.0);
+  for (const Pair &pair : pairs_) {
+    weight[pair.u][pair.v] = weight[pair.v][pair.u] = pair.w;
+    quotient[pair.u][pair.v] = pair.w / std::min(d[pair.u], d[pair.v]);
+  }
+  for (;;) {
+    const double *first = quotient[0];
+    double largest = 0.0;
+#pragma omp simd reduction(max : largest)
+    for (int at = 0; at < kFew * kFew; ++at) largest = first[at] > largest ? first[at] : largest;
+    if (largest < kStrong) return;
+    const int at = static_cast<int>(std::find(first, first + kFew * kFew, largest) - first), u = at / kFew, v = at % kFew;
+    std::replace(root_.begin(), root_.end(), v, u);
+    d[u] += d[v];
+    for (int x = 0; x < kFew; ++x) {
+      weight[u][x] += weight[v][x];
+      weight[v][x] = weight[x][v] = quotient[v][x] = quotient[x][v] = 0.0;
+    }
+    weight[u][u] = 0.0;
+    for (int x = 0; x < kFew; ++x) {
+      weight[x][u] = weight[u][x];
+      quotient[std::min(u, x)][std::max(u, x)] = weight[u][x] / std::min(d[u], d[x]);
+    }
+  }
+}
+
+int Splitter::merge() {
+  if (whole()) {
+    std::fill(part_.begin(), part_.end(), 0);
+    return 1;
+  }
+  if (diagonal_.size() <= kFew) {
+    merge_few();
+  } else {
+    merge_many();
   }
   int parts = 0;
   for (size_t u = 0; u < root_.size(); ++u) part_[u] = root_[u] == static_cast<int>(u) ? parts++ : part_[root_[u]];

@@ -29,8 +29,12 @@ class Splitter {
   };
 
   bool whole() const;
+  void merge_few();
+  void merge_many();
   void set_quotient(Pair &pair) const;
   void join(int u, int v);
+
+  static constexpr int kFew = 8;  // members of a block of cells: most blocks have no more
 
   std::vector<Pair> pairs_;
   std::vector<double> diagonal_;
