@@ -171,7 +171,7 @@ class SparseCoarsening {
       coarse_.anchor[c] = static_cast<float>(anchors), coarse_.shift[c] = static_cast<float>(shifts);
       coarse_.slack[c] = static_cast<float>(anchors + shifts);
       diagonal += coarse_.slack[c];
-      coarse_.inverse_diagonal[c] = diagonal > 0.0 ? static_cast<float>(1.0 / diagonal) : 0.0f;
+      coarse_.inverse_diagonal[c] = diagonal >= std::numeric_limits<float>::min() ? static_cast<float>(1.0 / diagonal) : 0.0f;
     }
   }
 
