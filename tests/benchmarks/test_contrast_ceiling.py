@@ -13,6 +13,14 @@ from deepcg.multigrid.reference.sparse_cycle import Rule, SparseCycle  # noqa: E
 SIZES = {2: 20, 3: 8}
 
 
+@pytest.fixture(autouse=True)
+def as_many_threads_as_before():
+    """The study's program sets the threads of its process, which the tests after it share."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def chosen():
     return study.systems(SIZES, [3])

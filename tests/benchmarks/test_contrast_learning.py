@@ -15,10 +15,12 @@ from deepcg.training.rough_fields import KINDS  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def in_double_precision():
-    before = torch.get_default_dtype()
+    """The studies' programs set the precision and the threads of their process, which the tests after them share."""
+    before, threads = torch.get_default_dtype(), torch.get_num_threads()
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(before)
+    torch.set_num_threads(threads)
 
 
 def network(spread=0.0, seed=1, **kwargs):
