@@ -13,14 +13,7 @@ void LevelStages::residual_for_sparse(const Team &team, int64_t k) {
     const int64_t start = level.box.at(k, j), row = level.row(k, j);
     float *out = lines_[k & 1].data() + j * level.box.stride;
     const int64_t begin = std::max<int64_t>(own.columns.begin, level.row_begin[row]), end = std::min<int64_t>((own.columns.end + kLanes - 1) / kLanes * kLanes, level.row_end[row]);
-    if (begin >= end) continue;
-    const float *x = level.x.data() + start, *b = level.b.data() + start;
-    const Around<float> around = neighbour_rows(level, level.x.data(), start, zeros_.data() + kLanes);
-    if (level.constant) {
-      rows_->residual_constant(begin, end, x, around, b, level.stencil_type.data() + start, out);
-    } else {
-      rows_->residual_differences(begin, end, x, around, b, weight_rows(level, start, zeros_.data() + kLanes), out);
-    }
+    if (begin < end) residual_row(start, begin, end, out);
   }
 }
 

@@ -116,7 +116,7 @@ void LevelStages::relax_row(const Pass &pass, int64_t k, int64_t j, Range column
   if (level.constant) {
     rows_->relax_constant(begin, end, parity, from_zero, x, around, b, level.stencil_type.data() + start, factors_[pass.sweep][colour]);
   } else {
-    const auto relax = by_differences() ? rows_->relax_differences : rows_->relax_variable;
+    const auto relax = sparse_ ? rows_->relax_differences : rows_->relax_variable;
     relax(begin, end, parity, from_zero, x, around, b, weight_rows(level, start, none), omega_[pass.sweep][colour]);
   }
   if (odd_x)

@@ -47,12 +47,12 @@ class LevelStages {
   void relax(const Team &team, const Pass &pass, int64_t k);
   void relax_row(const Pass &pass, int64_t k, int64_t j, Range columns);
   void residual(const Team &team, int64_t k);
+  void residual_row(int64_t start, int64_t begin, int64_t end, float *out) const;
   void restrict_plane(const Team &team, int64_t k);
   void prolong(const Team &team, int64_t k);
   void residual_for_sparse(const Team &team, int64_t k);  // these three: where the next level is sparse
   void restrict_to_sparse(const Team &team, int64_t k);
   void prolong_from_sparse(const Team &team, int64_t k);
-  bool by_differences() const { return sparse_ && !level_->constant; }
   void prolong_unstructured(int64_t begin, int64_t end);
   double dot(const Team &team, int64_t k) const;
 

@@ -42,6 +42,19 @@ int64_t neighbour(int64_t at, int side, int64_t n, bool periodic) {  // -1 where
 
 }  // namespace
 
+// b - A x of the row at `start`, columns begin..end-1.
+void LevelStages::residual_row(int64_t start, int64_t begin, int64_t end, float *out) const {
+  const Level &level = *level_;
+  const float *x = level.x.data() + start, *b = level.b.data() + start, *none = zeros_.data() + kLanes;
+  const Around<float> around = neighbour_rows(level, level.x.data(), start, none);
+  if (level.constant) {
+    rows_->residual_constant(begin, end, x, around, b, level.stencil_type.data() + start, out);
+  } else {
+    const auto residual = sparse_ ? rows_->residual_differences : rows_->residual_variable;
+    residual(begin, end, x, around, b, weight_rows(level, start, none), out);
+  }
+}
+
 void LevelStages::residual(const Team &team, int64_t k) {
   const Level &level = *level_, &coarse = *coarse_;
   const AxisCoarsening &axis = level.coarsening[2];
@@ -60,13 +73,7 @@ void LevelStages::residual(const Team &team, int64_t k) {
     }
     std::fill(line - 1, line + begin, 0.0f);
     std::fill(line + end, line + n + kLanes, 0.0f);
-    const float *x = level.x.data() + start, *b = level.b.data() + start;
-    const Around<float> around = neighbour_rows(level, level.x.data(), start, zeros_.data() + kLanes);
-    if (level.constant) {
-      rows_->residual_constant(begin, end, x, around, b, level.stencil_type.data() + start, line);
-    } else {
-      rows_->residual_variable(begin, end, x, around, b, weight_rows(level, start, zeros_.data() + kLanes), line);
-    }
+    residual_row(start, begin, end, line);
     for (int64_t i = n; i < end; ++i) line[i] = 0.0f;  // what the last pack computed beyond the row
     if (level.periodic[2]) line[-1] = line[n - 1], line[n] = line[0];
     const int64_t parent = coarse.box.at(level.coarsening[0].parent[k], level.coarsening[1].parent[j]);

@@ -17,8 +17,7 @@ struct Inside {
   float along[3], any, share;
 };
 
-// The unknowns of a grid level and their edges.
-template <class Of>
+// The unknowns of a grid level and their edges. Its coefficient varies: a constant one is never rough.
 class GridNetwork {
  public:
   GridNetwork(Level &level, int threads) : level_(level), of_{level} {
@@ -33,7 +32,7 @@ class GridNetwork {
   int32_t &parent(int64_t u) { return level_.sparse_parent[u]; }
   int32_t parent(int64_t u) const { return level_.sparse_parent[u]; }
   Inside &inside(int64_t u) { return inside_[u]; }
-  double diagonal(int64_t u) const { return level_.constant ? level_.stencil_type[u] & 7 : level_.diagonal[u]; }
+  double diagonal(int64_t u) const { return level_.diagonal[u]; }
   double shift(int64_t u) const { return of_.shift(u); }
   double anchor(int64_t u) const {
     double sum = 0.0;
@@ -78,7 +77,6 @@ class GridNetwork {
     }
   }
 
-
  private:
   enum { kAlone = 0, kAbove = 1, kBelow = 2 };
   static int to_other(int8_t side) { return side < 0 ? kAbove : side > 0 ? kBelow : kAlone; }
@@ -90,7 +88,7 @@ class GridNetwork {
   }
 
   Level &level_;
-  const Of of_;
+  const VariableFine of_;
   Field<uint8_t> sibling_;
   Field<Inside> inside_;
 };

@@ -226,15 +226,6 @@ void list_children(SparseLevel &fine, int64_t coarse) {
     if (fine.parent[u] >= 0) fine.child[next[fine.parent[u]]++] = static_cast<int32_t>(u);
 }
 
-template <class Of>
-void coarsen_grid(Level &fine, SparseLevel &coarse, int threads) {
-  GridNetwork<Of> network(fine, threads);
-  coarse.unknowns = 0;
-  SparseCoarsening<GridNetwork<Of>> to(network, coarse, threads);
-  to.find_unknowns();
-  to.find_edges();
-}
-
 }  // namespace
 
 bool is_rough(const Level &level, float factor, int threads) {
@@ -260,15 +251,14 @@ void coarsen_to_sparse(Level &fine, SparseLevel &coarse, int threads) {
   constexpr int64_t kOrigin[3] = {0, 0, 0};
   pair_cells(kOrigin, fine.box.n, fine.coarsening);
   fine.unstructured.clear();
-  if (fine.constant) {
-    coarsen_grid<ConstantFine>(fine, coarse, threads);
-  } else {
-    coarsen_grid<VariableFine>(fine, coarse, threads);
-  }
+  GridNetwork network(fine, threads);
+  coarse.unknowns = 0;
+  SparseCoarsening<GridNetwork> to(network, coarse, threads);
+  to.find_unknowns();
+  to.find_edges();
 }
 
 void find_slack(Level &level, int threads) {
-  if (level.constant) return;
   fill(level.slack, level.box.size, 0.0f, threads);
   parallel_for(level.box.n[0] * level.box.n[1], level.box.cells() > 4096, threads, [&](int64_t row) {
     const int64_t at = level.box.at(row / level.box.n[1], row % level.box.n[1]);
